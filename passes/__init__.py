@@ -1,0 +1,1 @@
+"""Loyalty cards for phone wallets: issue, update, scan, redeem."""

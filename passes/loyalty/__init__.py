@@ -1,0 +1,1 @@
+"""The shop's promises as plain values: no web, no SQL, no clock, no dice."""

@@ -1,0 +1,230 @@
+"""The family of polite no's.
+
+Everything the shop refuses is a `Refused` with a stable `code` for programs
+and `words` for a person. The words are an English template; the edge
+translates it (passes/language.py) and fills in `values`. HTTP status codes
+live in `web/errors.py` alone. A programming mistake is never a `Refused`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Refused(Exception):
+    """The shop says no, and nothing has changed."""
+
+    code: ClassVar[str] = "refused"
+    words: ClassVar[str] = "This is not possible."
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """The refusal in English, for logs and the command line."""
+        return self.words % self.values if self.values else self.words
+
+
+# Codes and cards -----------------------------------------------------------
+
+
+class CodeMistyped(Refused):
+    """The text is no card code: wrong length, letters or check character."""
+
+    code = "code_mistyped"
+    words = "That is not a card number. Check it and try again."
+
+
+class CodeUnknown(Refused):
+    """A well-formed code that no card carries."""
+
+    code = "code_unknown"
+    words = "No card has this number."
+
+
+class CardForeign(Refused):
+    """The card belongs to another programme of this installation."""
+
+    code = "card_foreign"
+    words = "This card belongs to another shop."
+
+
+class CardVoided(Refused):
+    """The card was withdrawn."""
+
+    code = "card_voided"
+    words = "This card is no longer valid."
+
+
+# Amounts and points --------------------------------------------------------
+
+
+class AmountInvalid(Refused):
+    """The amount is not a positive whole number of minor units."""
+
+    code = "amount_invalid"
+    words = "Enter an amount greater than zero."
+
+
+class AmountTooLarge(Refused):
+    """The amount is above what one purchase of this programme may be."""
+
+    code = "amount_too_large"
+    words = "This amount is above the limit of %(limit)s for one purchase."
+
+
+class NotEnoughPoints(Refused):
+    """The card does not hold enough points for that reward.
+
+    `ready` names rewards that the balance does pay for, so that the refusal
+    can offer one.
+    """
+
+    code = "not_enough_points"
+    words = "Not enough %(unit)s: this needs %(needed)s, there are %(available)s."
+
+
+class RewardUnknown(Refused):
+    """The programme has no such reward."""
+
+    code = "reward_unknown"
+    words = "This programme has no such reward."
+
+
+# Requests, receipts, undo --------------------------------------------------
+
+
+class KeyReused(Refused):
+    """The caller's key already names a request with other content."""
+
+    code = "key_reused"
+    words = "This request key was already used for something else."
+
+
+class KeyInvalid(Refused):
+    """The caller's key is missing, too long or has characters outside A-Z a-z 0-9 . _ : -"""
+
+    code = "key_invalid"
+    words = "The request key is missing or malformed."
+
+
+class ReceiptUnknown(Refused):
+    """No such receipt in this programme."""
+
+    code = "receipt_unknown"
+    words = "There is no such receipt."
+
+
+class AlreadyUndone(Refused):
+    """The receipt was reversed before."""
+
+    code = "already_undone"
+    words = "This was already undone."
+
+
+class UndoTooLate(Refused):
+    """The time in which a cashier may undo has passed."""
+
+    code = "undo_too_late"
+    words = "It is too late to undo this."
+
+
+# Joining -------------------------------------------------------------------
+
+
+class NameInvalid(Refused):
+    """The name is empty, too long or has control characters."""
+
+    code = "name_invalid"
+    words = "Enter a name of at most %(limit)s letters."
+
+
+class EmailInvalid(Refused):
+    """The text is no e-mail address."""
+
+    code = "email_invalid"
+    words = "That does not look like an e-mail address."
+
+
+class ProgrammeUnknown(Refused):
+    """No programme with that name."""
+
+    code = "programme_unknown"
+    words = "There is no such programme."
+
+
+class LinkUnknown(Refused):
+    """The link is unknown, expired or was withdrawn."""
+
+    code = "link_unknown"
+    words = "This link has expired or was withdrawn. Ask for a new one."
+
+
+# Programme files -----------------------------------------------------------
+
+
+class ProgrammeInvalid(Refused):
+    """A programme file breaks a rule.
+
+    `problems` is a list of sentences, each naming the key path and, where it
+    could be found, the line.
+    """
+
+    code = "programme_invalid"
+    words = "The programme file has mistakes: %(summary)s"
+
+
+# People --------------------------------------------------------------------
+
+
+class SignInFailed(Refused):
+    """Unknown person or wrong password; the two are not told apart."""
+
+    code = "sign_in_failed"
+    words = "Name or password is wrong."
+
+
+class TooManyTries(Refused):
+    """The rate limit for this action was reached."""
+
+    code = "too_many_tries"
+    words = "Too many tries. Wait a few minutes and try again."
+
+
+class NotAllowed(Refused):
+    """The person lacks the right for this."""
+
+    code = "not_allowed"
+    words = "You may not do this."
+
+
+class FormStale(Refused):
+    """The page's form token is missing or belongs to another session."""
+
+    code = "form_stale"
+    words = "This page was open for too long. Send it again."
+
+
+# Machinery, in words a cashier can read out ---------------------------------
+
+
+class Busy(Refused):
+    """The database could not take the write in time; nothing changed, the same key may be retried."""
+
+    code = "busy"
+    words = "The system is busy. Nothing was booked; try again."
+
+
+class StorageFull(Refused):
+    """The disk or database is full; nothing changed."""
+
+    code = "storage_full"
+    words = "Nothing was booked: the storage is full. Tell the operator."
+
+
+class PictureUnreadable(Refused):
+    """No barcode could be read from the picture."""
+
+    code = "picture_unreadable"
+    words = "No card code could be read from this picture."
