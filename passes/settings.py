@@ -1,0 +1,321 @@
+"""What the operator decides: read once from the environment, checked, frozen.
+
+Nonsense stops the program with one sentence that names the variable and says
+why. Only `wiring` and the commands that start processes know this module;
+everything deeper receives plain values. Secrets are never variables: a
+variable names the file that holds one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class SettingsInvalid(Exception):
+    """A variable holds something the program cannot start with; the text is one sentence for a person."""
+
+
+class Mode(StrEnum):
+    """Production insists on https, real certificates and a server key; development brings its own."""
+
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of docs/settings.md: a variable, its default in words, and what it decides."""
+
+    name: str
+    default: str
+    words: str
+
+
+SETTINGS = (
+    Setting(
+        "PASSES_MODE",
+        "`production`",
+        "`production` or `development`. Development permits http, throw-away certificates, emulators and "
+        "one-click sign-in; `make run` sets it.",
+    ),
+    Setting(
+        "PASSES_VAR",
+        "`var`",
+        "The folder for what the program writes: the SQLite database, its own keys, emulator state.",
+    ),
+    Setting(
+        "PASSES_DATABASE_URL",
+        "SQLite in `PASSES_VAR`",
+        "`sqlite:////absolute/path` or `postgresql://user@host/name`. A password belongs into a libpq "
+        "password file: add `?passfile=/path`.",
+    ),
+    Setting(
+        "PASSES_PUBLIC_URL",
+        "none; in development `http://127.0.0.1:` and the web port",
+        "The address that phones and customers use, without a path. Must be https in production.",
+    ),
+    Setting("PASSES_WEB_HOST", "`127.0.0.1`", "The address the web server listens on."),
+    Setting("PASSES_WEB_PORT", "`8000`", "The port the web server listens on."),
+    Setting(
+        "PASSES_WEB_PROCESSES",
+        "`1`",
+        "Web server processes. More than one needs PostgreSQL: SQLite has one writer.",
+    ),
+    Setting("PASSES_WEB_THREADS", "`16`", "Requests that one web process works on at the same time."),
+    Setting("PASSES_PHONE_PORT", "`8001`", "The virtual phone (development)."),
+    Setting("PASSES_GOOGLE_PORT", "`8002`", "The Google Wallet emulator (development)."),
+    Setting("PASSES_APNS_PORT", "`8003`", "The APNs emulator (development)."),
+    Setting(
+        "PASSES_SERVER_KEY_FILE",
+        "`server.keys` in `PASSES_VAR`",
+        "The keys that card tokens derive from. Made by itself in development; production refuses to start "
+        "without it. Back it up: without it no installed card can be updated.",
+    ),
+    Setting(
+        "PASSES_CERTS",
+        "`certs`; in development `certs/dev`",
+        "The folder with `pass.pem`, `pass.key` and `wwdr.pem`.",
+    ),
+    Setting("PASSES_CERTS_PASSWORD_FILE", "none", "A file whose first line is the password of `pass.key`."),
+    Setting(
+        "PASSES_APNS_HOST",
+        "`api.push.apple.com`; in development `127.0.0.1`",
+        "Where changes are announced. Apple's sandbox host never delivers updates of passes.",
+    ),
+    Setting(
+        "PASSES_APNS_HOST_PORT",
+        "`443`; in development `PASSES_APNS_PORT`",
+        "The port of that host; Apple also answers on 2197.",
+    ),
+    Setting(
+        "PASSES_APNS_CA_FILE",
+        "the system's authorities; in development `root.pem` in `PASSES_CERTS`",
+        "The authority that must have signed that host's certificate.",
+    ),
+    Setting(
+        "PASSES_APNS_PUSH_TYPE",
+        "none",
+        "Sent as `apns-push-type` where set, `background` for example. Apple documents none for passes.",
+    ),
+    Setting(
+        "PASSES_APNS_PRIORITY", "`10`", "Sent as `apns-priority`: `10` at once, `5` when it suits the phone."
+    ),
+    Setting(
+        "PASSES_CLOCK_FILE",
+        "none",
+        "A file with a number of seconds to add to the clock (development only).",
+    ),
+)
+
+_NAMES = frozenset(setting.name for setting in SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every decision of the operator, checked. Paths are absolute; see SETTINGS for meaning and defaults."""
+
+    mode: Mode
+    var: Path
+    database_url: str
+    public_url: str
+    web_host: str
+    web_port: int
+    web_processes: int
+    web_threads: int
+    phone_port: int
+    google_port: int
+    apns_port: int
+    server_key_file: Path
+    certs: Path
+    certs_password_file: Path | None
+    apns_host: str
+    apns_host_port: int
+    apns_ca_file: Path | None
+    apns_push_type: str | None
+    apns_priority: int
+    clock_file: Path | None
+
+    @property
+    def development(self) -> bool:
+        """Whether http, throw-away certificates, emulators and demonstration sign-in are permitted."""
+        return self.mode is Mode.DEVELOPMENT
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Settings:
+        """Check every `PASSES_*` variable of `environ`.
+
+        A variable that is set but empty counts as not set. Relative paths
+        start at the current folder. Files are named, not opened: whether a
+        key or certificate is there is found out by whoever needs it.
+
+        Raises SettingsInvalid at the first variable that makes no sense.
+        """
+        given = _Given(environ)
+        mode = _mode(given)
+        development = mode is Mode.DEVELOPMENT
+        var = given.path("PASSES_VAR", Path("var"))
+        database_url = _database_url(given, var)
+        web_port = given.integer("PASSES_WEB_PORT", 8000, 1, 65535)
+        phone_port = given.integer("PASSES_PHONE_PORT", 8001, 1, 65535)
+        google_port = given.integer("PASSES_GOOGLE_PORT", 8002, 1, 65535)
+        apns_port = given.integer("PASSES_APNS_PORT", 8003, 1, 65535)
+        if development:
+            _refuse_shared_ports(
+                {
+                    "PASSES_WEB_PORT": web_port,
+                    "PASSES_PHONE_PORT": phone_port,
+                    "PASSES_GOOGLE_PORT": google_port,
+                    "PASSES_APNS_PORT": apns_port,
+                }
+            )
+        certs = given.path("PASSES_CERTS", Path("certs/dev" if development else "certs"))
+        clock_file = given.path_or_none("PASSES_CLOCK_FILE")
+        if clock_file is not None and not development:
+            raise SettingsInvalid("PASSES_CLOCK_FILE is set, but only development may move the clock.")
+        return cls(
+            mode=mode,
+            var=var,
+            database_url=database_url,
+            public_url=_public_url(given, development=development, web_port=web_port),
+            web_host=given.host("PASSES_WEB_HOST", "127.0.0.1"),
+            web_port=web_port,
+            web_processes=_web_processes(given, database_url),
+            web_threads=given.integer("PASSES_WEB_THREADS", 16, 1, 1024),
+            phone_port=phone_port,
+            google_port=google_port,
+            apns_port=apns_port,
+            server_key_file=given.path("PASSES_SERVER_KEY_FILE", var / "server.keys"),
+            certs=certs,
+            certs_password_file=given.path_or_none("PASSES_CERTS_PASSWORD_FILE"),
+            apns_host=given.host("PASSES_APNS_HOST", "127.0.0.1" if development else "api.push.apple.com"),
+            apns_host_port=given.integer(
+                "PASSES_APNS_HOST_PORT", apns_port if development else 443, 1, 65535
+            ),
+            apns_ca_file=given.path_or_none("PASSES_APNS_CA_FILE")
+            or (certs / "root.pem" if development else None),
+            apns_push_type=_push_type(given),
+            apns_priority=_priority(given),
+            clock_file=clock_file,
+        )
+
+
+class _Given:
+    """The variables that were set, read as what they should be."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str) -> str | None:
+        if name not in _NAMES:
+            raise LookupError(f"{name} is missing from SETTINGS")
+        return self._environ.get(name, "").strip() or None
+
+    def integer(self, name: str, default: int, least: int, most: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        # int() would also take "1_000", "+5" and digits of other scripts.
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise SettingsInvalid(f"{name} must be a whole number from {least} to {most}, not “{text}”.")
+        return int(text)
+
+    def path_or_none(self, name: str) -> Path | None:
+        text = self.text(name)
+        return Path(text).absolute() if text else None
+
+    def path(self, name: str, default: Path) -> Path:
+        return self.path_or_none(name) or default.absolute()
+
+    def host(self, name: str, default: str) -> str:
+        text = self.text(name) or default
+        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text) or "//" in text:
+            raise SettingsInvalid(f"{name} must be a host name or address without a scheme, not “{text}”.")
+        return text
+
+
+def _mode(given: _Given) -> Mode:
+    text = given.text("PASSES_MODE") or Mode.PRODUCTION
+    try:
+        return Mode(text)
+    except ValueError:
+        raise SettingsInvalid(f"PASSES_MODE must be production or development, not “{text}”.") from None
+
+
+def _database_url(given: _Given, var: Path) -> str:
+    text = given.text("PASSES_DATABASE_URL")
+    if text is None:
+        return f"sqlite:///{var / 'passes.sqlite3'}"
+    scheme, _, rest = text.partition("://")
+    if scheme == "sqlite":
+        if not rest.startswith("//") or rest.endswith("/"):
+            raise SettingsInvalid(
+                "PASSES_DATABASE_URL must name an absolute file, with four slashes: sqlite:////srv/passes.sqlite3."
+            )
+        return text
+    if scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        # The text is not repeated: it may hold a password.
+        raise SettingsInvalid("PASSES_DATABASE_URL must begin with sqlite:// or postgresql://.")
+    address = urlsplit(f"postgresql://{rest}")
+    if address.password is not None or "password=" in address.query:
+        raise SettingsInvalid(
+            "PASSES_DATABASE_URL must not contain a password, because other programs can read it there: "
+            "write it into a libpq password file and add ?passfile=/path to the address."
+        )
+    if not address.path.strip("/"):
+        raise SettingsInvalid("PASSES_DATABASE_URL names no database: postgresql://user@host/name.")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _public_url(given: _Given, *, development: bool, web_port: int) -> str:
+    text = given.text("PASSES_PUBLIC_URL")
+    if text is None:
+        if development:
+            return f"http://127.0.0.1:{web_port}"
+        raise SettingsInvalid("PASSES_PUBLIC_URL is not set: phones need the https address of this service.")
+    address = urlsplit(text)
+    if address.scheme != "https" and not (development and address.scheme == "http"):
+        raise SettingsInvalid(
+            f"PASSES_PUBLIC_URL must begin with https://, because phones refuse anything else, not “{text}”."
+        )
+    extras = address.path.strip("/") or address.query or address.fragment or address.username
+    if not address.hostname or extras or re.search(r"\s", text):
+        raise SettingsInvalid(
+            f"PASSES_PUBLIC_URL must be a host and perhaps a port (https://cards.example.com), not “{text}”."
+        )
+    return f"{address.scheme}://{address.netloc.lower()}"
+
+
+def _web_processes(given: _Given, database_url: str) -> int:
+    processes = given.integer("PASSES_WEB_PROCESSES", 1, 1, 256)
+    if processes > 1 and database_url.startswith("sqlite:"):
+        raise SettingsInvalid(
+            f"PASSES_WEB_PROCESSES is {processes}, but SQLite has one writer: use 1, or PostgreSQL."
+        )
+    return processes
+
+
+def _push_type(given: _Given) -> str | None:
+    text = given.text("PASSES_APNS_PUSH_TYPE")
+    if text is not None and not re.fullmatch(r"[a-z]{1,32}", text):
+        raise SettingsInvalid(f"PASSES_APNS_PUSH_TYPE must be a lower-case word, not “{text}”.")
+    return text
+
+
+def _priority(given: _Given) -> int:
+    priority = given.integer("PASSES_APNS_PRIORITY", 10, 1, 10)
+    if priority not in (1, 5, 10):
+        raise SettingsInvalid(f"PASSES_APNS_PRIORITY must be 10, 5 or 1, not “{priority}”.")
+    return priority
+
+
+def _refuse_shared_ports(ports: Mapping[str, int]) -> None:
+    seen: dict[int, str] = {}
+    for name, port in ports.items():
+        if port in seen:
+            raise SettingsInvalid(f"{name} and {seen[port]} are both {port}: each needs its own port.")
+        seen[port] = name
