@@ -1,0 +1,17 @@
+"""The database: two doors, the tables, and the questions that use cases ask."""
+
+from passes.store.doors import Store, open
+from passes.store.migrations import SchemaOutdated, migrate, require_current
+from passes.store.work import Read, Row, Unexpected, Work
+
+__all__ = [
+    "Read",
+    "Row",
+    "SchemaOutdated",
+    "Store",
+    "Unexpected",
+    "Work",
+    "migrate",
+    "open",
+    "require_current",
+]

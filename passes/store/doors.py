@@ -1,0 +1,354 @@
+"""The two doors to the database: `Store.write` and `Store.read`.
+
+`write(decide)` runs `decide(work)` in one transaction. What `decide` returns is
+returned once it is durable; what it raises undoes everything. `decide` touches
+no network and may run twice: after a deadlock, after a lost connection, or
+when a neighbour in the same group commit took the transaction down with it.
+
+PostgreSQL: the caller's thread, a transaction of its own, pipelined.
+SQLite: there is one writer. In a server, waiting functions run one after the
+other on the process's writer thread, each in a savepoint, and share one commit
+(group commit: full durability at the price of one fsync for many). The worker
+and the command line write from their own thread in short transactions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from passes.loyalty.refusals import Busy, StorageFull
+from passes.store.work import Read, Statements, Work, sqlite_row
+
+T = TypeVar("T")
+Decide = Callable[[Work], T]
+
+_BUSY_SECONDS = 5
+_TRIES_MAX = 6
+_GROUP_MAX = 64
+_SQLITE_CACHE_KIB = 16_384
+
+
+class Store:
+    """One database. Make it with `passes.store.open`, close it when done."""
+
+    def __init__(self, engine: Engine, *, writer_thread: bool) -> None:
+        self._engine = engine
+        self.postgresql = engine.dialect.name == "postgresql"
+        self._statements = Statements(engine.dialect)
+        self._writer = None if self.postgresql else _SqliteWriter(self, threaded=writer_thread)
+        # Parsed programme versions and the like: facts that never change once
+        # written, kept by whoever reads them (store/programmes.py).
+        self.unchanging: dict[object, Any] = {}
+
+    @property
+    def url(self) -> str:
+        """Where the database is, without its password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def write(self, decide: Decide[T]) -> T:
+        """Run `decide` in one transaction and return its answer once that is durable.
+
+        Raises `Busy` when the database could not take the write in time and
+        `StorageFull` when the disk is full; nothing has changed then. Whatever
+        `decide` raises is passed on, with everything undone.
+        """
+        if self._writer is not None:
+            return self._writer.write(decide)
+        return self._write_postgresql(decide)
+
+    @contextlib.contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Read]:
+        """A connection for questions. With `snapshot`, all of them see one instant."""
+        pooled = self._engine.raw_connection()
+        try:
+            connection = pooled.driver_connection
+            assert connection is not None
+            read = Read(connection, self._statements, postgresql=self.postgresql)
+            if not snapshot:
+                yield read
+                return
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self.postgresql else "BEGIN"
+            connection.cursor().execute(begin)
+            try:
+                yield read
+            finally:
+                connection.cursor().execute("ROLLBACK")
+        finally:
+            pooled.close()
+
+    def close(self) -> None:
+        """Finish waiting writes and let go of every connection."""
+        if self._writer is not None:
+            self._writer.close()
+        self._engine.dispose()
+
+    def _write_postgresql(self, decide: Decide[T]) -> T:
+        for tries in range(1, _TRIES_MAX + 1):
+            pooled = self._engine.raw_connection()
+            connection = pooled.driver_connection
+            assert isinstance(connection, psycopg.Connection)
+            try:
+                return self._transact_postgresql(connection, decide)
+            except (
+                psycopg.errors.SerializationFailure,
+                psycopg.errors.DeadlockDetected,
+                # Two of the same key (or id) met: the second run finds the first one's row.
+                psycopg.errors.UniqueViolation,
+            ):
+                if tries == _TRIES_MAX:
+                    raise
+                time.sleep(random.uniform(0, 0.002 * 2**tries))
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
+                raise Busy() from error
+            except psycopg.errors.DiskFull as error:
+                raise StorageFull() from error
+            except psycopg.OperationalError as error:
+                if not connection.closed:
+                    raise
+                # The server went away. Whether a commit arrived is unknown, but
+                # writes carry the caller's key, so running again is safe.
+                pooled.invalidate()
+                if tries >= 3:
+                    raise Busy() from error
+                time.sleep(0.05 * tries)
+            finally:
+                pooled.close()
+        raise AssertionError("unreachable")
+
+    def _transact_postgresql(self, connection: psycopg.Connection[Any], decide: Decide[T]) -> T:
+        try:
+            with connection.pipeline() as pipeline:
+                connection.execute("BEGIN")
+                work = Work(connection, self._statements, postgresql=True)
+                answer = decide(work)
+                pipeline.sync()
+                work.keep_promises()
+                connection.execute("COMMIT")
+        except BaseException:
+            if not connection.closed:
+                connection.execute("ROLLBACK")
+            raise
+        return answer
+
+    def _raw(self) -> Any:
+        return self._engine.raw_connection()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A function that waits for the writer thread."""
+
+    decide: Decide[Any]
+    future: Future[Any] = field(default_factory=Future)
+
+
+class _SqliteWriter:
+    """The one place of a process that writes to SQLite."""
+
+    def __init__(self, store: Store, *, threaded: bool) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._pooled: Any = None
+        self._threaded = threaded
+        self._thread: threading.Thread | None = None
+
+    def write(self, decide: Decide[T]) -> T:
+        waiting = _Waiting(decide)
+        if not self._threaded:
+            with self._lock:
+                self._run_group([waiting])
+        else:
+            if self._thread is None:
+                self._start()
+            self._queue.put(waiting)
+        answer: T = waiting.future.result()
+        return answer
+
+    def close(self) -> None:
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+        if self._pooled is not None:
+            self._pooled.close()
+            self._pooled = None
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="sqlite-writer", daemon=True)
+                self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            first = self._queue.get()
+            if first is None:
+                return
+            group = [first]
+            stop = False
+            while len(group) < _GROUP_MAX:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    stop = True
+                    break
+                group.append(more)
+            self._run_group(group)
+            if stop:
+                return
+
+    def _run_group(self, group: list[_Waiting]) -> None:
+        """Run the functions in one transaction; where that fails as a whole, one by one."""
+        try:
+            undone = self._transact(group)
+            for waiting in undone:
+                if not waiting.future.done() and self._transact([waiting]):
+                    waiting.future.set_exception(Busy())
+        except BaseException as error:
+            for waiting in group:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
+
+    def _transact(self, group: list[_Waiting]) -> list[_Waiting]:
+        """One transaction over the group. Returns those that must run again on their own."""
+        connection = self._connection()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            for waiting in group:
+                waiting.future.set_exception(refusal)
+            return []
+        answers: list[tuple[_Waiting, Any]] = []
+        for position, waiting in enumerate(group):
+            error: BaseException | None = None
+            try:
+                connection.execute("SAVEPOINT one")
+                work = Work(connection, self._store._statements, postgresql=False)
+                answers.append((waiting, waiting.decide(work)))
+                work.keep_promises()
+                connection.execute("RELEASE one")
+                continue
+            except BaseException as raised:
+                error = raised
+            if answers and answers[-1][0] is waiting:
+                answers.pop()
+            waiting.future.set_exception(_refusal(error) or error)
+            if not connection.in_transaction:
+                # A full disk and the like make SQLite undo the whole transaction,
+                # the neighbours' finished work included: those run again.
+                return [done for done, _ in answers] + group[position + 1 :]
+            connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if len(group) > 1:
+                return [waiting for waiting, _ in answers]
+            for waiting, _ in answers:
+                waiting.future.set_exception(_refusal(error) or error)
+            return []
+        for waiting, answer in answers:
+            waiting.future.set_result(answer)
+        return []
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._pooled is None:
+            self._pooled = self._store._raw()
+        connection = self._pooled.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        return connection
+
+
+def _refusal(error: BaseException) -> Busy | StorageFull | None:
+    """What a person is told for an SQLite error that is nobody's programming mistake."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return None
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy()
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull()
+    return None
+
+
+def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Store:  # noqa: A001
+    """Open the database at an SQLAlchemy URL (`sqlite:///…` or `postgresql+psycopg://…`).
+
+    `writer_thread` belongs to servers, where many threads write at once.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(
+            parsed,
+            paramstyle="named",
+            pool_size=connections,
+            max_overflow=-1,
+            pool_reset_on_return=None,
+            connect_args={
+                "check_same_thread": False,
+                "isolation_level": None,
+                "timeout": _BUSY_SECONDS,
+                "cached_statements": 256,
+            },
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+    else:
+        engine = create_engine(
+            parsed,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=_BUSY_SECONDS,
+            pool_use_lifo=True,
+            pool_reset_on_return=None,
+            connect_args={
+                "autocommit": True,
+                "prepare_threshold": 1,
+                "options": f"-c lock_timeout={_BUSY_SECONDS}s -c timezone=UTC",
+            },
+        )
+        event.listen(engine, "connect", _prepare_postgresql)
+    return Store(engine, writer_thread=writer_thread)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.row_factory = sqlite_row
+    for pragma in (
+        "journal_mode=WAL",
+        # FULL: what was answered survives a power cut. Group commit pays for it.
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"cache_size=-{_SQLITE_CACHE_KIB}",
+        "wal_autocheckpoint=4000",
+        "temp_store=MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
+    connection.row_factory = namedtuple_row
