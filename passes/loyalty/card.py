@@ -6,18 +6,26 @@ from it and from nothing else. `compose` makes it from plain values.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
-
-class Symbology(StrEnum):
-    """How the card code is drawn."""
-
-    QR = "qr"
-    AZTEC = "aztec"
-    PDF417 = "pdf417"
-    CODE128 = "code128"
+from passes.loyalty.codes import grouped
+from passes.loyalty.design import Colours as Colours
+from passes.loyalty.design import StripKind as StripKind
+from passes.loyalty.design import Symbology as Symbology
+from passes.loyalty.letters import cleaned, upper
+from passes.loyalty.money import Money
+from passes.loyalty.programme import (
+    Programme,
+    Rounding,
+    Tier,
+    affordable,
+    by_price,
+    next_reward,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +60,6 @@ class FaceField:
     value: str | int | datetime
     kind: FieldKind = FieldKind.TEXT
     currency: str | None = None
-
-
-class StripKind(StrEnum):
-    """What the picture behind the primary value shows."""
-
-    PLAIN = "plain"
-    PROGRESS = "progress"  # fills towards the next reward
-    STAMPS = "stamps"  # a punch card
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +99,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
-    """Hex colours, `#RRGGBB`."""
-
-    ground: str
-    text: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
 class CardFace:
     """Everything a card shows, in one language, at one moment.
 
@@ -132,3 +123,214 @@ class CardFace:
     places: tuple[Place, ...] = ()
     voided: bool = False
     expires_at: datetime | None = None
+
+
+PLACES_MAX = 10
+"""Wallets ignore or refuse a card with more places."""
+
+Say = Callable[..., str]
+"""`say(language, words, **values)`: an English template in another language, filled in."""
+
+
+def compose(
+    programme: Programme,
+    *,
+    member_name: str,
+    balance: int,
+    tier: Tier | None,
+    code: str,
+    language: str,
+    say: Say,
+    offers: Sequence[OfferLine] = (),
+    stamps: int = 0,
+    voided: bool = False,
+    last_change: str | None = None,
+) -> CardFace:
+    """What the card says now, in one language.
+
+    `offers` are those that run at this moment, the most important first;
+    `last_change` is the newest movement in words, for the back. Any balance
+    gives a face, a negative one too.
+    """
+    organisation = programme.organisation.in_(language)
+    programme_name = programme.name.in_(language)
+    unit = programme.unit.name(balance, language)
+    return CardFace(
+        design=programme.slug,
+        organisation=organisation,
+        programme_name=programme_name,
+        description=say(
+            language,
+            "Loyalty card, %(programme)s, %(organisation)s",
+            programme=programme_name,
+            organisation=organisation,
+        ),
+        language=language,
+        colours=programme.design.colours,
+        header=FaceField(
+            "balance", upper(programme.unit.other.in_(language), language), balance, FieldKind.NUMBER
+        ),
+        primary=_primary(programme, balance, language, say, voided=voided),
+        row=_row(programme, member_name, tier, offers, stamps, language, say),
+        strip=_strip(programme, balance, stamps),
+        back=_back(programme, tier, last_change, language, say),
+        offers=tuple(offers),
+        change=None
+        if voided
+        else ChangeText("balance", say(language, "You now have %%@ %(unit)s", unit=unit)),
+        barcode=Barcode(programme.symbology, code, grouped(code)),
+        places=tuple(
+            Place(
+                shop.latitude,
+                shop.longitude,
+                say(
+                    language,
+                    "Nearby: %(shop)s, %(address)s",
+                    shop=shop.name.in_(language),
+                    address=shop.address,
+                ),
+            )
+            for shop in programme.shops[:PLACES_MAX]
+        ),
+        voided=voided,
+    )
+
+
+def _primary(programme: Programme, balance: int, language: str, say: Say, *, voided: bool) -> FaceField:
+    """The large words: how far to the next reward, or that the best one is ready."""
+    upcoming = next_reward(programme, balance)
+    if voided:
+        return FaceField(
+            "next", upper(programme.name.in_(language), language), say(language, "No longer valid")
+        )
+    if upcoming:
+        label = say(language, "Next: %(reward)s", reward=upcoming.name.in_(language))
+        return FaceField(
+            "next", upper(label, language), say(language, "%(count)s to go", count=upcoming.points - balance)
+        )
+    if programme.rewards:
+        best = by_price(programme)[-1]
+        return FaceField("next", upper(best.name.in_(language), language), say(language, "Ready"))
+    return FaceField("next", "", programme.name.in_(language))
+
+
+def _row(
+    programme: Programme,
+    member_name: str,
+    tier: Tier | None,
+    offers: Sequence[OfferLine],
+    stamps: int,
+    language: str,
+    say: Say,
+) -> tuple[FaceField, ...]:
+    """Member, tier, stamps and today's offer, as far as there are any: never more than four."""
+    row = []
+    if name := cleaned(member_name):
+        row.append(FaceField("member", upper(say(language, "Member"), language), name))
+    if tier:
+        row.append(FaceField("tier", upper(say(language, "Tier"), language), tier.name.in_(language)))
+    if programme.stamps:
+        # The picture shows the same, but a screen reader cannot see it.
+        row.append(
+            FaceField(
+                "stamps",
+                upper(programme.stamps.name.in_(language), language),
+                f"{_within(stamps, programme.stamps.target)}/{programme.stamps.target}",
+            )
+        )
+    if offers:
+        row.append(FaceField("offer", upper(say(language, "Today"), language), cleaned(offers[0].title)))
+    return tuple(row)
+
+
+def _strip(programme: Programme, balance: int, stamps: int) -> Strip:
+    """How many marks of the picture are lit."""
+    design = programme.design
+    match design.strip:
+        case StripKind.PLAIN:
+            return Strip(design.strip, 0, design.steps)
+        case StripKind.STAMPS:
+            return Strip(design.strip, _within(stamps, design.steps), design.steps)
+        case StripKind.PROGRESS:
+            upcoming = next_reward(programme, balance)
+            if upcoming is None:
+                return Strip(design.strip, design.steps, design.steps)
+            # Counted from the last reward passed, so that every reward has the whole row to itself.
+            passed = max((reward.points for reward in affordable(programme, balance)), default=0)
+            lit = (balance - passed) * design.steps // (upcoming.points - passed)
+            return Strip(design.strip, _within(lit, design.steps), design.steps)
+
+
+def _within(step: int, steps: int) -> int:
+    return min(max(step, 0), steps)
+
+
+def _back(
+    programme: Programme, tier: Tier | None, last_change: str | None, language: str, say: Say
+) -> tuple[FaceField, ...]:
+    """Everything that needs reading: rewards, shops, why this balance, contact, terms, how to leave."""
+    rewards = "\n".join(
+        say(
+            language,
+            "%(reward)s: %(points)s %(unit)s",
+            reward=reward.name.in_(language),
+            points=reward.points,
+            unit=programme.unit.name(reward.points, language),
+        )
+        for reward in by_price(programme)
+    )
+    shops = "\n".join(f"{shop.name.in_(language)}, {shop.address}" for shop in programme.shops)
+    contact = programme.contact
+    reached = "\n".join(filter(None, (contact.email, contact.phone, contact.website)))
+    leave = say(
+        language,
+        "Delete this card from your wallet whenever you like. "
+        "To leave %(programme)s and have your data erased, write to us: %(contact)s",
+        programme=programme.name.in_(language),
+        contact=contact.email or contact.phone or contact.website,
+    )
+    fields = (
+        ("rewards", "Rewards", rewards),
+        ("shops", "Shops", shops),
+        ("why", "Why this balance", _why(programme, tier, last_change, language, say)),
+        ("contact", "Contact", reached),
+        ("terms", "Terms", programme.terms.in_(language)),
+        ("leave", "How to leave", leave),
+    )
+    return tuple(FaceField(key, say(language, label), value) for key, label, value in fields if value)
+
+
+_ROUNDING_WORDS = {
+    Rounding.FLOOR: "Part points are dropped.",
+    Rounding.HALF_UP: "Part points are rounded to the nearest whole.",
+    Rounding.CEIL: "Part points are rounded up.",
+    Rounding.BLOCK: "Only full amounts count.",
+}
+
+
+def _why(programme: Programme, tier: Tier | None, last_change: str | None, language: str, say: Say) -> str:
+    """The earn rule in words, with what the member's tier adds and the newest movement."""
+    rule = programme.earning
+    lines = [
+        say(
+            language,
+            "You get %(points)s %(unit)s for every %(amount)s you spend.",
+            points=rule.points,
+            unit=programme.unit.name(rule.points, language),
+            amount=Money(rule.per_minor, programme.currency),
+        )
+    ]
+    if tier and tier.multiplier != 1:
+        factor = Decimal(tier.multiplier.numerator) / tier.multiplier.denominator
+        lines.append(
+            say(
+                language,
+                "As %(tier)s you get %(factor)s times as many.",
+                tier=tier.name.in_(language),
+                factor=factor,
+            )
+        )
+    lines.append(say(language, _ROUNDING_WORDS[rule.rounding]))
+    if last_change:
+        lines.append(last_change)
+    return "\n".join(lines)

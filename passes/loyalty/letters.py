@@ -1,0 +1,32 @@
+"""Letters: upper case that respects a language, and names made safe to print."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Languages in which i and ı are two letters: their capitals are İ and I.
+_DOTTED = frozenset({"tr", "az"})
+
+
+def upper(text: str, language: str) -> str:
+    """Upper case as this language writes it: `bilgi` is BİLGİ in Turkish and BILGI in English."""
+    if language.replace("_", "-").partition("-")[0] in _DOTTED:
+        text = text.replace("i", "İ")
+    return text.upper()
+
+
+def cleaned(text: str, limit: int = 64) -> str:
+    """One printable line of at most `limit` characters, cut with an ellipsis.
+
+    Control characters, line breaks and the invisible marks that turn the
+    direction of text around are dropped, so that a name cannot disturb what
+    stands beside it on a card.
+    """
+    spaced = "".join(" " if symbol.isspace() else symbol for symbol in unicodedata.normalize("NFC", text))
+    visible = "".join(symbol for symbol in spaced if unicodedata.category(symbol) not in _INVISIBLE)
+    line = " ".join(visible.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+# Control, format (directional overrides, zero-width), surrogate, private use, unassigned.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
