@@ -1,0 +1,155 @@
+"""What every test may ask for: an instant, databases of both kinds, a store; and what none may do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import hypothesis
+import psycopg
+import pytest
+
+from tests import postgres
+
+if TYPE_CHECKING:
+    from passes.store import Store
+
+pytest_plugins = ["tests.conformance"]
+
+# The same examples in every run: a red test on one machine is red on all.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("steady")
+
+_TEMPLATE = "passes_template"
+
+
+def pytest_configure() -> None:
+    """Keep every test on this machine."""
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def guarded_connect(self: socket.socket, address: object) -> None:
+        _refuse_strangers(self, address)
+        connect(self, address)  # type: ignore[arg-type]
+
+    def guarded_connect_ex(self: socket.socket, address: object) -> int:
+        _refuse_strangers(self, address)
+        return connect_ex(self, address)  # type: ignore[arg-type]
+
+    socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
+    socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
+
+
+def _refuse_strangers(connection: socket.socket, address: object) -> None:
+    inside = connection.family == socket.AF_UNIX or (
+        isinstance(address, tuple) and address[0] in {"127.0.0.1", "::1", "localhost"}
+    )
+    # Not an OSError: code that retries on a lost connection must not swallow this.
+    assert inside, f"a test tried to connect to {address!r}; tests stay on 127.0.0.1"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Browser tests need Debian's Chromium: without it they are skipped, but not in CI."""
+    if item.get_closest_marker("browser") and not shutil.which("chromium"):
+        words = "Chromium is missing: apt-get install --no-install-recommends chromium"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A Saturday morning in March, in UTC."""
+    return datetime(2026, 3, 14, 10, 0, tzinfo=UTC)
+
+
+# Databases -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL of this test process; started by the first test that asks."""
+    server = postgres.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: postgres.Postgres) -> str:
+    """The maintenance database of the server."""
+    return postgres_server.url()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated empty SQLite file, to be copied."""
+    from passes import store
+
+    path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
+    store.migrate(f"sqlite:///{path}")
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_maintenance(postgres_server: postgres.Postgres) -> Iterator[psycopg.Connection]:
+    """A connection that creates and drops databases."""
+    with psycopg.connect(
+        host="127.0.0.1", port=postgres_server.port, user="postgres", dbname="postgres", autocommit=True
+    ) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: postgres.Postgres, postgres_maintenance: psycopg.Connection) -> str:
+    """The name of a migrated empty database, to be copied."""
+    from passes import store
+
+    postgres_maintenance.execute(f"CREATE DATABASE {_TEMPLATE}")
+    store.migrate(postgres_server.url(_TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated empty SQLite database of this test's own."""
+    path = tmp_path / "passes.sqlite3"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgresql_url(
+    postgres_server: postgres.Postgres, postgres_maintenance: psycopg.Connection, postgres_template: str
+) -> Iterator[str]:
+    """A migrated empty PostgreSQL database of this test's own."""
+    name = f"test_{uuid4().hex}"
+    # Copying files is several times faster than the default, which logs every page.
+    postgres_maintenance.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY FILE_COPY")
+    yield postgres_server.url(name)
+    postgres_maintenance.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated empty database of this test's own: every test that asks runs on both engines."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """The store on an empty database, on both engines."""
+    from passes import store as stores
+
+    opened = stores.open(database_url)
+    yield opened
+    opened.close()
