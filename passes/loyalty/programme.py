@@ -152,7 +152,8 @@ class Programme:
 
     `languages[0]` is the default one. Amounts are minor units of `currency`;
     `zone` is the IANA zone in which its days and years begin. `undo_seconds`
-    is how long a cashier may undo a receipt.
+    is how long a cashier may undo a receipt. `warnings` are sentences about
+    what is allowed but unwise, for whoever writes the file.
     """
 
     slug: str
@@ -176,6 +177,7 @@ class Programme:
     consents: tuple[Consent, ...]
     undo_seconds: int = 600
     can_alert_offers: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def language(self) -> str:
