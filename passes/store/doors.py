@@ -51,9 +51,6 @@ class Store:
         self.postgresql = engine.dialect.name == "postgresql"
         self._statements = Statements(engine.dialect)
         self._writer = None if self.postgresql else _SqliteWriter(self, threaded=writer_thread)
-        # Parsed programme versions and the like: facts that never change once
-        # written, kept by whoever reads them (store/programmes.py).
-        self.unchanging: dict[object, Any] = {}
 
     @property
     def url(self) -> str:
@@ -242,25 +239,21 @@ class _SqliteWriter:
             return []
         answers: list[tuple[_Waiting, Any]] = []
         for position, waiting in enumerate(group):
-            error: BaseException | None = None
             try:
                 connection.execute("SAVEPOINT one")
                 work = Work(connection, self._store._statements, postgresql=False)
-                answers.append((waiting, waiting.decide(work)))
+                answer = waiting.decide(work)
                 work.keep_promises()
                 connection.execute("RELEASE one")
-                continue
-            except BaseException as raised:
-                error = raised
-            if answers and answers[-1][0] is waiting:
-                answers.pop()
-            waiting.future.set_exception(_refusal(error) or error)
-            if not connection.in_transaction:
-                # A full disk and the like make SQLite undo the whole transaction,
-                # the neighbours' finished work included: those run again.
-                return [done for done, _ in answers] + group[position + 1 :]
-            connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
+                answers.append((waiting, answer))
+            except BaseException as error:
+                waiting.future.set_exception(_refusal(error) or error)
+                if not connection.in_transaction:
+                    # A full disk and the like make SQLite undo the whole transaction,
+                    # the neighbours' finished work included: those run again.
+                    return [done for done, _ in answers] + group[position + 1 :]
+                connection.execute("ROLLBACK TO one")
+                connection.execute("RELEASE one")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -295,7 +288,7 @@ def _refusal(error: BaseException) -> Busy | StorageFull | None:
     return None
 
 
-def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Store:  # noqa: A001
+def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Store:
     """Open the database at an SQLAlchemy URL (`sqlite:///…` or `postgresql+psycopg://…`).
 
     `writer_thread` belongs to servers, where many threads write at once.

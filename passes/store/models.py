@@ -120,6 +120,8 @@ member = _table(
     Column("holdout", Boolean, nullable=False),
     Column("welcome_given", Boolean, nullable=False),
     Column("merge_candidate_of", BigInteger, nullable=True),
+    # The account of available points, so that a checkout finds it by its key.
+    _id("points_account_id"),
     # Spend of one calendar year of the programme's zone; older years are in `purchase`.
     Column("spend_year", Integer, nullable=False),
     Column("spend_minor", BigInteger, nullable=False),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -52,6 +52,7 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self.unchanging: dict[object, Any] = {}
         self._prepared: WeakKeyDictionary[ClauseElement, Prepared] = WeakKeyDictionary()
 
     def prepare(self, statement: Executable) -> Prepared:
@@ -98,6 +99,9 @@ class Read:
         self._connection = connection
         self._statements = statements
         self.postgresql = postgresql
+        # Facts that never change once written, such as parsed programme
+        # versions, kept per process by whoever reads them.
+        self.unchanging = statements.unchanging
 
     def ask(self, statement: Executable, **values: Any) -> Answer:
         """Run a statement that answers with rows (SELECT, or a write with RETURNING)."""
@@ -141,13 +145,14 @@ class Work(Read):
                 raise Unexpected(f"{cursor.rowcount} rows instead of {expected}: {text}")
 
 
-_row_types: dict[tuple[str, ...], Any] = {}
+_row_makers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Any]] = {}
 
 
 def sqlite_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
     """Row factory that gives SQLite the named rows that psycopg gives by itself."""
     names = tuple(column[0] for column in cursor.description)
-    kind = _row_types.get(names)
-    if kind is None:
-        kind = _row_types[names] = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-    return kind._make(values)
+    make = _row_makers.get(names)
+    if make is None:
+        kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        make = _row_makers[names] = kind._make
+    return make(values)

@@ -497,6 +497,7 @@ def upgrade() -> None:
         sa.Column("holdout", sa.Boolean(), nullable=False),
         sa.Column("welcome_given", sa.Boolean(), nullable=False),
         sa.Column("merge_candidate_of", sa.BigInteger(), nullable=True),
+        sa.Column("points_account_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("spend_year", sa.Integer(), nullable=False),
         sa.Column("spend_minor", sa.BigInteger(), nullable=False),
         sa.Column("last_purchase_at", sa.BigInteger(), nullable=True),

@@ -1,0 +1,315 @@
+"""A person joins a programme and has a card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from passes.loyalty import codes
+from passes.loyalty.ledger import PostingKind
+from passes.loyalty.letters import cleaned
+from passes.loyalty.programme import Programme
+from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.refusals import EmailInvalid, LinkUnknown, NameInvalid
+from passes.server_keys import ServerKeys
+from passes.store import Store, Work, journal, members, programmes
+from passes.store.ids import new_id
+from passes.store.programmes import Finding, Loaded
+
+NAME_LETTERS_MAX = 64
+HOLDOUT_PERCENT = 10
+_SERIAL_BYTES = 18
+_EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]+\.[^@\s.,;<>\"]{2,}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a join came from: what was scanned or followed, and what the link carried."""
+
+    kind: str
+    location: str | None = None
+    referrer: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A member with a card. `again` when the same form was sent before."""
+
+    programme_id: int
+    member_id: int
+    card_id: int
+    serial: str
+    code: str
+    link_secret: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CardRef:
+    """The card behind a link."""
+
+    programme_id: int
+    card_id: int
+
+
+def join(
+    store: Store,
+    *,
+    programme: str,
+    name: str,
+    email: str | None = None,
+    phone: str | None = None,
+    birthday: date | None = None,
+    language: str,
+    consents: Mapping[str, bool],
+    source: Source,
+    key: str,
+    keys: ServerKeys,
+    now: datetime,
+) -> Joined:
+    """Make a member, a card, its code and its link; book the welcome points.
+
+    The same `key` returns the same card. Another form with an e-mail address
+    that is known makes a new member, marked as a candidate for merging and
+    without welcome points: an address must never hand out somebody's card.
+    `consents` answers the programme's questions by purpose; one that is not
+    answered counts as no. Raises NameInvalid, EmailInvalid, ProgrammeUnknown,
+    KeyInvalid or KeyReused.
+    """
+    clean_name = cleaned(name, NAME_LETTERS_MAX + 1)
+    if not clean_name or len(clean_name) > NAME_LETTERS_MAX:
+        raise NameInvalid(limit=NAME_LETTERS_MAX)
+    clean_email = _email(email)
+    content = {"name": clean_name, "email": clean_email, "phone": phone}
+    # Drawn outside, so that a function run twice makes the same card.
+    serial = secrets.token_urlsafe(_SERIAL_BYTES)
+    code_bytes = secrets.token_bytes(codes.RANDOM_BYTES)
+
+    def decide(work: Work) -> Joined:
+        finding = Finding(work, programme)
+        asked = journal.Asked(work, finding.id, key, "join", content)
+        loaded = finding.loaded()
+        if (before := asked.before()) is not None:
+            return _again(json.loads(before), loaded.id, keys)
+        rules = loaded.programme
+        member_id, card_id = new_id(now), new_id(now)
+        code = codes.code_from(code_bytes, rules.code_kind)
+        twin = members.same_email(work, loaded.id, clean_email)
+        account_id = journal.add_account(
+            work,
+            programme_id=loaded.id,
+            owner_kind="member",
+            owner_id=str(member_id),
+            bucket="available",
+            now=now,
+        )
+        members.add(
+            work,
+            programme_id=loaded.id,
+            member_id=member_id,
+            points_account_id=account_id,
+            name=clean_name,
+            email=clean_email,
+            phone=phone,
+            birthday=birthday,
+            language=language,
+            holdout=in_holdout(rules.slug, member_id),
+            merge_candidate_of=twin,
+            year=now.astimezone(ZoneInfo(rules.zone)).year,
+            now=now,
+        )
+        members.add_card(
+            work,
+            programme_id=loaded.id,
+            card_id=card_id,
+            member_id=member_id,
+            pass_type_id=loaded.pass_type_id,
+            serial=serial,
+            key_id=keys.current_id,
+            code=code,
+            now=now,
+        )
+        secret = keys.link_secret(keys.current_id, card_id, 1)
+        members.add_link(
+            work,
+            programme_id=loaded.id,
+            card_id=card_id,
+            number=1,
+            secret_hash=hash_secret(secret),
+            now=now,
+        )
+        _record(work, loaded, member_id, language, consents, source, now)
+        welcome = rules.earning.welcome_points
+        if welcome and twin is None:
+            _welcome(work, loaded, member_id, card_id, account_id, welcome, source, now)
+        kept = {
+            "member": member_id,
+            "card": card_id,
+            "serial": serial,
+            "code": code,
+            "key": keys.current_id,
+        }
+        asked.answered(work, json.dumps(kept), now=now)
+        return Joined(loaded.id, member_id, card_id, serial, code, secret)
+
+    return store.write(decide)
+
+
+def card_by_secret(store: Store, *, secret: str) -> CardRef:
+    """The card behind `/card/<secret>`. Raises `LinkUnknown` for an unknown or withdrawn link."""
+    with store.read() as read:
+        row = members.by_link(read, hash_secret(secret))
+    if row is None:
+        raise LinkUnknown()
+    return CardRef(row.programme_id, row.card_id)
+
+
+def count_view(store: Store, *, programme: str, source: Source, now: datetime) -> None:
+    """The join page was shown."""
+    _count(store, programme, source, "view", now)
+
+
+def count_send(store: Store, *, programme: str, source: Source, now: datetime) -> None:
+    """The join form was sent, whatever became of it."""
+    _count(store, programme, source, "send", now)
+
+
+def in_holdout(programme: str, member_id: int) -> bool:
+    """Whether a member gets no offers, so that offers can be judged: one in ten, for ever the same."""
+    digest = hashlib.sha256(f"holdout:{programme}:{member_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % 100 < HOLDOUT_PERCENT
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is kept of a link's secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _again(kept: Mapping[str, str], programme_id: int, keys: ServerKeys) -> Joined:
+    card_id = int(kept["card"])
+    return Joined(
+        programme_id=programme_id,
+        member_id=int(kept["member"]),
+        card_id=card_id,
+        serial=kept["serial"],
+        code=kept["code"],
+        link_secret=keys.link_secret(kept["key"], card_id, 1),
+        again=True,
+    )
+
+
+def _record(
+    work: Work,
+    loaded: Loaded,
+    member_id: int,
+    language: str,
+    consents: Mapping[str, bool],
+    source: Source,
+    now: datetime,
+) -> None:
+    rules: Programme = loaded.programme
+    for question in rules.consents:
+        words = question.text.in_(language)
+        members.add_consent(
+            work,
+            programme_id=loaded.id,
+            member_id=member_id,
+            purpose=question.purpose,
+            given=consents.get(question.purpose, False),
+            text_version=question.version,
+            text_digest=hashlib.sha256(words.encode()).hexdigest(),
+            language=language,
+            source=source.kind,
+            now=now,
+        )
+    members.add_joining(
+        work,
+        programme_id=loaded.id,
+        member_id=member_id,
+        source=source.kind,
+        location=source.location,
+        referrer=source.referrer,
+        utm_source=source.utm_source,
+        utm_medium=source.utm_medium,
+        utm_campaign=source.utm_campaign,
+        terms_version=hashlib.sha256(rules.terms.in_(language).encode()).hexdigest()[:12],
+    )
+
+
+def _welcome(
+    work: Work,
+    loaded: Loaded,
+    member_id: int,
+    card_id: int,
+    account_id: int,
+    points: int,
+    source: Source,
+    now: datetime,
+) -> None:
+    booked = Receipt(
+        id=new_id(now),
+        kind=ReceiptKind.WELCOME,
+        member_id=member_id,
+        card_id=card_id,
+        points=points,
+        balance_after=points,
+        amount_minor=None,
+        currency=loaded.programme.currency,
+        reward_key=None,
+        counter=Counter(location=source.location, channel=source.kind),
+        occurred_at=now,
+        recorded_at=now,
+        programme_version=loaded.version,
+        reasons=({"rule": "welcome", "points": points},),
+    )
+    posting_id = journal.add_posting(
+        work,
+        loaded.id,
+        journal.Entry(PostingKind.BONUS, loaded.accounts["issue"], account_id, points),
+        booked,
+    )
+    journal.open_lot(
+        work,
+        programme_id=loaded.id,
+        account_id=account_id,
+        posting_id=posting_id,
+        amount=points,
+        deficit=0,
+        booked=booked,
+    )
+    journal.move(work, loaded.id, account_id, points)
+    journal.add_receipt(work, loaded.id, booked, purchase_id=None)
+
+
+def _email(email: str | None) -> str | None:
+    trimmed = (email or "").strip()
+    if not trimmed:
+        return None
+    if len(trimmed) > 254 or not _EMAIL.match(trimmed):
+        raise EmailInvalid()
+    return trimmed
+
+
+def _count(store: Store, programme: str, source: Source, step: str, now: datetime) -> None:
+    def decide(work: Work) -> None:
+        loaded = programmes.by_slug(work, programme)
+        local = now.astimezone(ZoneInfo(loaded.programme.zone))
+        members.count_join(
+            work,
+            programme_id=loaded.id,
+            local_day=local.year * 10_000 + local.month * 100 + local.day,
+            source=source.kind,
+            location=source.location,
+            step=step,
+        )
+
+    store.write(decide)

@@ -1,0 +1,89 @@
+"""What the till got back: one receipt for every movement that a person caused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class ReceiptKind(StrEnum):
+    """What happened."""
+
+    ACCRUE = "accrue"
+    REDEEM = "redeem"
+    UNDO = "undo"
+    WELCOME = "welcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Where and by whom: location and till of the programme, the staff member's login."""
+
+    location: str | None = None
+    till: str | None = None
+    person: str | None = None
+    channel: str = "in_store"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One booked movement. `points` is signed; `amount_minor` belongs to purchases.
+
+    `reasons` explain every point. `undo_until` is None when it cannot be undone.
+    """
+
+    id: int
+    kind: ReceiptKind
+    member_id: int
+    card_id: int
+    points: int
+    balance_after: int
+    amount_minor: int | None
+    currency: str
+    reward_key: str | None
+    counter: Counter
+    occurred_at: datetime
+    recorded_at: datetime
+    programme_version: int
+    reasons: tuple[Mapping[str, Any], ...]
+    undoes: int | None = None
+    undone_by: int | None = None
+    undo_until: datetime | None = None
+
+    @property
+    def balance_before(self) -> int:
+        """The balance that this receipt found."""
+        return self.balance_after - self.points
+
+    def may_be_undone(self, now: datetime) -> bool:
+        """Whether a cashier may still undo it."""
+        return self.undo_until is not None and now < self.undo_until and self.undone_by is None
+
+    def as_json(self) -> str:
+        """The receipt as kept for its request key."""
+        return json.dumps(asdict(self), default=datetime.isoformat, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Receipt:
+        """A receipt kept by `as_json`."""
+        values = json.loads(text)
+        return cls(**{**values, **_read(values)})
+
+    def with_undone_by(self, receipt_id: int) -> Receipt:
+        """The same receipt, undone by another."""
+        return replace(self, undone_by=receipt_id)
+
+
+def _read(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": ReceiptKind(values["kind"]),
+        "counter": Counter(**values["counter"]),
+        "occurred_at": datetime.fromisoformat(values["occurred_at"]),
+        "recorded_at": datetime.fromisoformat(values["recorded_at"]),
+        "reasons": tuple(values["reasons"]),
+        "undo_until": datetime.fromisoformat(values["undo_until"]) if values["undo_until"] else None,
+    }

@@ -1,0 +1,65 @@
+"""Programmes come from files: check one, load it, keep its versions.
+
+The demonstration shops' files stand beside this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from passes.loyalty.ledger import Bucket
+from passes.loyalty.programme_file import parse
+from passes.store import Store, Work, journal, programmes
+
+DEMONSTRATION = tuple(sorted(Path(__file__).parent.glob("*.toml")))
+
+_SYSTEM_BUCKETS = (Bucket.ISSUE, Bucket.REDEEMED, Bucket.EXPIRED, Bucket.CLAWBACK, Bucket.ADJUST)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """What became of a programme file. `changed` is False when it was the current version already."""
+
+    slug: str
+    version: int
+    changed: bool
+
+
+def load(store: Store, *, name: str, source: str, pass_type: str, now: datetime) -> LoadedFile:
+    """Check a programme file and make it the current version of its programme.
+
+    `name` becomes the programme's slug. A new version changes every card of
+    the programme, which is one row; delivery will notice. Past receipts keep
+    the version they were booked under. Raises `ProgrammeInvalid`.
+    """
+    rules = parse(source, name=name)
+    digest = hashlib.sha256(source.encode()).hexdigest()
+
+    def decide(work: Work) -> LoadedFile:
+        current = programmes.standing(work, rules.slug)
+        if current is None:
+            pass_type_id = programmes.pass_type_id(work, pass_type, now=now)
+            programme_id = programmes.add(work, slug=rules.slug, pass_type_id=pass_type_id, now=now)
+            for bucket in _SYSTEM_BUCKETS:
+                journal.add_account(
+                    work,
+                    programme_id=programme_id,
+                    owner_kind="system",
+                    owner_id=rules.slug,
+                    bucket=bucket.value,
+                    now=now,
+                )
+            version = 1
+        elif current.digest == digest:
+            return LoadedFile(rules.slug, current.version, changed=False)
+        else:
+            programme_id, version = current.id, current.version + 1
+        programmes.add_version(
+            work, programme_id=programme_id, version=version, source=source, digest=digest, now=now
+        )
+        return LoadedFile(rules.slug, version, changed=True)
+
+    return store.write(decide)

@@ -1,0 +1,122 @@
+"""The server's own keys, and everything derived from them.
+
+What a pass or a link contains is computed, never stored: an authentication
+token from the pass type and serial, a card link from the card, a download
+address from the card and its last minute. Rotation adds a key; one that cards
+in use name is never taken away.
+
+The file holds a line a key, newest last: `id hexadecimal-secret`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from passes.loyalty.refusals import LinkUnknown
+
+_SECRET_BYTES = 32
+_MAC_BYTES = 18
+
+
+class ServerKeyMissing(Exception):
+    """There is no usable key file where the settings point."""
+
+
+class ServerKeys:
+    """Named secrets; the last one makes what is new."""
+
+    def __init__(self, secrets_by_id: Mapping[str, bytes]) -> None:
+        if not secrets_by_id:
+            raise ServerKeyMissing("The server key file holds no key.")
+        self._secrets = dict(secrets_by_id)
+        self.current_id = next(reversed(self._secrets))
+
+    @classmethod
+    def load(cls, path: Path) -> ServerKeys:
+        """Read the key file. Raises `ServerKeyMissing` in one plain sentence."""
+        try:
+            lines = path.read_text("ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ServerKeyMissing(f"The server key file {path} cannot be read.") from error
+        try:
+            pairs = [line.split() for line in lines if line.strip()]
+            loaded = {identifier: bytes.fromhex(secret) for identifier, secret in pairs}
+        except ValueError as error:
+            raise ServerKeyMissing(f"The server key file {path} is damaged.") from error
+        if any(len(secret) < _SECRET_BYTES for secret in loaded.values()):
+            raise ServerKeyMissing(f"The server key file {path} holds a key that is too short.")
+        return cls(loaded)
+
+    @classmethod
+    def create(cls, path: Path) -> ServerKeys:
+        """Make a key file with one fresh key, readable by its owner only, unless there is one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        line = f"k1 {secrets.token_hex(_SECRET_BYTES)}\n"
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(line)
+        try:
+            # A link cannot replace a file: of two that start at once, both use the first one's.
+            os.link(beside, path)
+        except FileExistsError:
+            pass
+        finally:
+            beside.unlink()
+        return cls.load(path)
+
+    def token(self, key_id: str, pass_type: str, serial: str) -> str:
+        """The authentication token of a pass: 32 characters, the same for the life of the serial."""
+        return _text(self._mac(key_id, "token", pass_type, serial)[:24])
+
+    def link_secret(self, key_id: str, card_id: int, number: int) -> str:
+        """The secret in `/card/<secret>`; `number` counts the links a card has had."""
+        return _text(self._mac(key_id, "link", str(card_id), str(number))[:24])
+
+    def form_proof(self, *parts: str) -> str:
+        """A proof that this server made a form's hidden values."""
+        return _text(self._mac(self.current_id, "form", *parts)[:_MAC_BYTES])
+
+    def download_token(self, programme_id: int, card_id: int, *, expires_at: datetime) -> str:
+        """An address part that downloads one card until `expires_at`."""
+        body = (
+            programme_id.to_bytes(8, "big")
+            + card_id.to_bytes(8, "big")
+            + int(expires_at.timestamp()).to_bytes(5, "big")
+        )
+        return _text(body + self._mac(self.current_id, "download", body.hex())[:_MAC_BYTES])
+
+    def read_download_token(self, text: str, *, now: datetime) -> tuple[int, int]:
+        """Programme and card of a download address. Raises `LinkUnknown` for a forged or expired one."""
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except ValueError:
+            raise LinkUnknown() from None
+        if len(raw) != 21 + _MAC_BYTES or _text(raw) != text:
+            raise LinkUnknown()
+        body, proof = raw[:21], raw[21:]
+        # Minutes-old addresses made by the key before the newest still hold.
+        if not any(
+            hmac.compare_digest(proof, self._mac(key_id, "download", body.hex())[:_MAC_BYTES])
+            for key_id in self._secrets
+        ):
+            raise LinkUnknown()
+        expires_at = datetime.fromtimestamp(int.from_bytes(body[16:21], "big"), UTC)
+        if now >= expires_at:
+            raise LinkUnknown()
+        return int.from_bytes(body[:8], "big"), int.from_bytes(body[8:16], "big")
+
+    def _mac(self, key_id: str, purpose: str, *parts: str) -> bytes:
+        # Lengths keep ("ab", "c") and ("a", "bc") apart.
+        message = "".join(f"{len(part)}:{part}" for part in (purpose, *parts))
+        return hmac.digest(self._secrets[key_id], message.encode(), "sha256")
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")

@@ -1,0 +1,365 @@
+"""The journal: request keys, receipts, postings, lots and cached balances.
+
+A use case decides with the rules of `loyalty.ledger`; this file writes down
+what was decided and answers what was decided before. A member's account row
+is locked by whoever reads it to decide (`members.at_counter`), so what was
+read still holds when it is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from passes.loyalty.ledger import Consumption, Lot, PostingKind
+from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.refusals import KeyInvalid, KeyReused
+from passes.store.ids import new_id
+from passes.store.instants import instant, instant_or_none, micros
+from passes.store.models import account, consumption, lot, posting, receipt, request
+from passes.store.work import Answer, Read, Row, Work
+
+_KEY = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+
+_REQUEST = select(request.c.operation, request.c.fingerprint, request.c.answer).where(
+    request.c.programme_id == bindparam("programme_id"), request.c.key == bindparam("key")
+)
+_KEEP_REQUEST = insert(request)
+_ADD_POSTING = insert(posting)
+_ADD_LOT = insert(lot)
+_ADD_CONSUMPTION = insert(consumption)
+_ADD_RECEIPT = insert(receipt)
+_ADD_ACCOUNT = insert(account)
+_MOVE = (
+    update(account)
+    .where(account.c.programme_id == bindparam("programme"), account.c.id == bindparam("account"))
+    .values(balance=account.c.balance + bindparam("delta"))
+)
+_OPEN_LOTS = select(lot).where(
+    lot.c.programme_id == bindparam("programme_id"),
+    lot.c.account_id == bindparam("account_id"),
+    lot.c.remaining > 0,
+)
+_LOTS_OF_POSTING = select(lot).where(
+    lot.c.programme_id == bindparam("programme_id"), lot.c.posting_id == bindparam("posting_id")
+)
+_CONSUMED_BY = (
+    select(consumption.c.amount, lot)
+    .select_from(
+        consumption.join(
+            lot, (lot.c.programme_id == consumption.c.programme_id) & (lot.c.id == consumption.c.lot_id)
+        )
+    )
+    .where(
+        consumption.c.programme_id == bindparam("programme_id"),
+        consumption.c.posting_id == bindparam("posting_id"),
+    )
+)
+_TAKE_FROM_LOT = (
+    update(lot)
+    .where(lot.c.programme_id == bindparam("programme"), lot.c.id == bindparam("lot"))
+    .values(remaining=lot.c.remaining - bindparam("taken"))
+)
+_RECEIPT = select(receipt).where(
+    receipt.c.programme_id == bindparam("programme_id"), receipt.c.id == bindparam("receipt_id")
+)
+_MARK_UNDONE = (
+    update(receipt)
+    .where(
+        receipt.c.programme_id == bindparam("programme"),
+        receipt.c.id == bindparam("receipt"),
+        receipt.c.undone_by.is_(None),
+    )
+    .values(undone_by=bindparam("by"))
+)
+_POSTINGS_OF = (
+    select(posting)
+    .where(
+        posting.c.programme_id == bindparam("programme_id"),
+        posting.c.receipt_id == bindparam("receipt_id"),
+    )
+    .order_by(posting.c.id)
+)
+_OF_MEMBER = (
+    select(receipt)
+    .where(receipt.c.programme_id == bindparam("programme_id"), receipt.c.member_id == bindparam("member_id"))
+    .order_by(receipt.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_OF_PERSON = (
+    select(receipt)
+    .where(receipt.c.programme_id == bindparam("programme_id"), receipt.c.person == bindparam("person"))
+    .order_by(receipt.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+class Asked:
+    """A caller's request key, looked up in the same breath as other questions."""
+
+    def __init__(
+        self, read: Read, programme_id: int, key: str, operation: str, content: Mapping[str, Any]
+    ) -> None:
+        if not _KEY.match(key):
+            raise KeyInvalid()
+        self.programme_id = programme_id
+        self.key = key
+        self.operation = operation
+        canonical = json.dumps([operation, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        self.fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
+        self._answer: Answer = read.ask(_REQUEST, programme_id=programme_id, key=key)
+
+    def before(self) -> str | None:
+        """The first answer, when this request was carried out before; else None.
+
+        Raises `KeyReused` when the key names another request.
+        """
+        row = self._answer.one()
+        if row is None:
+            return None
+        if row.operation != self.operation or row.fingerprint != self.fingerprint:
+            raise KeyReused()
+        answer: str = row.answer
+        return answer
+
+    def answered(self, work: Work, answer: str, *, now: datetime) -> None:
+        """Keep the first answer. It commits with what it answers for, or not at all."""
+        work.put(
+            _KEEP_REQUEST,
+            programme_id=self.programme_id,
+            key=self.key,
+            operation=self.operation,
+            fingerprint=self.fingerprint,
+            answer=answer,
+            at=micros(now),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A posting about to be written, between account ids."""
+
+    kind: PostingKind
+    source: int
+    target: int
+    amount: int
+    reverses: int | None = None
+    asset: str = "points"
+
+
+def add_posting(work: Work, programme_id: int, entry: Entry, booked: Receipt) -> int:
+    """Append one posting of a receipt. Returns its id. Balances are moved by `move`."""
+    posting_id = new_id(booked.recorded_at)
+    work.put(
+        _ADD_POSTING,
+        programme_id=programme_id,
+        id=posting_id,
+        receipt_id=booked.id,
+        kind=entry.kind.value,
+        asset=entry.asset,
+        source=entry.source,
+        target=entry.target,
+        amount=entry.amount,
+        occurred_at=micros(booked.occurred_at),
+        recorded_at=micros(booked.recorded_at),
+        programme_version=booked.programme_version,
+        reverses=entry.reverses,
+        block=None,
+    )
+    return posting_id
+
+
+def move(work: Work, programme_id: int, account_id: int, delta: int) -> None:
+    """Change the cached balance of a member's account by what its postings moved."""
+    work.put(_MOVE, expect=1, programme=programme_id, account=account_id, delta=delta)
+
+
+def add_account(
+    work: Work,
+    *,
+    programme_id: int,
+    owner_kind: str,
+    owner_id: str,
+    bucket: str,
+    now: datetime,
+    asset: str = "points",
+) -> int:
+    """Open an account. Returns its id. System accounts cache no balance."""
+    account_id = new_id(now)
+    work.put(
+        _ADD_ACCOUNT,
+        programme_id=programme_id,
+        id=account_id,
+        owner_kind=owner_kind,
+        owner_id=owner_id,
+        asset=asset,
+        bucket=bucket,
+        balance=None if owner_kind == "system" else 0,
+    )
+    return account_id
+
+
+# Lots ------------------------------------------------------------------------
+
+
+def open_lot(
+    work: Work,
+    *,
+    programme_id: int,
+    account_id: int,
+    posting_id: int,
+    amount: int,
+    deficit: int,
+    booked: Receipt,
+) -> None:
+    """Open the lot of a credit; a deficit of the account swallows its share at once."""
+    swallowed = min(amount, deficit)
+    lot_id = new_id(booked.recorded_at)
+    work.put(
+        _ADD_LOT,
+        programme_id=programme_id,
+        id=lot_id,
+        account_id=account_id,
+        asset="points",
+        posting_id=posting_id,
+        original=amount,
+        remaining=amount - swallowed,
+        earned_at=micros(booked.occurred_at),
+        available_at=micros(booked.occurred_at),
+        expires_at=None,
+        programme_version=booked.programme_version,
+    )
+    if swallowed:
+        work.put(
+            _ADD_CONSUMPTION,
+            programme_id=programme_id,
+            lot_id=lot_id,
+            posting_id=posting_id,
+            amount=swallowed,
+        )
+
+
+def open_lots(read: Read, programme_id: int, account_id: int) -> list[Lot]:
+    """The lots of an account that still hold something."""
+    return [_lot(row) for row in read.ask(_OPEN_LOTS, programme_id=programme_id, account_id=account_id).all()]
+
+
+def lots_of_posting(read: Read, programme_id: int, posting_id: int) -> list[Lot]:
+    """The lots that a posting opened."""
+    rows = read.ask(_LOTS_OF_POSTING, programme_id=programme_id, posting_id=posting_id).all()
+    return [_lot(row) for row in rows]
+
+
+def consumed_by(read: Read, programme_id: int, posting_id: int) -> list[tuple[Lot, Consumption]]:
+    """Which lots a posting took from, as they stand now, and how much."""
+    rows = read.ask(_CONSUMED_BY, programme_id=programme_id, posting_id=posting_id).all()
+    return [(_lot(row), Consumption(row.id, row.amount)) for row in rows]
+
+
+def change_lots(work: Work, programme_id: int, posting_id: int, taken: Mapping[int, int]) -> None:
+    """Take from lots (positive) or put back (negative) for one posting, and remember it."""
+    for lot_id, amount in taken.items():
+        if amount:
+            work.put(_TAKE_FROM_LOT, expect=1, programme=programme_id, lot=lot_id, taken=amount)
+            work.put(
+                _ADD_CONSUMPTION,
+                programme_id=programme_id,
+                lot_id=lot_id,
+                posting_id=posting_id,
+                amount=amount,
+            )
+
+
+# Receipts --------------------------------------------------------------------
+
+
+def add_receipt(work: Work, programme_id: int, booked: Receipt, *, purchase_id: int | None) -> None:
+    """Append a receipt."""
+    work.put(
+        _ADD_RECEIPT,
+        programme_id=programme_id,
+        id=booked.id,
+        kind=booked.kind.value,
+        member_id=booked.member_id,
+        card_id=booked.card_id,
+        purchase_id=purchase_id,
+        reward_key=booked.reward_key,
+        points=booked.points,
+        balance_after=booked.balance_after,
+        amount_minor=booked.amount_minor,
+        location=booked.counter.location,
+        till=booked.counter.till,
+        person=booked.counter.person,
+        occurred_at=micros(booked.occurred_at),
+        recorded_at=micros(booked.recorded_at),
+        programme_version=booked.programme_version,
+        reasons=json.dumps(booked.reasons, separators=(",", ":")),
+        undoes=booked.undoes,
+        undone_by=None,
+    )
+
+
+def receipt_row(read: Read, programme_id: int, receipt_id: int) -> Row | None:
+    """One receipt as stored, with its purchase."""
+    return read.ask(_RECEIPT, programme_id=programme_id, receipt_id=receipt_id).one()
+
+
+def mark_undone(work: Work, programme_id: int, receipt_id: int, *, by: int) -> None:
+    """Note on a receipt which other one undid it; of two at once, one is undone whole."""
+    work.put(_MARK_UNDONE, expect=1, programme=programme_id, receipt=receipt_id, by=by)
+
+
+def postings_of(read: Read, programme_id: int, receipt_id: int) -> list[Row]:
+    """The postings of a receipt, in their order."""
+    return read.ask(_POSTINGS_OF, programme_id=programme_id, receipt_id=receipt_id).all()
+
+
+def receipts_of_member(read: Read, programme_id: int, member_id: int, *, limit: int) -> Answer:
+    """A member's newest receipts; read them with `as_receipt`."""
+    return read.ask(_OF_MEMBER, programme_id=programme_id, member_id=member_id, limit=limit)
+
+
+def receipts_of_person(read: Read, programme_id: int, person: str, *, limit: int) -> Answer:
+    """The newest receipts that a staff member booked; read them with `as_receipt`."""
+    return read.ask(_OF_PERSON, programme_id=programme_id, person=person, limit=limit)
+
+
+def as_receipt(row: Row, *, currency: str, undo_until: datetime | None) -> Receipt:
+    """A stored row as a receipt."""
+    return Receipt(
+        id=row.id,
+        kind=ReceiptKind(row.kind),
+        member_id=row.member_id,
+        card_id=row.card_id,
+        points=row.points,
+        balance_after=row.balance_after,
+        amount_minor=row.amount_minor,
+        currency=currency,
+        reward_key=row.reward_key,
+        counter=Counter(location=row.location, till=row.till, person=row.person),
+        occurred_at=instant(row.occurred_at),
+        recorded_at=instant(row.recorded_at),
+        programme_version=row.programme_version,
+        reasons=tuple(json.loads(row.reasons)),
+        undoes=row.undoes,
+        undone_by=row.undone_by,
+        undo_until=undo_until,
+    )
+
+
+def _lot(row: Row) -> Lot:
+    return Lot(
+        id=row.id,
+        original=row.original,
+        remaining=row.remaining,
+        earned_at=instant(row.earned_at),
+        available_at=instant(row.available_at),
+        expires_at=instant_or_none(row.expires_at),
+    )

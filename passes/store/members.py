@@ -1,0 +1,355 @@
+"""Members and what a counter needs to know of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import bindparam, insert, select, update
+
+from passes.store.ids import new_id
+from passes.store.instants import micros
+from passes.store.models import (
+    account,
+    card,
+    card_code,
+    card_link,
+    consent,
+    join_count,
+    joining,
+    member,
+    person,
+)
+from passes.store.work import Answer, Read, Row, Work
+
+_counter_columns = (
+    card.c.id.label("card_id"),
+    card.c.voided_at,
+    card.c.serial,
+    member.c.id.label("member_id"),
+    member.c.language,
+    member.c.spend_year,
+    member.c.spend_minor,
+    member.c.last_purchase_at,
+    member.c.closed_at,
+    member.c.points_account_id,
+    account.c.balance,
+)
+_card_member_account = card.join(
+    member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id)
+).join(
+    account,
+    (account.c.programme_id == member.c.programme_id) & (account.c.id == member.c.points_account_id),
+)
+_LOOK = (
+    select(*_counter_columns)
+    .select_from(
+        _card_member_account.join(
+            card_code,
+            (card_code.c.programme_id == card.c.programme_id) & (card_code.c.card_id == card.c.id),
+        )
+    )
+    .where(card_code.c.programme_id == bindparam("programme_id"), card_code.c.code == bindparam("code"))
+)
+# Everything that the decision reads is locked with the account: PostgreSQL
+# re-reads locked rows only, so a till that waited here decides on fresh facts.
+_AT_COUNTER = _LOOK.with_for_update(of=[account, member, card])
+_OF_CARD = (
+    select(*_counter_columns)
+    .select_from(_card_member_account)
+    .where(card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id"))
+    .with_for_update(of=[account, member, card])
+)
+_CODE_ELSEWHERE = select(card_code.c.programme_id).where(card_code.c.code == bindparam("code")).limit(1)
+_NAME = select(person.c.name).where(
+    person.c.programme_id == bindparam("programme_id"), person.c.member_id == bindparam("member_id")
+)
+_SPENT = (
+    update(member)
+    .where(member.c.programme_id == bindparam("programme"), member.c.id == bindparam("member"))
+    .values(
+        spend_year=bindparam("year"),
+        spend_minor=bindparam("spend"),
+        last_purchase_at=bindparam("last_purchase"),
+    )
+)
+_REVISE_CARDS = (
+    update(card)
+    .where(card.c.programme_id == bindparam("programme"), card.c.member_id == bindparam("member"))
+    .values(revision=card.c.revision + 1, changed=True)
+)
+_ADD_MEMBER = insert(member)
+_ADD_PERSON = insert(person)
+_ADD_CONSENT = insert(consent)
+_ADD_JOINING = insert(joining)
+_ADD_CARD = insert(card)
+_ADD_CODE = insert(card_code)
+_ADD_LINK = insert(card_link)
+_SAME_EMAIL = (
+    select(person.c.member_id)
+    .where(person.c.programme_id == bindparam("programme_id"), person.c.email_key == bindparam("email_key"))
+    .order_by(person.c.member_id)
+    .limit(1)
+)
+_BY_LINK = select(card_link.c.programme_id, card_link.c.card_id).where(
+    card_link.c.secret_hash == bindparam("secret_hash"), card_link.c.revoked_at.is_(None)
+)
+_COUNT_AGAIN = (
+    update(join_count)
+    .where(
+        join_count.c.programme_id == bindparam("programme"),
+        join_count.c.local_day == bindparam("day"),
+        join_count.c.source == bindparam("from_source"),
+        join_count.c.location == bindparam("at_location"),
+        join_count.c.step == bindparam("at_step"),
+    )
+    .values(count=join_count.c.count + 1)
+    .returning(join_count.c.count)
+)
+_COUNT_FIRST = insert(join_count)
+
+
+def look(read: Read, programme_id: int, code: str) -> Answer:
+    """Card, member and balance behind a code, for reading."""
+    return read.ask(_LOOK, programme_id=programme_id, code=code)
+
+
+def at_counter(work: Work, programme_id: int, code: str) -> Answer:
+    """Card, member and balance behind a code, locked until the transaction ends."""
+    return work.ask(_AT_COUNTER, programme_id=programme_id, code=code)
+
+
+def of_card(work: Work, programme_id: int, card_id: int) -> Answer:
+    """Card, member and balance of a card, locked until the transaction ends."""
+    return work.ask(_OF_CARD, programme_id=programme_id, card_id=card_id)
+
+
+def code_elsewhere(read: Read, code: str) -> bool:
+    """Whether another programme of this installation has this code."""
+    return read.ask(_CODE_ELSEWHERE, code=code).one() is not None
+
+
+def name_of(read: Read, programme_id: int, member_id: int) -> Answer:
+    """The member's name (one value), None once erased."""
+    return read.ask(_NAME, programme_id=programme_id, member_id=member_id)
+
+
+def spent(
+    work: Work,
+    programme_id: int,
+    member_id: int,
+    *,
+    year: int,
+    spend_minor: int,
+    last_purchase_at: int | None,
+) -> None:
+    """Write the year's spending as it now stands. `last_purchase_at` as stored, in microseconds."""
+    work.put(
+        _SPENT,
+        expect=1,
+        programme=programme_id,
+        member=member_id,
+        year=year,
+        spend=spend_minor,
+        last_purchase=last_purchase_at,
+    )
+
+
+def revise_cards(work: Work, programme_id: int, member_id: int) -> None:
+    """The member's cards say something new: delivery will notice."""
+    work.put(_REVISE_CARDS, programme=programme_id, member=member_id)
+
+
+# Joining ---------------------------------------------------------------------
+
+
+def add(
+    work: Work,
+    *,
+    programme_id: int,
+    member_id: int,
+    points_account_id: int,
+    name: str,
+    email: str | None,
+    phone: str | None,
+    birthday: date | None,
+    language: str,
+    holdout: bool,
+    merge_candidate_of: int | None,
+    year: int,
+    now: datetime,
+) -> None:
+    """Write a member and, apart from it, the person."""
+    work.put(
+        _ADD_MEMBER,
+        programme_id=programme_id,
+        id=member_id,
+        joined_at=micros(now),
+        language=language,
+        holdout=holdout,
+        welcome_given=merge_candidate_of is None,
+        merge_candidate_of=merge_candidate_of,
+        points_account_id=points_account_id,
+        spend_year=year,
+        spend_minor=0,
+        last_purchase_at=None,
+        closed_at=None,
+    )
+    work.put(
+        _ADD_PERSON,
+        programme_id=programme_id,
+        member_id=member_id,
+        name=name,
+        email=email,
+        email_key=email_key(email),
+        phone=phone,
+        birthday_month=birthday.month if birthday else None,
+        birthday_day=birthday.day if birthday else None,
+    )
+
+
+def email_key(email: str | None) -> str | None:
+    """The form in which two spellings of one address are equal."""
+    return email.strip().casefold() if email else None
+
+
+def same_email(read: Read, programme_id: int, email: str | None) -> int | None:
+    """The oldest member with this address, if any."""
+    key = email_key(email)
+    if key is None:
+        return None
+    found: int | None = read.ask(_SAME_EMAIL, programme_id=programme_id, email_key=key).value()
+    return found
+
+
+def add_consent(
+    work: Work,
+    *,
+    programme_id: int,
+    member_id: int,
+    purpose: str,
+    given: bool,
+    text_version: str,
+    text_digest: str,
+    language: str,
+    source: str,
+    now: datetime,
+) -> None:
+    """Write down what a person agreed to, or did not, and in front of which words."""
+    work.put(
+        _ADD_CONSENT,
+        programme_id=programme_id,
+        id=new_id(now),
+        member_id=member_id,
+        purpose=purpose,
+        given=given,
+        text_version=text_version,
+        text_digest=text_digest,
+        language=language,
+        source=source,
+        at=micros(now),
+    )
+
+
+def add_joining(
+    work: Work,
+    *,
+    programme_id: int,
+    member_id: int,
+    source: str,
+    location: str | None,
+    referrer: str | None,
+    utm_source: str | None,
+    utm_medium: str | None,
+    utm_campaign: str | None,
+    terms_version: str,
+) -> None:
+    """Write down where a member came from, and under which terms."""
+    work.put(
+        _ADD_JOINING,
+        programme_id=programme_id,
+        member_id=member_id,
+        source=source,
+        location=location,
+        referrer=referrer,
+        utm_source=utm_source,
+        utm_medium=utm_medium,
+        utm_campaign=utm_campaign,
+        terms_version=terms_version,
+    )
+
+
+def add_card(
+    work: Work,
+    *,
+    programme_id: int,
+    card_id: int,
+    member_id: int,
+    pass_type_id: int,
+    serial: str,
+    key_id: str,
+    code: str,
+    now: datetime,
+) -> None:
+    """Write a card with its first code."""
+    work.put(
+        _ADD_CARD,
+        programme_id=programme_id,
+        id=card_id,
+        member_id=member_id,
+        pass_type_id=pass_type_id,
+        serial=serial,
+        key_id=key_id,
+        issued_at=micros(now),
+        voided_at=None,
+        revision=0,
+        downloaded_revision=0,
+        stamped_revision=0,
+        tag=0,
+        changed=False,
+        pace_full_at=micros(now),
+    )
+    work.put(_ADD_CODE, programme_id=programme_id, code=code, card_id=card_id, added_at=micros(now))
+
+
+def add_link(
+    work: Work, *, programme_id: int, card_id: int, number: int, secret_hash: bytes, now: datetime
+) -> None:
+    """Write a card link; only the hash of its secret is kept."""
+    work.put(
+        _ADD_LINK,
+        secret_hash=secret_hash,
+        programme_id=programme_id,
+        card_id=card_id,
+        number=number,
+        created_at=micros(now),
+        revoked_at=None,
+    )
+
+
+def by_link(read: Read, secret_hash: bytes) -> Row | None:
+    """Programme and card of a link that still holds."""
+    return read.ask(_BY_LINK, secret_hash=secret_hash).one()
+
+
+def count_join(
+    work: Work, *, programme_id: int, local_day: int, source: str, location: str | None, step: str
+) -> None:
+    """One more view or sending of the join form on this day: a number, never a person."""
+    found = work.ask(
+        _COUNT_AGAIN,
+        programme=programme_id,
+        day=local_day,
+        from_source=source,
+        at_location=location or "",
+        at_step=step,
+    ).one()
+    if found is None:
+        work.put(
+            _COUNT_FIRST,
+            programme_id=programme_id,
+            local_day=local_day,
+            source=source,
+            location=location or "",
+            step=step,
+            count=1,
+        )

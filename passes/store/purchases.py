@@ -1,0 +1,113 @@
+"""Sales, with or without a member, and their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, insert, update
+
+from passes.loyalty.receipt import Counter
+from passes.store.ids import new_id
+from passes.store.instants import micros
+from passes.store.models import purchase, purchase_line
+from passes.store.work import Work
+
+_ADD = insert(purchase)
+_ADD_LINE = insert(purchase_line)
+_VOID = (
+    update(purchase)
+    .where(
+        purchase.c.programme_id == bindparam("programme"),
+        purchase.c.id == bindparam("purchase"),
+        purchase.c.voided_by.is_(None),
+    )
+    .values(voided_by=bindparam("by"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a purchase, in minor units; `quantity` whole pieces."""
+
+    quantity: int
+    unit_minor: int
+    discount_minor: int = 0
+    sku: str | None = None
+    name: str | None = None
+    category: str | None = None
+
+    @property
+    def gross_minor(self) -> int:
+        """Before discount."""
+        return self.quantity * self.unit_minor
+
+    @property
+    def net_minor(self) -> int:
+        """What was paid."""
+        return self.gross_minor - self.discount_minor
+
+
+def add(
+    work: Work,
+    *,
+    programme_id: int,
+    programme_version: int,
+    member_id: int | None,
+    card_id: int | None,
+    counter: Counter,
+    currency: str,
+    net_minor: int,
+    lines: Sequence[Line],
+    local_day: int,
+    occurred_at: datetime,
+    now: datetime,
+) -> int:
+    """Write a sale. Returns its id."""
+    purchase_id = new_id(now)
+    discount_minor = sum(line.discount_minor for line in lines)
+    work.put(
+        _ADD,
+        programme_id=programme_id,
+        id=purchase_id,
+        member_id=member_id,
+        card_id=card_id,
+        channel=counter.channel,
+        location=counter.location,
+        till=counter.till,
+        person=counter.person,
+        currency=currency,
+        gross_minor=net_minor + discount_minor,
+        discount_minor=discount_minor,
+        net_minor=net_minor,
+        occurred_at=micros(occurred_at),
+        recorded_at=micros(now),
+        local_day=local_day,
+        programme_version=programme_version,
+        voided_by=None,
+    )
+    work.put_many(
+        _ADD_LINE,
+        [
+            {
+                "programme_id": programme_id,
+                "purchase_id": purchase_id,
+                "line_number": number,
+                "sku": line.sku,
+                "name": line.name,
+                "category": line.category,
+                "quantity": line.quantity,
+                "unit_minor": line.unit_minor,
+                "discount_minor": line.discount_minor,
+                "net_minor": line.net_minor,
+            }
+            for number, line in enumerate(lines, start=1)
+        ],
+    )
+    return purchase_id
+
+
+def void(work: Work, programme_id: int, purchase_id: int, *, by: int) -> None:
+    """Take a sale out of the figures; `by` is the receipt that undid it."""
+    work.put(_VOID, expect=1, programme=programme_id, purchase=purchase_id, by=by)

@@ -1,0 +1,240 @@
+"""Staff, what they may do, their open sessions, and how often somebody tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from passes.store.models import audit, programme, rate, session, staff, staff_grant
+from passes.store.work import Read, Row, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One row of `staff` that may sign in."""
+
+    id: int
+    login: str
+    name: str
+    password_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that neither ended nor was revoked, with whom it belongs to.
+
+    `programme` is the slug that this session works for, None before it chose.
+    """
+
+    staff_id: int
+    login: str
+    name: str
+    form_token: str
+    programme: str | None
+    location: str | None
+
+
+_ADD = insert(staff).values(
+    id=bindparam("id"),
+    login=bindparam("login"),
+    name=bindparam("name"),
+    password_hash=bindparam("password_hash"),
+    created_at=bindparam("created_at"),
+    disabled_at=None,
+)
+_GRANT = insert(staff_grant).values(
+    staff_id=bindparam("staff_id"), programme_id=bindparam("programme_id"), role=bindparam("role")
+)
+_BY_LOGIN = select(staff.c.id, staff.c.login, staff.c.name, staff.c.password_hash).where(
+    staff.c.login == bindparam("login"), staff.c.disabled_at.is_(None)
+)
+_TAKEN = select(staff.c.id).where(staff.c.login == bindparam("login"))
+_DISABLE = (
+    update(staff)
+    .where(staff.c.id == bindparam("staff_id"), staff.c.disabled_at.is_(None))
+    .values(disabled_at=bindparam("now"))
+)
+_FIRST_WITH = (
+    select(staff.c.id)
+    .select_from(staff.join(staff_grant, staff_grant.c.staff_id == staff.c.id))
+    .where(
+        staff_grant.c.programme_id == bindparam("programme_id"),
+        staff_grant.c.role == bindparam("role"),
+        staff.c.disabled_at.is_(None),
+    )
+    .order_by(staff.c.id)
+    .limit(1)
+)
+_GRANTS = (
+    select(programme.c.slug, staff_grant.c.role)
+    .select_from(staff_grant.join(programme, programme.c.id == staff_grant.c.programme_id))
+    .where(staff_grant.c.staff_id == bindparam("staff_id"))
+    .order_by(programme.c.id, staff_grant.c.role)
+)
+_OPEN = insert(session).values(
+    token_hash=bindparam("token_hash"),
+    area=bindparam("area"),
+    staff_id=bindparam("staff_id"),
+    form_token=bindparam("form_token"),
+    programme_id=None,
+    location=None,
+    created_at=bindparam("now"),
+    expires_at=bindparam("expires_at"),
+    revoked_at=None,
+)
+_SESSION = (
+    select(
+        session.c.staff_id,
+        staff.c.login,
+        staff.c.name,
+        session.c.form_token,
+        programme.c.slug.label("programme"),
+        session.c.location,
+    )
+    .select_from(
+        session.join(staff, staff.c.id == session.c.staff_id).join(
+            programme, programme.c.id == session.c.programme_id, isouter=True
+        )
+    )
+    .where(
+        session.c.token_hash == bindparam("token_hash"),
+        session.c.area == bindparam("area"),
+        session.c.revoked_at.is_(None),
+        session.c.expires_at > bindparam("now"),
+        staff.c.disabled_at.is_(None),
+    )
+)
+_CHOOSE = (
+    update(session)
+    .where(session.c.token_hash == bindparam("token"))
+    .values(programme_id=bindparam("chosen_programme"), location=bindparam("chosen_location"))
+)
+_REVOKE = (
+    update(session)
+    .where(session.c.token_hash == bindparam("token"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+_REVOKE_ALL = (
+    update(session)
+    .where(session.c.staff_id == bindparam("whose"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
+_COUNT = {
+    "sqlite": sqlite.insert(rate)
+    .values(name=bindparam("name"), window_at=bindparam("window_at"), count=1)
+    .on_conflict_do_update(index_elements=["name", "window_at"], set_={"count": rate.c.count + 1})
+    .returning(rate.c.count),
+    "postgresql": postgresql.insert(rate)
+    .values(name=bindparam("name"), window_at=bindparam("window_at"), count=1)
+    .on_conflict_do_update(index_elements=["name", "window_at"], set_={"count": rate.c.count + 1})
+    .returning(rate.c.count),
+}
+_FORGET_RATES = delete(rate).where(rate.c.window_at < bindparam("before"))
+_FORGET_SESSIONS = delete(session).where(
+    or_(
+        session.c.expires_at < bindparam("before"),
+        and_(session.c.revoked_at.is_not(None), session.c.revoked_at < bindparam("before")),
+    )
+)
+_NOTE = insert(audit).values(
+    id=bindparam("id"),
+    at=bindparam("at"),
+    staff_id=bindparam("staff_id"),
+    programme_id=None,
+    action=bindparam("action"),
+    object=bindparam("object"),
+    detail="",
+)
+
+
+def add(work: Work, *, staff_id: int, login: str, name: str, password_hash: str, now: int) -> None:
+    """A new person."""
+    work.put(_ADD, id=staff_id, login=login, name=name, password_hash=password_hash, created_at=now)
+
+
+def grant(work: Work, *, staff_id: int, programme_id: int, role: str) -> None:
+    """Give somebody a role in a programme."""
+    work.put(_GRANT, staff_id=staff_id, programme_id=programme_id, role=role)
+
+
+def login_taken(read: Read, login: str) -> bool:
+    """Whether anybody, a disabled person included, has this login."""
+    return read.ask(_TAKEN, login=login).one() is not None
+
+
+def by_login(read: Read, login: str) -> Stored | None:
+    """Who may sign in under this login."""
+    row = read.ask(_BY_LOGIN, login=login).one()
+    return None if row is None else Stored(row.id, row.login, row.name, row.password_hash)
+
+
+def first_with(read: Read, *, programme_id: int, role: str) -> int | None:
+    """The id of the longest-serving person with this role."""
+    found: int | None = read.ask(_FIRST_WITH, programme_id=programme_id, role=role).value()
+    return found
+
+
+def grants_of(read: Read, staff_id: int) -> list[tuple[str, str]]:
+    """(programme slug, role) pairs of one person."""
+    return [(row.slug, row.role) for row in read.ask(_GRANTS, staff_id=staff_id).all()]
+
+
+def disable(work: Work, *, staff_id: int, now: int) -> None:
+    """Nobody signs in as this person any more."""
+    work.put(_DISABLE, staff_id=staff_id, now=now)
+
+
+def open_session(
+    work: Work, *, token_hash: bytes, area: str, staff_id: int, form_token: str, now: int, expires_at: int
+) -> None:
+    """A session begins."""
+    work.put(
+        _OPEN,
+        token_hash=token_hash,
+        area=area,
+        staff_id=staff_id,
+        form_token=form_token,
+        now=now,
+        expires_at=expires_at,
+    )
+
+
+def session_by_hash(read: Read, *, token_hash: bytes, area: str, now: int) -> OpenSession | None:
+    """The open session with this hashed secret, in this area and no other."""
+    row: Row | None = read.ask(_SESSION, token_hash=token_hash, area=area, now=now).one()
+    return None if row is None else OpenSession(*row)
+
+
+def choose(work: Work, *, token_hash: bytes, programme_id: int, location: str | None) -> None:
+    """From now on the session works for this programme, at this location."""
+    work.put(_CHOOSE, token=token_hash, chosen_programme=programme_id, chosen_location=location)
+
+
+def revoke(work: Work, *, token_hash: bytes, now: int) -> None:
+    """The session ends at once."""
+    work.put(_REVOKE, token=token_hash, now=now)
+
+
+def revoke_all(work: Work, *, staff_id: int, now: int) -> None:
+    """Every session of a person ends at once."""
+    work.put(_REVOKE_ALL, whose=staff_id, now=now)
+
+
+def count_try(work: Work, *, name: str, window_at: int) -> int:
+    """Count one more try in the window that began at `window_at`; returns how many there are now."""
+    statement = _COUNT["postgresql" if work.postgresql else "sqlite"]
+    count: int = work.ask(statement, name=name, window_at=window_at).value()
+    return count
+
+
+def forget(work: Work, *, before: int) -> None:
+    """Drop counts and ended sessions from before that instant."""
+    work.put(_FORGET_RATES, before=before)
+    work.put(_FORGET_SESSIONS, before=before)
+
+
+def note(work: Work, *, note_id: int, at: int, staff_id: int | None, action: str, about: str) -> None:
+    """One line for the audit log."""
+    work.put(_NOTE, id=note_id, at=at, staff_id=staff_id, action=action, object=about)
