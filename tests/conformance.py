@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -174,10 +174,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"docs/checks has no {', '.join(unknown)}", pytrace=False)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print at the very end, so that the last lines are the totals."""
-    collector = config.stash.get(_COLLECTOR, None)
-    if collector is None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Print after pytest's own summary, so that the last lines are the totals."""
+    yield
+    collector = session.config.stash.get(_COLLECTOR, None)
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if collector is None or terminal is None:
         return
     for line in report(read_checks(CHECKS), read_arguments(ARGUMENTS), collector.by_check()):
-        terminalreporter.write_line(line)
+        terminal.write_line(line)

@@ -52,7 +52,8 @@ http.server.HTTPServer(("127.0.0.1", PORT), Health).serve_forever()
 # As a web server does: the worker holds the port, its master is the child we know.
 MASTER = """
 import os, signal, socket, subprocess, sys
-worker = "import signal, socket as k; s = k.create_server(('127.0.0.1', PORT)); print(1, flush=True); signal.pause()"
+worker = "import signal, socket; s = socket.create_server(('127.0.0.1', PORT)); print(1, flush=True);"
+worker += "signal.pause()"
 child = subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE)
 child.stdout.readline()
 print(NAME, "runs as", os.getpid(), "with", child.pid, flush=True)
