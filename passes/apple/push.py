@@ -386,7 +386,8 @@ class ApplePush:
 
     `announce` makes up to `tries_max` attempts in a row without any verdict
     before it gives the rest back as `Later`, `later_seconds` from `clock()`
-    with up to half of that on top by chance. `answer_timeout_seconds` is how
+    with up to half of that on top by chance. Between attempts it calls `pause`
+    with `backoff_seconds`, doubled each time and shortened by chance. `answer_timeout_seconds` is how
     long the service may be silent while answers are due. `jitter` gives a
     number in [0, 1). One object serves one thread at a time.
     """
@@ -410,6 +411,7 @@ class ApplePush:
         backoff_seconds: float = 0.5,
         later_seconds: float = 60,
         jitter: Callable[[], float] = random.random,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         if push_type is not None and not PUSH_TYPE.fullmatch(push_type):
             raise ValueError(f"push type must be lower-case letters, not {push_type!r}")
@@ -420,7 +422,7 @@ class ApplePush:
         self._host, self._port = host, port
         self._certificate_file, self._key_file, self._ca_file = certificate_file, key_file, ca_file
         self._key_password = key_password
-        self._clock, self._jitter = clock, jitter
+        self._clock, self._jitter, self._pause = clock, jitter, pause
         self._connect_timeout_seconds = connect_timeout_seconds
         self._answer_timeout_seconds = answer_timeout_seconds
         self._streams_max, self._tries_max = streams_max, tries_max
@@ -498,7 +500,7 @@ class ApplePush:
                 break
             # A service that says good-bye after useful work is not in trouble.
             if line is None or failures > 1 or work.wounded:
-                self._pause(failures)
+                self._pause(self._backoff(failures))
             work.wounded = False
         for index, reason in work.rest():
             yield batch[index], Parked(reason) if work.parked is not None else self._later(reason)
@@ -649,8 +651,9 @@ class ApplePush:
         wait = self._later_seconds * (1 + self._jitter() / 2)
         return Later(self._clock() + timedelta(seconds=wait), reason)
 
-    def _pause(self, failures: int) -> None:
-        time.sleep(self._backoff_seconds * 2 ** (failures - 1) * (0.5 + self._jitter() / 2))
+    def _backoff(self, failures: int) -> float:
+        """Seconds to wait; by chance shorter, so that many workers do not come back together."""
+        return float(self._backoff_seconds * 2 ** (failures - 1) * (0.5 + self._jitter() / 2))
 
     def _hang_up(self) -> None:
         if self._line is not None:

@@ -24,7 +24,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,10 @@ SINGLE_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One push that arrived. `status` is None if it was taken but never answered."""
+    """One push that arrived. `status` is None if it was taken but never answered.
+
+    `certificate` is the serial number of the client's certificate, in hexadecimal.
+    """
 
     at: datetime
     token: str
@@ -66,6 +69,7 @@ class Request:
     reason: str | None
     connection: int
     stream: int
+    certificate: str
 
     def as_json(self) -> dict[str, object]:
         return {**asdict(self), "at": self.at.isoformat()}
@@ -166,6 +170,20 @@ class Faults:
         with self._lock:
             self.resetting = pushes
 
+    def as_json(self) -> dict[str, object]:
+        """The misbehaviour in force."""
+        with self._lock:
+            return {
+                "answers": {token: asdict(wish) for token, wish in self._by_token.items()},
+                "shares": [{"part": part, **asdict(wish)} for part, wish in self._shares],
+                "goaway_requests": self.goaway_requests,
+                "goaway_reason": self.goaway_reason,
+                "drop_requests": self.drop_requests,
+                "withholding": self.withholding,
+                "slow_seconds": self.slow_seconds,
+                "resetting": self.resetting,
+            }
+
     def _take_reset(self) -> bool:
         with self._lock:
             taken = self.resetting > 0
@@ -235,9 +253,11 @@ class ApnsEmulator:
         self._connections_made = 0
         self._handshakes_refused = 0
         self._ignored = 0
+        self._goaways = 0
         self._streams_open_max = 0
         self._listener: socket.socket | None = None
-        self._threads: list[threading.Thread] = []
+        self._acceptor: threading.Thread | None = None
+        self._threads: set[threading.Thread] = set()
         self._lines: set[_Line] = set()
         self._deliveries: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._deliverer: threading.Thread | None = None
@@ -280,6 +300,11 @@ class ApnsEmulator:
         return self._ignored
 
     @property
+    def goaways(self) -> int:
+        """How often it said GOAWAY."""
+        return self._goaways
+
+    @property
     def streams_open_max(self) -> int:
         """The most streams that were ever open at once on one connection."""
         return self._streams_open_max
@@ -312,11 +337,13 @@ class ApnsEmulator:
                 self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
+        if self._acceptor is not None:
+            self._acceptor.join(5)
+            self._acceptor = None
         for line in list(self._lines):
             line.ask(line.DROP)
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join(5)
-        self._threads.clear()
 
     def come_back(self) -> None:
         """Listen again on the same port."""
@@ -324,12 +351,30 @@ class ApnsEmulator:
             return
         self._listener = socket.create_server((self._host, self._port), backlog=64)
         self._port = self._listener.getsockname()[1]
-        self._run(self._accept, self._listener)
+        self._acceptor = threading.Thread(
+            target=self._accept, args=(self._listener,), name="apns", daemon=True
+        )
+        self._acceptor.start()
 
     def goaway(self) -> None:
         """Ask every open connection to end in good order, now."""
         for line in list(self._lines):
             line.ask(line.GOAWAY)
+
+    def as_json(self) -> dict[str, object]:
+        """What a page about this service shows; the history is separate."""
+        return {
+            "port": self._port,
+            "listening": self._listener is not None,
+            "received": self._received,
+            "ignored": self._ignored,
+            "goaways": self._goaways,
+            "connections": self._connections_made,
+            "connections_open": len(self._lines),
+            "handshakes_refused": self._handshakes_refused,
+            "streams_open_max": self._streams_open_max,
+            "faults": self.faults.as_json(),
+        }
 
     def wait_for(self, pushes: int, timeout_seconds: float = 10) -> list[Request]:
         """Wait until that many pushes were taken since the start; the history. Raises TimeoutError."""
@@ -338,22 +383,26 @@ class ApnsEmulator:
                 raise TimeoutError(f"{self._received} of {pushes} pushes after {timeout_seconds} s")
             return list(self._history)
 
-    def _run(self, work: Callable[[socket.socket], None], connection: socket.socket) -> None:
-        thread = threading.Thread(target=work, args=(connection,), name="apns", daemon=True)
-        self._threads = [one for one in self._threads if one.is_alive()]
-        self._threads.append(thread)
-        thread.start()
-
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            self._run(self._serve, connection)
+            thread = threading.Thread(
+                target=self._serve, args=(connection,), name="apns-connection", daemon=True
+            )
+            self._threads.add(thread)
+            thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(10)
+        try:
+            self._serve_client(connection)
+        finally:
+            self._threads.discard(threading.current_thread())
+
+    def _serve_client(self, connection: socket.socket) -> None:
+        connection.settimeout(4)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             # Blocking, so that a refused client gets the TLS alert that says why.
@@ -364,7 +413,7 @@ class ApnsEmulator:
                 self._changed.notify_all()
             connection.close()
             return
-        if tls.selected_alpn_protocol() != "h2":
+        if self._listener is None or tls.selected_alpn_protocol() != "h2":
             tls.close()
             return
         with self._changed:
@@ -428,7 +477,9 @@ class _Line:
         self._service = service
         self._tls = tls
         self._number = number
-        self._topic = _topic_of(tls)
+        certificate = tls.getpeercert() or {}
+        self._topic = _topic_of(certificate)
+        self._certificate = str(certificate.get("serialNumber", ""))
         self._arriving: dict[int, _Arriving] = {}
         self._unanswered: set[int] = set()
         self._requests = 0
@@ -552,6 +603,7 @@ class _Line:
                 reason=answer.reason,
                 connection=self._number,
                 stream=stream,
+                certificate=self._certificate,
             )
         )
         if not withheld:
@@ -638,6 +690,8 @@ class _Line:
         if self._service.faults.goaway_reason:
             frame.additional_data = json.dumps({"reason": self._service.faults.goaway_reason}).encode()
         self._extra += frame.serialize()
+        self._flush()
+        self._service._goaways += 1
 
     def _flush(self) -> None:
         out, self._extra = self._extra + self._http.data_to_send(), b""
@@ -663,9 +717,8 @@ class _Line:
             self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def _topic_of(tls: ssl.SSLSocket) -> str | None:
-    """The UID of the client certificate's subject, which is its pass type."""
-    certificate = tls.getpeercert() or {}
+def _topic_of(certificate: Mapping[str, object]) -> str | None:
+    """The UID of a client certificate's subject, which is its pass type."""
     subject = cast(tuple[tuple[tuple[str, str], ...], ...], certificate.get("subject", ()))
     return next((value for part in subject for name, value in part if name == "userId"), None)
 
