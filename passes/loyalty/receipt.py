@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+import orjson
 
 
 class ReceiptKind(StrEnum):
@@ -65,17 +66,13 @@ class Receipt:
 
     def as_json(self) -> str:
         """The receipt as kept for its request key."""
-        return json.dumps(asdict(self), default=datetime.isoformat, separators=(",", ":"))
+        return orjson.dumps(self).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Receipt:
         """A receipt kept by `as_json`."""
-        values = json.loads(text)
+        values = orjson.loads(text)
         return cls(**{**values, **_read(values)})
-
-    def with_undone_by(self, receipt_id: int) -> Receipt:
-        """The same receipt, undone by another."""
-        return replace(self, undone_by=receipt_id)
 
 
 def _read(values: Mapping[str, Any]) -> dict[str, Any]:

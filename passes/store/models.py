@@ -446,6 +446,13 @@ posting = _table(
         sqlite_where=text("block IS NULL"),
         postgresql_where=text("block IS NULL"),
     ),
+    Index(
+        "ix_posting_block",
+        "programme_id",
+        "block",
+        sqlite_where=text("block IS NOT NULL"),
+        postgresql_where=text("block IS NOT NULL"),
+    ),
 )
 
 lot = _table(

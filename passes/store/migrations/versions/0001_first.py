@@ -292,6 +292,14 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
+        "ix_posting_block",
+        "posting",
+        ["programme_id", "block"],
+        unique=False,
+        sqlite_where=sa.text("block IS NOT NULL"),
+        postgresql_where=sa.text("block IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_posting_programme_id_receipt_id"), "posting", ["programme_id", "receipt_id"], unique=False
     )
     op.create_index(
