@@ -279,6 +279,8 @@ def _back(
         )
         for reward in by_price(programme)
     )
+    if tier and tier.perk:
+        rewards += f"\n{tier.name.in_(language)}: {tier.perk.in_(language)}"
     shops = "\n".join(f"{shop.name.in_(language)}, {shop.address}" for shop in programme.shops)
     contact = programme.contact
     reached = "\n".join(filter(None, (contact.email, contact.phone, contact.website)))

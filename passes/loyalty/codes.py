@@ -123,7 +123,7 @@ def grouped(code: str) -> str:
 
 _CASE = {lower: lower.upper() for lower in "abcdefghijklmnopqrstuvwxyz"} | {"ı": "I", "İ": "I"}
 # Hyphens of every kind, and the invisible marks that copying from a web page drags along.
-_DROPPED = frozenset("-‐‑‒–—―−_.\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u0307")
+_DROPPED = frozenset("-‐‑‒–—―−\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u0307")
 
 
 def _only(code: str, symbols: str) -> bool:

@@ -7,7 +7,7 @@ posting that reverses another. Lots remember which points expire when.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -267,6 +267,6 @@ def _by_lot(taken: Iterable[Consumption]) -> dict[int, int]:
     return amounts
 
 
-def total(lots: Sequence[Lot]) -> int:
+def total(lots: Iterable[Lot]) -> int:
     """What the lots hold together."""
     return sum(lot.remaining for lot in lots)

@@ -78,10 +78,10 @@ def parse_amount(text: str, currency: str, *, decimal: str = ".", group: str = "
     cleaned = "".join(_plain(symbol) for symbol in text.strip())
     whole, mark, part = cleaned.partition(decimal)
     digits = minor_digits(currency)
-    if mark and not (part.isdigit() and len(part) <= digits):
+    if mark and not (part.isdecimal() and len(part) <= digits):
         raise AmountInvalid
     groups = whole.replace(" ", group).split(group)
-    if not all(block.isdigit() for block in groups):
+    if not all(block.isdecimal() for block in groups):
         raise AmountInvalid
     if len(groups) > 1 and not (len(groups[0]) <= 3 and all(len(block) == 3 for block in groups[1:])):
         raise AmountInvalid
