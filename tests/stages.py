@@ -53,7 +53,7 @@ def count_tests(output: str, status: int) -> Count:
 
 
 def run(name: str, command: Sequence[str]) -> Count:
-    """Run one stage. A test run is shown as it goes, another stage only if it fails; that one counts as one."""
+    """Run one stage. A test run is shown as it goes; another stage counts as one, and speaks if it failed."""
     began = time.monotonic()
     is_test_run = tuple(command[: len(_PYTEST)]) == _PYTEST
     shown = []

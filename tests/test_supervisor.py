@@ -15,30 +15,34 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Says its name when it starts and when it is asked to end.
+# Every child can say something in one piece: two that print at once would mix their words.
+SAY = """
+import os
+def say(*words):
+    os.write(1, (" ".join(str(word) for word in words) + "\\n").encode())
+"""
 POLITE = """
-import os, signal, sys
+import signal, sys
 def end(*_):
-    print(NAME, "ends", flush=True)
+    say(NAME, "ends")
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
-print(NAME, "runs as", os.getpid(), flush=True)
+say(NAME, "runs as", os.getpid())
 while True:
     signal.pause()
 """
 DEAF = """
-import os, signal
+import signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print(NAME, "runs as", os.getpid(), flush=True)
+say(NAME, "runs as", os.getpid())
 while True:
     signal.pause()
 """
 SHORT_LIVED = """
-import os
-print(NAME, "runs as", os.getpid(), flush=True)
+say(NAME, "runs as", os.getpid())
 """
 HEALTHY = """
-import http.server, os, threading
+import http.server
 class Health(http.server.BaseHTTPRequestHandler):
     asked = 0
     def do_GET(self):
@@ -46,17 +50,17 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.send_response(200 if Health.asked > 2 and self.path == "/health" else 503)
         self.end_headers()
     def log_message(self, *_): pass
-print(NAME, "runs as", os.getpid(), flush=True)
+say(NAME, "runs as", os.getpid())
 http.server.HTTPServer(("127.0.0.1", PORT), Health).serve_forever()
 """
 # As a web server does: the worker holds the port, its master is the child we know.
 MASTER = """
-import os, signal, socket, subprocess, sys
+import signal, subprocess, sys
 worker = "import signal, socket; s = socket.create_server(('127.0.0.1', PORT)); print(1, flush=True);"
 worker += "signal.pause()"
 child = subprocess.Popen([sys.executable, "-c", worker], stdout=subprocess.PIPE)
 child.stdout.readline()
-print(NAME, "runs as", os.getpid(), "with", child.pid, flush=True)
+say(NAME, "runs as", os.getpid(), "with", child.pid)
 while True:
     signal.pause()
 """
@@ -69,7 +73,7 @@ class Supervisor:
         program = (
             "import os, sys\n"
             "from passes.supervisor import Child, Port, supervise\n"
-            "def say(words): print(words, flush=True)\n"
+            f"{SAY}"
             "def python(name, program, **more):\n"
             "    return Child(name, (sys.executable, '-c', program), dict(os.environ), **more)\n"
             f"children = [{', '.join(children)}]\n"
@@ -109,7 +113,7 @@ class Supervisor:
 
 def child(name: str, program: str, port: int = 0, **more: str) -> str:
     """The source text of one child."""
-    program = program.replace("NAME", repr(name)).replace("PORT", str(port))
+    program = (SAY + program).replace("NAME", repr(name)).replace("PORT", str(port))
     options = "".join(f", {key}={value}" for key, value in more.items())
     return f"python({name!r}, {program!r}{options})"
 
