@@ -72,7 +72,8 @@ class _Line:
     `open` maps the streams still unanswered to their places in the batch.
     `refused` collects places that the service surely did not process.
     `ended` says why no new push may be sent; the streams that are open may
-    still be answered until the line is also `dead`.
+    still be answered until the line is also `dead`. `account_refused` is the
+    service's reason for wanting nothing more from this certificate.
     """
 
     def __init__(self, connection: socket.socket, tls: _Tls, streams_max: int) -> None:
@@ -80,7 +81,7 @@ class _Line:
         self.refused: list[int] = []
         self.ended: str | None = None
         self.dead = False
-        self.account_refused = False
+        self.account_refused: str | None = None
         self._partial: dict[int, tuple[int, bytearray]] = {}
         self._streams_max = streams_max
         self._socket = connection
@@ -102,8 +103,8 @@ class _Line:
             if (left := deadline - time.monotonic()) <= 0:
                 raise _Broken("no HTTP/2 settings received in time")
             self.exchange(left)
-        if self.account_refused:
-            raise _AccountRefused(self.ended)
+        if self.account_refused is not None:
+            raise _AccountRefused(self.account_refused)
         if self.ended is not None:
             raise _Broken(self.ended)
 
@@ -129,12 +130,9 @@ class _Line:
         """Hand everything queued to the kernel, as far as it takes it."""
         if self.dead:
             return
-        try:
-            if plain := self._engine.data_to_send():
-                self._tls.encrypt(plain)
-            self._write()
-        except OSError as error:
-            self._die(_words(error))
+        if plain := self._engine.data_to_send():
+            self._tls.encrypt(plain)
+        self._write()
 
     def exchange(self, timeout_seconds: float) -> list[_Answer]:
         """Send what is queued, wait for bytes, and return the answers in them (maybe none).
@@ -147,7 +145,9 @@ class _Line:
         try:
             plain = self._read(timeout_seconds)
         except ssl.SSLError as error:
-            self._die(_words(error), account_refused=_is_about_certificates(error))
+            if _is_about_certificates(error):
+                self.account_refused = _words(error)
+            self._die(_words(error))
             return []
         except (OSError, _Broken) as error:
             self._die(_words(error))
@@ -185,9 +185,8 @@ class _Line:
         self.end("closed")
         self._socket.close()
 
-    def _die(self, reason: str, *, account_refused: bool = False) -> None:
+    def _die(self, reason: str) -> None:
         self.end(reason)
-        self.account_refused = self.account_refused or account_refused
         self.dead = True
         self._socket.close()
 
@@ -208,7 +207,8 @@ class _Line:
             self._closed(event, answers)
         elif isinstance(event, ngh2.GoAwayReceived):
             reason = _reason(event.debug_data) or f"GOAWAY {event.error_code}"
-            self.account_refused = self.account_refused or reason in ACCOUNT_IS_REFUSED
+            if reason in ACCOUNT_IS_REFUSED:
+                self.account_refused = reason
             self.end(reason)
         elif isinstance(event, ngh2.SettingsReceived):
             self._settled = True
@@ -267,6 +267,10 @@ class _Line:
                 self._pending = self._pending[self._socket.send(self._pending) :]
             except BlockingIOError:
                 return
+            except OSError as error:
+                # Not the end yet: answers, or the reason for hanging up, may wait to be read.
+                self._pending = memoryview(b"")
+                self.end(_words(error))
 
 
 class _Tls:
@@ -543,8 +547,8 @@ class ApplePush:
             ready = list(self._verdicts(line, work, answers))
         for index, reason in work.unanswered(line):
             yield index, self._later(reason)
-        if line.account_refused and line.ended is not None:
-            work.parked = line.ended
+        if line.account_refused is not None:
+            work.parked = line.account_refused
         if line.ended is not None:
             self._hang_up()
 

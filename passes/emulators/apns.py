@@ -540,7 +540,6 @@ class _Line:
         while self._delayed and self._delayed[0][0] <= time.monotonic():
             _, stream, answer, identifier = heapq.heappop(self._delayed)
             self._respond(stream, answer, identifier)
-        self._publish()
         self._flush()
         if self._since_goaway is not None and not self._unanswered:
             self._linger()
@@ -694,6 +693,8 @@ class _Line:
         self._service._goaways += 1
 
     def _flush(self) -> None:
+        # The history first: whoever has an answer in hand finds the push in it.
+        self._publish()
         out, self._extra = self._extra + self._http.data_to_send(), b""
         if out:
             self._tls.sendall(out)
