@@ -60,9 +60,13 @@ def _pictures(
 ) -> Mapping[str, bytes]:
     colours = Colours(_colour(ground), _colour(text), _colour(label))
     drawn = _backdrop(scene, ground, text, label).copy()
-    if strip.kind is not StripKind.PLAIN:
-        _draw_marks(drawn, scene, colours, strip)
-    found = {f"strip{_suffix(scale)}.png": _png(_shrink(drawn, STRIP_POINTS, scale)) for scale in SCALES}
+    _draw_marks(drawn, scene, colours, strip)
+    found = {
+        f"strip{_suffix(scale)}.png": _png(
+            _shrink(drawn, STRIP_POINTS, scale), _palette(scene, ground, text, label, strip.kind, scale)
+        )
+        for scale in SCALES
+    }
     return MappingProxyType(found | dict(_emblems(scene, ground, text, label, initials)))
 
 
@@ -247,15 +251,36 @@ def _shrink(picture: Image.Image, points: tuple[int, int], scale: int) -> Image.
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
-def _png(picture: Image.Image) -> bytes:
-    """A palette PNG: a third of the size, and the dithering hides it."""
-    if picture.mode == "RGBA":
-        reduced = picture.quantize(256, method=Image.Quantize.FASTOCTREE)
-    else:
-        palette = picture.quantize(256, method=Image.Quantize.MEDIANCUT)
-        reduced = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+FULL_COLOUR_BYTES_MAX = 60_000
+
+
+@lru_cache(maxsize=48)
+def _palette(
+    scene: Scene, ground: str, text: str, label: str, kind: StripKind, scale: int
+) -> Image.Image | None:
+    """The 256 colours that suit all strips of a design best; None where full colour is small enough.
+
+    Chosen once, on a half-filled strip, because choosing takes longer than all the rest.
+    """
+    drawn = _backdrop(scene, ground, text, label).copy()
+    colours = Colours(_colour(ground), _colour(text), _colour(label))
+    _draw_marks(drawn, scene, colours, Strip(kind, 4, 8))
+    example = _shrink(drawn, STRIP_POINTS, scale)
+    if len(_png(example)) <= FULL_COLOUR_BYTES_MAX:
+        return None
+    return example.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
+
+
+def _png(picture: Image.Image, palette: Image.Image | None = None) -> bytes:
+    """A PNG in full colour or in the colours of a palette.
+
+    Never dithered: its grain doubles the size, and on a phone it is easier to
+    see than the steps of a dark gradient.
+    """
+    if palette is not None:
+        picture = picture.quantize(palette=palette, dither=Image.Dither.NONE)
     file = io.BytesIO()
-    reduced.save(file, "PNG", optimize=True)
+    picture.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
@@ -353,8 +378,8 @@ def _draw_shelf(canvas: Canvas, colours: Colours) -> None:
     for width, height, colour, bands in books:
         _draw_spine(canvas, (x, floor), (width, height), 0.0, colour, bands)
         x += width + 0.9
-    # It touches its neighbour with the upper left corner and the board with the lower right one.
-    _draw_spine(canvas, (x + 16.6, floor - 2.2), (12, 82), -11.0, (206, 170, 106), (0.16, 0.82))
+    # Its upper corner touches the neighbour, 82 · sin 11° to the left of its foot.
+    _draw_spine(canvas, (x + 15.0, floor), (12, 82), -11.0, (206, 170, 106), (0.16, 0.82))
     wood = _mix((150, 104, 62), colours.ground, 0.12)
     canvas.paint(canvas.outline(_box(216, floor, 375, floor + 4.6)), wood)
     canvas.paint(canvas.outline(_box(216, floor, 375, floor + 0.9)), WHITE, 0.35)
@@ -398,6 +423,8 @@ def _draw_rings(canvas: Canvas, colours: Colours) -> None:
 
 
 def _draw_marks(picture: Image.Image, scene: Scene, colours: Colours, strip: Strip) -> None:
+    if strip.kind is StripKind.PLAIN or strip.steps < 1:
+        return
     pitch = min(MARK_PITCH_MAX, MARKS_WIDTH / strip.steps)
     size = pitch * 0.40
     left, top, height = MARKS_LEFT - 3, MARKS_MIDDLE - 13, 26
@@ -507,13 +534,13 @@ def _crescent(
 
 
 def _draw_finch(canvas: Canvas, colours: Colours) -> None:
-    """A finch of two arcs and a circle; the beak is what the circle lets through."""
-    copper = colours.label
-    canvas.paint(_crescent(canvas, (46, 44, 42), (36, 30, 41)), copper)
-    canvas.paint(_crescent(canvas, (40, 38, 27), (33, 26, 27)), _mix(copper, colours.text, 0.55))
-    canvas.paint(canvas.outline([(80, 20), (98, 28), (80, 34)]), _mix(copper, colours.text, 0.55))
-    canvas.paint(canvas.oval(74, 27, 14, 14), copper)
-    canvas.paint(canvas.oval(78, 24.5, 2.6, 2.6), colours.ground)
+    """A finch of two arcs and a circle, with a beak and an eye."""
+    light = _mix(colours.label, colours.text, 0.6)
+    canvas.paint(canvas.outline([(78, 20.5), (99, 29), (78, 36)]), light)
+    canvas.paint(_crescent(canvas, (45, 47, 43), (33, 32, 43)), colours.label)
+    canvas.paint(_crescent(canvas, (38, 41, 27), (30, 29, 28)), light)
+    canvas.paint(canvas.oval(72, 29, 16, 16), colours.label)
+    canvas.paint(canvas.oval(77, 26, 2.8, 2.8), colours.ground)
 
 
 def _draw_book(canvas: Canvas, colours: Colours) -> None:

@@ -41,6 +41,9 @@ ROW_FIELDS_MAX = 4  # secondary and auxiliary share one row on a store card
 LOCATIONS_MAX = 10
 TOKEN_CHARACTERS_MIN = 16
 
+CONTACT_KEY = "contact"
+"""The back field with the contact details of the organisation that signs."""
+
 SERIAL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ADDRESS = re.compile(r"https://[^\s/?#]+(?:/[^\s?#]*)?")
 ADDRESS_ON_A_LAPTOP = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
@@ -100,7 +103,7 @@ def store_card(
     style.place("secondaryFields", face.row)
     style.place(
         "backFields",
-        (*(FaceField(offer.key, offer.title, offer.text) for offer in face.offers), *face.back),
+        (*(FaceField(f"offer-{offer.key}", offer.title, offer.text) for offer in face.offers), *face.back),
     )
     style.check()
 
@@ -251,6 +254,9 @@ class LoyaltyCard(StoreCard):  # type: ignore[misc]
             raise DocumentInvalid(f"more than {PRIMARY_FIELDS_MAX} primary field")
         if len(self.secondaryFields) + len(self.auxiliaryFields) > ROW_FIELDS_MAX:
             raise DocumentInvalid(f"more than {ROW_FIELDS_MAX} fields in the row")
+        if not any(field.key == CONTACT_KEY for field in self.backFields):
+            # Apple's review guidelines ask for it, and a customer needs it.
+            raise DocumentInvalid(f"the back has no field {CONTACT_KEY}")
         if self._change is None:
             return
         if "%@" not in self._change.text:
