@@ -13,7 +13,7 @@ DEVELOPMENT := .venv/.development-$(shell sha256sum < requirements-dev.txt | cut
 COMPILE := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url
 
-.PHONY: help run test check conformance lock
+.PHONY: help run test check conformance bench lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ check: $(DEVELOPMENT) ## the quick part of it, in less than a minute
 
 conformance: $(DEVELOPMENT) ## which numbered checks of docs/checks are proven
 	@$(BIN)/python -m pytest -q -n 2 -m check --conformance
+
+bench: $(DEVELOPMENT) ## how fast it is, beside other programs on this machine
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py); done
 
 lock: ## choose versions anew and pin them (needs uv)
 	@$(COMPILE) --upgrade -o requirements.txt
