@@ -177,7 +177,7 @@ def _disguised(language: str, template: str) -> str:
     if language == LONGER:
         parts = _PLACE.split(template)
         accented = "".join(part if _PLACE.fullmatch(part) else part.translate(_ACCENTS) for part in parts)
-        return f"[{accented} {'~' * max(len(template) * 3 // 10 - 3, 1)}]"
+        return f"[{accented} {'~' * (len(template) * 3 // 10 + 1)}]"
     if language == MIRRORED:
         # Right-to-left override around every word, as Android's ar-XB does.
         return "".join(

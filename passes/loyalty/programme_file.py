@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from unicodedata import category
 from zoneinfo import available_timezones
 
@@ -55,7 +55,7 @@ UNDO_SECONDS_MAX = 86_400
 
 _Path = tuple[str | int, ...]
 _Choice = TypeVar("_Choice", bound=StrEnum)
-_Row = TypeVar("_Row", bound="_HasKey")
+_Row = TypeVar("_Row")
 
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -139,7 +139,7 @@ def _programme(top: _Table, slug: str) -> Programme | None:
         shops=_unique(top.rows("shops", most=SHOPS_MAX), _shop),
         contact=_contact(top.table("contact")),
         terms=top.words("terms", limit=8_000, lines=True),
-        consents=tuple(_consent(row) for row in top.rows("consents", most=10)),
+        consents=_unique(top.rows("consents", most=10), _consent, key="purpose"),
         undo_seconds=top.whole("undo_seconds", least=0, most=UNDO_SECONDS_MAX, default=600),
         can_alert_offers=top.flag("can_alert_offers", default=False),
     )
@@ -319,17 +319,16 @@ def _consent(row: _Table) -> Consent:
     )
 
 
-def _unique(rows: list[_Table], read: Callable[[_Table], _Row]) -> tuple[_Row, ...]:
+def _unique(rows: list[_Table], read: Callable[[_Table], _Row], *, key: str = "key") -> tuple[_Row, ...]:
     """Every row read; a key that an earlier row has is a mistake."""
-    items: dict[str, _Row] = {}
-    result = []
+    seen: set[object] = set()
     for row in rows:
-        item = read(row)
-        if item.key and item.key in items:
-            row.note("key", f"{item.key} appears twice")
-        items[item.key] = item
-        result.append(item)
-    return tuple(result)
+        value = row.values.get(key)
+        if isinstance(value, str) and value in seen:
+            row.note(key, f"{_shown(value)} appears twice")
+        elif isinstance(value, str):
+            seen.add(value)
+    return tuple(read(row) for row in rows)
 
 
 @lru_cache(maxsize=1)
@@ -353,11 +352,6 @@ def _luminance(colour: str) -> float:
 
 
 # Reading values, and remembering what was wrong ------------------------------
-
-
-class _HasKey(Protocol):
-    @property
-    def key(self) -> str: ...
 
 
 @dataclass(slots=True)
