@@ -3,11 +3,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
+from jinja2 import Environment, nodes
 
 import passes
 from passes.language import (
@@ -23,82 +25,112 @@ from passes.loyalty.money import Money
 from passes.loyalty.refusals import AmountTooLarge, NotEnoughPoints
 
 PACKAGE = Path(passes.__file__).parent
+TEMPLATES = PACKAGE.parent / "templates"
 PLACES = re.compile(r"%\([a-z_]+\)s|%%@|%%|%@")
 
+# Who takes a template, and as which argument; the last two take one and many.
+SPEAKERS = {"say": 1, "words": 0, "_": 0, "plural": 1, "counted": 0}
+COUNTING = {"plural", "counted"}
+EVERYWHERE = {"say", "plural"}  # the others are names of the pages' own
 
-def words_in_code() -> Iterator[tuple[str, str]]:
-    """Every refusal's words and every template given to `say` or `plural`, with its file."""
+
+@dataclass(frozen=True)
+class Phrase:
+    """An English template as the code has it; `other` when it depends on a count."""
+
+    words: str
+    other: str | None
+    path: str
+
+
+def phrases_in_code() -> Iterator[Phrase]:
+    """Every refusal's words and every template that is said."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if "emulators" in path.parts:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        refusals = {node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _is_refusal(node)}
-        for node in ast.walk(tree):
-            texts: list[ast.expr] = []
+        place = str(path.relative_to(PACKAGE.parent))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                texts = node.args[1:2] if name == "say" else node.args[1:3] if name == "plural" else []
-            elif isinstance(node, ast.ClassDef) and node in refusals:
-                texts = [
-                    line.value
-                    for line in node.body
-                    if isinstance(line, ast.Assign | ast.AnnAssign)
-                    and line.value
-                    and "words" in ast.unparse(line)[:6]
+                if name in SPEAKERS and (name in EVERYWHERE or "web" in path.parts):
+                    given = [_text(argument) for argument in node.args[SPEAKERS[name] :]]
+                    yield from _phrase(name, given, place)
+            elif isinstance(node, ast.ClassDef) and _is_refusal(node):
+                for line in node.body:
+                    if isinstance(line, ast.Assign | ast.AnnAssign) and line.value:
+                        target = line.targets[0] if isinstance(line, ast.Assign) else line.target
+                        if ast.unparse(target) == "words":
+                            yield from _phrase("words", [_text(line.value)], place)
+
+
+def phrases_in_tables() -> Iterator[Phrase]:
+    """The card's templates that reach `say` through a table."""
+    tables: list[ast.expr] = []
+    for node in ast.walk(ast.parse((PACKAGE / "loyalty" / "card.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Dict):
+            tables += node.values
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "fields":
+            rows = [
+                row for row in ast.walk(node.value) if isinstance(row, ast.Tuple) and row is not node.value
+            ]
+            tables += [row.elts[1] for row in rows]
+    for text in tables:
+        yield from _phrase("words", [_text(text)], "passes/loyalty/card.py")
+
+
+def phrases_in_pages() -> Iterator[Phrase]:
+    """The templates that pages say."""
+    environment = Environment(autoescape=True)
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        for call in environment.parse(path.read_text(encoding="utf-8")).find_all(nodes.Call):
+            if isinstance(call.node, nodes.Name) and call.node.name in SPEAKERS:
+                given = [
+                    argument.value if isinstance(argument, nodes.Const) else None
+                    for argument in call.args[SPEAKERS[call.node.name] :]
                 ]
-            for text in texts:
-                if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                    yield text.value, str(path.relative_to(PACKAGE))
+                yield from _phrase(call.node.name, given, str(path.relative_to(PACKAGE.parent)))
+
+
+def _phrase(name: str, given: list[str | None], path: str) -> Iterator[Phrase]:
+    if given and given[0] is not None:
+        other = given[1] if name in COUNTING and len(given) > 1 else None
+        yield Phrase(given[0], other, path)
+
+
+def _text(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def _is_refusal(node: ast.ClassDef) -> bool:
     return node.name == "Refused" or any(ast.unparse(base).endswith("Refused") for base in node.bases)
 
 
-def card_words() -> Iterator[tuple[str, str]]:
-    """The card's templates that reach `say` through a table."""
-    tree = ast.parse((PACKAGE / "loyalty" / "card.py").read_text(encoding="utf-8"))
-    tables: list[ast.expr] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Dict):
-            tables += node.values
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "fields":
-            tables += [
-                row.elts[1]
-                for row in ast.walk(node.value)
-                if isinstance(row, ast.Tuple) and row is not node.value
-            ]
-    for text in tables:
-        if isinstance(text, ast.Constant) and isinstance(text.value, str):
-            yield text.value, "loyalty/card.py"
-
-
-ALL_WORDS = sorted(dict([*words_in_code(), *card_words()]).items())
+ALL_PHRASES = [*phrases_in_code(), *phrases_in_tables(), *phrases_in_pages()]
 
 
 def test_the_search_for_words_finds_them() -> None:
-    found = dict(ALL_WORDS)
+    found = {phrase.words for phrase in ALL_PHRASES}
     assert len(found) > 45
-    assert {"Next: %(reward)s", "Rewards", "Part points are dropped.", "No card has this number."} <= set(
-        found
-    )
+    assert {"Next: %(reward)s", "Rewards", "Part points are dropped.", "No card has this number."} <= found
 
 
 @pytest.mark.parametrize("language", [language for language in languages() if language != "en"])
 def test_every_sentence_is_translated_with_the_same_places(language: str) -> None:
     with (TRANSLATIONS / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
         catalogue = read_po(file, locale=language)
-    problems = []
-    for words, path in ALL_WORDS:
-        message = catalogue.get(words)
-        if message is None or not message.string or message.fuzzy:
-            problems.append(f"{path}: not translated: {words}")
-            continue
-        strings = [message.string] if isinstance(message.string, str) else list(message.string)
+    problems = set()
+    for phrase in ALL_PHRASES:
+        message = catalogue.get(phrase.words)
+        said = message.string if message and message.string else ()
+        strings = (said,) if isinstance(said, str) else tuple(said)
+        if message is None or not strings or not all(strings) or message.fuzzy:
+            problems.add(f"{phrase.path}: not translated: {phrase.words}")
+        elif isinstance(message.id, str) != (phrase.other is None):
+            problems.add(f"{phrase.path}: depends on a count in one place only: {phrase.words}")
         for string in strings:
-            if sorted(PLACES.findall(words)) != sorted(PLACES.findall(string)):
-                problems.append(f"{path}: other places than {words}: {string}")
-    assert not problems, "\n".join(problems)
+            if sorted(PLACES.findall(string)) != sorted(PLACES.findall(phrase.other or phrase.words)):
+                problems.add(f"{phrase.path}: other places than {phrase.words}: {string}")
+    assert not problems, "\n".join(sorted(problems))
 
 
 def test_turkish_is_offered_beside_english() -> None:
