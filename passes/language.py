@@ -60,18 +60,30 @@ def plural(language: str, one: str, other: str, count: int, **values: object) ->
 
 def shown(language: str, value: object) -> str:
     """A value the way this language writes it."""
-    if isinstance(value, bool):
-        return str(value)
-    locale = _locale(language)
-    if isinstance(value, int | Decimal):
-        return format_decimal(value, locale=locale, decimal_quantization=False)
-    if isinstance(value, Amount):
-        amount = Decimal(value.minor).scaleb(-value.digits)
-        pattern = _currency_pattern(locale, value.digits)
-        text = format_currency(amount, value.currency, pattern, locale=locale, currency_digits=False)
-        # CLDR wants a space between a currency's letters and the number, which Babel leaves out.
-        return re.sub(r"(?<=[^\W\d_])(?=\d)", "\u00a0", text)
+    match value:
+        case str() | bool():
+            return str(value)
+        case int() | Decimal():
+            return _number(language, value)
+        case Amount():
+            return _money(language, value.minor, value.currency, value.digits)
     return str(value)
+
+
+# Kept, because a card writes a dozen numbers and most of them stand on every card.
+@lru_cache(maxsize=4096, typed=True)
+def _number(language: str, value: int | Decimal) -> str:
+    return format_decimal(value, locale=_locale(language), decimal_quantization=False)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _money(language: str, minor: int, currency: str, digits: int) -> str:
+    locale = _locale(language)
+    pattern = _currency_pattern(locale, digits)
+    amount = Decimal(minor).scaleb(-digits)
+    text = format_currency(amount, currency, pattern, locale=locale, currency_digits=False)
+    # CLDR wants a space between a currency's letters and the number, which Babel leaves out.
+    return re.sub(r"(?<=[^\W\d_])(?=\d)", "\u00a0", text)
 
 
 @lru_cache(maxsize=1)
