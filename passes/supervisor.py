@@ -29,6 +29,7 @@ _PR_SET_PDEATHSIG = 1
 _POLL_SECONDS = 0.05
 _READY_SECONDS_MAX = 60.0
 _END_SECONDS_MAX = 4.5  # leaves half a second of the promised five for the kernel
+_END_SECONDS_KEPT = 0.5  # what each later child is left with, whatever the ones before it take
 _RESTARTS_A_MINUTE = 5
 
 Out = Callable[[str], None]
@@ -103,8 +104,9 @@ def supervise(
 def end_with_parent() -> None:
     """Have this process end (SIGTERM) when its parent does, also if the parent is killed.
 
-    For processes that are not started by `supervise` but by one of its
-    children, such as a web server's own workers.
+    For processes that one of the children starts in turn, such as a web
+    server's workers. Never for one that a person starts: it would end with
+    the shell, in spite of nohup.
     """
     parent = os.getppid()
     if _ask_kernel():
@@ -306,9 +308,7 @@ def _end(running: Sequence[_Running], wait: _Wait, out: Out) -> None:
     asked = wait.asked_to_end
     for position, one in enumerate(running):
         one.terminate()
-        # An equal share of what is left, so that a stuck first child cannot use up the others' time.
-        now = time.monotonic()
-        share = now + (deadline - now) / (len(running) - position)
+        share = deadline - _END_SECONDS_KEPT * (len(running) - position - 1)
         while one.process is not None and one.process.poll() is None:
             if time.monotonic() >= share or wait.asked_to_end > max(asked, 1):
                 out(f"{one.child.name} did not end by itself and was stopped.")
