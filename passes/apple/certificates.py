@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -137,7 +138,7 @@ def _chain_is_good(folder: Path, *, pass_type: str, team: str, now: datetime) ->
         server = x509.load_pem_x509_certificate((folder / "apns.pem").read_bytes())
         server.verify_directly_issued_by(x509.load_pem_x509_certificate(root))
         server_key = load_pem_private_key((folder / "apns.key").read_bytes(), None)
-    except (CertificateProblem, ValueError, TypeError):
+    except (CertificateProblem, InvalidSignature, ValueError, TypeError):
         return False
     return (
         server.public_key() == server_key.public_key()
