@@ -64,8 +64,6 @@ _RATE = re.compile(r"\s*([0-9]{1,7})\s+per\s+(\S+)\s*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,4}))?")
 _FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]")
-_ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_.\-\"' ]+?)\s*=(.*)")
 
 
 def parse(text: str, *, name: str) -> Programme:
@@ -562,7 +560,8 @@ class _Table:
             category(symbol) in {"Cc", "Cs", "Cn"} and not (lines and symbol == "\n") for symbol in text
         ):
             self.note(key, "must not have control characters" + ("" if lines else " or line breaks"))
-        return text
+        # Cut, so that what is checked next need not cope with texts of any length.
+        return text[:limit]
 
 
 def _is_within(value: Decimal | int, bound: int) -> bool:
@@ -622,16 +621,22 @@ def _lines(text: str) -> dict[_Path, int]:
             if fence in line:
                 fence = ""
             continue
-        if match := _HEADER.match(line):
-            steps = tuple(step.strip().strip("\"'") for step in match[2].split("."))
+        # Cut by hand: the obvious regular expressions take cubic time on a line of blanks.
+        bare = line.strip()
+        if bare.startswith("["):
+            steps = _steps(bare.lstrip("[").partition("]")[0])
             header = steps
-            if match[1] == "[[":
+            if bare.startswith("[["):
                 header = (*steps, counts.get(steps, 0))
                 counts[steps] = counts.get(steps, 0) + 1
                 found.setdefault(steps, number)
             found.setdefault(header, number)
-        elif match := _ASSIGNMENT.match(line):
-            keys = tuple(step.strip().strip("\"'") for step in match[1].split("."))
-            found.setdefault((*header, *keys), number)
-            fence = next((mark for mark in ('"""', "'''") if match[2].count(mark) == 1), "")
+        elif "=" in bare and not bare.startswith("#"):
+            key, _, value = bare.partition("=")
+            found.setdefault((*header, *_steps(key)), number)
+            fence = next((mark for mark in ('"""', "'''") if value.count(mark) == 1), "")
     return found
+
+
+def _steps(dotted: str) -> _Path:
+    return tuple(step.strip().strip("\"'") for step in dotted.split("."))

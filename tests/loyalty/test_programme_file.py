@@ -259,6 +259,19 @@ def test_what_trips_a_parser_is_refused_all_the_same(text: str) -> None:
     problems_of(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = 1\n" + " " * 150_000 + "x",
+        "[" + " " * 150_000,
+        FINCH.replace("hello@copperfinch.example", f"a@{'.' * 150_000}@"),
+    ],
+)
+def test_a_long_line_costs_no_time(text: str) -> None:
+    """A regular expression that backtracks would not come back in a lifetime."""
+    problems_of(text)
+
+
 def test_texts_over_several_lines_do_not_look_like_keys() -> None:
     text = FINCH.replace('[terms]\nen = """', '[terms]\nen = """\n[card]\nlabel = 1\n')
     assert "card.steps (line 80)" in problems_of(text.replace("steps = 8", "steps = 0"))[0]
