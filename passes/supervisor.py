@@ -80,25 +80,31 @@ def supervise(
             if (problem := _refusal(port)) is not None:
                 out(problem)
                 return 1
+
+    def say(words: str) -> None:
+        # Whoever listened may be gone (a closed terminal); the children still have to be ended.
+        with suppress(OSError):
+            out(words)
+
     with _signals() as wait:
         running = [_Running(child, back_off_seconds) for child in children]
         try:
             for one in running:
                 one.start()
-            if not _all_ready(running, wait, out):
+            if not _all_ready(running, wait, say):
                 return 1
             if not wait.asked_to_end:
                 ready()
             while not wait.asked_to_end:
                 for one in running:
-                    if not one.look_after(out):
+                    if not one.look_after(say):
                         return 1
                 wait(min(one.seconds_to_wait() for one in running))
             return 0
         except _EndAsked:
             return 0
         finally:
-            _end(running, wait, out)
+            _end(running, wait, say)
 
 
 def end_with_parent() -> None:

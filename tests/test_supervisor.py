@@ -38,6 +38,11 @@ say(NAME, "runs as", os.getpid())
 while True:
     signal.pause()
 """
+PLAIN = """
+import signal
+say(NAME, "runs as", os.getpid())
+signal.pause()
+"""
 SHORT_LIVED = """
 say(NAME, "runs as", os.getpid())
 """
@@ -272,6 +277,17 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
         supervisor.process.send_signal(signal.SIGINT)
         assert supervisor.finish() == 0
         assert time.monotonic() - began < 1
+        wait_until_gone(*numbers)
+
+
+def test_children_are_ended_also_when_nobody_reads_what_is_said() -> None:
+    with Supervisor(child("web", DEAF), child("worker", PLAIN)) as supervisor:
+        numbers = [pids(supervisor.until("runs as"))[0] for _ in range(2)]
+        assert supervisor.process.stdout is not None
+        supervisor.process.stdout.close()
+        supervisor.process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        supervisor.process.send_signal(signal.SIGINT)
         wait_until_gone(*numbers)
 
 
