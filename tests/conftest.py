@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import hypothesis
@@ -30,28 +30,35 @@ hypothesis.settings.load_profile("steady")
 _TEMPLATE = "passes_template"
 
 
+_HERE = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "", None}
+
+
 def pytest_configure() -> None:
-    """Keep every test on this machine."""
-    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    """Keep every test on this machine: neither connections nor questions for names may leave it."""
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
-    def guarded_connect(self: socket.socket, address: object) -> None:
-        _refuse_strangers(self, address)
-        connect(self, address)  # type: ignore[arg-type]
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _refuse_strangers(address)
+        connect(self, address)
 
-    def guarded_connect_ex(self: socket.socket, address: object) -> int:
-        _refuse_strangers(self, address)
-        return connect_ex(self, address)  # type: ignore[arg-type]
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _refuse_strangers(address)
+        return connect_ex(self, address)
 
+    def guarded_getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+        _refuse_strangers((host,))
+        return getaddrinfo(host, *rest, **options)
+
+    vars(socket)["getaddrinfo"] = guarded_getaddrinfo
     socket.socket.connect = guarded_connect  # type: ignore[method-assign, assignment]
     socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign, assignment]
 
 
-def _refuse_strangers(connection: socket.socket, address: object) -> None:
-    inside = connection.family == socket.AF_UNIX or (
-        isinstance(address, tuple) and address[0] in {"127.0.0.1", "::1", "localhost"}
-    )
+def _refuse_strangers(address: object) -> None:
+    # The address of a Unix socket is a path, any other is a tuple that begins with the host.
     # Not an OSError: code that retries on a lost connection must not swallow this.
-    assert inside, f"a test tried to connect to {address!r}; tests stay on 127.0.0.1"
+    inside = not isinstance(address, tuple) or address[0] in _HERE
+    assert inside, f"a test tried to reach {address!r}; tests stay on 127.0.0.1"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
