@@ -1,0 +1,98 @@
+"""The web application: wiring, blueprints and the headers that every answer carries.
+
+Flask finds `templates/` and `static/` beside this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request, url_for
+from jinja2 import StrictUndefined
+
+from passes.loyalty.refusals import FormStale
+from passes.web import devices, errors, front, health, join, language, signin, theme, till
+
+if TYPE_CHECKING:
+    from passes.wiring import Installation
+
+ROOT = Path(__file__).parent
+
+# One policy for all pages: nothing inline, nothing from elsewhere.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
+    "connect-src 'self'; media-src 'self' blob:; worker-src 'self'; manifest-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; report-uri /csp-report"
+)
+REQUEST_BYTES_MAX = 16_000_000
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def create_app(installation: Installation | None = None) -> Flask:
+    """The application; `installation` is built from the environment when not given."""
+    if installation is None:
+        from passes.wiring import build
+
+        installation = build(writer_thread=True)
+    app = Flask("passes", root_path=str(ROOT))
+    app.extensions["passes"] = installation
+    app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES_MAX
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals["asset"] = _asset
+    for module in (front, join, till, signin, theme, health, devices):
+        app.register_blueprint(module.blueprint)
+    errors.register(app)
+    language.register(app)
+    _refuse_foreign_forms(app, installation.public_url)
+    _set_headers(app, https=installation.public_url.startswith("https:"))
+    return app
+
+
+def _refuse_foreign_forms(app: Flask, public_url: str) -> None:
+    """A browser says where a form came from; ours come from here. Beside the tokens, not instead of them."""
+
+    @app.before_request
+    def refuse() -> None:
+        if request.method in _SAFE or request.endpoint == "health.report":
+            return
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            raise FormStale
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(public_url).netloc):
+            raise FormStale
+
+
+def _set_headers(app: Flask, *, https: bool) -> None:
+    @app.after_request
+    def protect(answer: Response) -> Response:
+        headers = answer.headers
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "same-origin")
+        if https:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        if answer.mimetype == "text/html":
+            headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
+            # Pages speak the visitor's language and show their balance.
+            headers.setdefault("Cache-Control", "no-store")
+        elif request.endpoint == "static" and answer.status_code == 200:
+            kept = "v" in request.args or "/vendor/" in request.path
+            headers["Cache-Control"] = f"public, max-age={31536000 if kept else 300}" + (
+                ", immutable" if kept else ""
+            )
+        return answer
+
+
+def _asset(name: str) -> str:
+    """The address of a file in `static/`, which changes when the file does."""
+    return url_for("static", filename=name, v=_digest(name, (ROOT / "static" / name).stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _digest(name: str, _changed_ns: int) -> str:
+    return hashlib.sha256((ROOT / "static" / name).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,91 @@
+"""What a refusal or a mistake looks like over HTTP. Status codes stand here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, render_template
+from werkzeug.exceptions import HTTPException
+
+from passes.loyalty.refusals import Refused
+
+log = logging.getLogger(__name__)
+
+STATUS = {
+    "refused": 422,
+    "code_mistyped": 422,
+    "code_unknown": 404,
+    "card_foreign": 409,
+    "card_voided": 410,
+    "amount_invalid": 422,
+    "amount_too_large": 422,
+    "not_enough_points": 409,
+    "reward_unknown": 404,
+    "key_reused": 409,
+    "key_invalid": 422,
+    "receipt_unknown": 404,
+    "already_undone": 409,
+    "undo_too_late": 409,
+    "name_invalid": 422,
+    "email_invalid": 422,
+    "programme_unknown": 404,
+    "link_unknown": 404,
+    "programme_invalid": 422,
+    "sign_in_failed": 422,
+    "too_many_tries": 429,
+    "not_allowed": 403,
+    "form_stale": 422,
+    "busy": 503,
+    "storage_full": 507,
+    "picture_unreadable": 422,
+    "login_invalid": 422,
+    "login_taken": 409,
+    "password_weak": 422,
+}
+
+_TITLES = {
+    404: "There is nothing here",
+    405: "That cannot be done here",
+    413: "That file is too large",
+    429: "A little slower, please",
+}
+_WORDS = {
+    404: "The address may be mistyped, or what was here has moved.",
+    413: "Send a smaller picture.",
+}
+
+
+def status_of(refused: Refused) -> int:
+    """The HTTP status of a refusal."""
+    return STATUS[refused.code]
+
+
+def register(app: Flask) -> None:
+    """Show refusals and mistakes as pages; never a traceback."""
+
+    @app.errorhandler(Refused)
+    def refuse(refused: Refused) -> tuple[str, int]:
+        status = status_of(refused)
+        return _page(_TITLES.get(status, "This is not possible"), refused=refused), status
+
+    @app.errorhandler(HTTPException)
+    def fail(error: HTTPException) -> tuple[str, int] | HTTPException:
+        status = error.code or 500
+        if status < 400:  # a redirect
+            return error
+        if status >= 500:
+            return _broken(), status
+        return _page(_TITLES.get(status, "This is not possible"), words=_WORDS.get(status)), status
+
+    @app.errorhandler(Exception)
+    def crash(error: Exception) -> tuple[str, int]:
+        log.error("a page failed", exc_info=error)
+        return _broken(), 500
+
+
+def _broken() -> str:
+    return _page("Something went wrong", words="It is our mistake, not yours. Please try again.")
+
+
+def _page(title: str, *, words: str | None = None, refused: Refused | None = None) -> str:
+    return render_template("error.html", title=title, words=words, refused=refused)

@@ -1,0 +1,140 @@
+"""The colours and pictures of a programme, for its pages.
+
+Served as a style sheet of its own, because the pages' policy allows no style
+inside a page. Addresses carry the programme's version and may be kept for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, abort, make_response, request, url_for
+
+from passes import artwork
+from passes.loyalty.card import Strip
+from passes.loyalty.design import Colours
+from passes.store import programmes
+from passes.store.programmes import Loaded
+from passes.web.here import installation
+
+blueprint = Blueprint("theme", __name__, url_prefix="/static-theme")
+
+# The page's own grounds in passes.css; a colour must stand out from them to be used for buttons.
+LIGHT, DARK = "#faf8f5", "#14191c"
+CONTRAST_MIN = 4.5
+_STEPS_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Accent:
+    """The colour of buttons and links, and the one to write on it."""
+
+    colour: str
+    on: str
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours `#RRGGBB`, from 1 to 21 (WCAG 2, relative luminance)."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def accent(colours: Colours, page: str) -> Accent:
+    """The programme's own colour that can be read best as a button on this page.
+
+    The label colour is preferred: it is the one that gives a card its character.
+    """
+    choices = (colours.label, colours.ground, colours.text)
+    chosen = next((one for one in choices if contrast(one, page) >= CONTRAST_MIN), None)
+    if chosen is None:
+        chosen = max(("#000000", "#ffffff"), key=lambda one: contrast(one, page))
+    on = max((colours.ground, colours.text, "#ffffff", "#000000"), key=lambda one: _fit(one, chosen, colours))
+    return Accent(chosen, on)
+
+
+def _fit(candidate: str, accent: str, colours: Colours) -> tuple[bool, bool, float]:
+    """Readable first, the programme's own second, then whatever stands out most."""
+    ratio = contrast(candidate, accent)
+    return ratio >= CONTRAST_MIN, candidate in (colours.ground, colours.text), ratio
+
+
+def _luminance(colour: str) -> float:
+    red, green, blue = (_linear(part / 255) for part in bytes.fromhex(colour.removeprefix("#")))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= 0.04045 else float(((part + 0.055) / 1.055) ** 2.4)
+
+
+def address(loaded: Loaded) -> str:
+    """Where the style sheet of a programme is."""
+    return url_for("theme.sheet", slug=loaded.slug, v=loaded.version)
+
+
+def strip_address(loaded: Loaded, strip: Strip) -> str:
+    """Where the picture behind a card's main value is."""
+    return url_for("theme.picture", slug=loaded.slug, name="strip", step=strip.step, v=loaded.version)
+
+
+def logo_address(loaded: Loaded) -> str:
+    """Where the programme's logo is."""
+    return url_for("theme.picture", slug=loaded.slug, name="logo", step=0, v=loaded.version)
+
+
+@blueprint.get("/<slug>.css")
+def sheet(slug: str) -> Response:
+    """The programme's colours as custom properties."""
+    colours = _loaded(slug).programme.design.colours
+    light, dark = accent(colours, LIGHT), accent(colours, DARK)
+    names = {
+        "card-ground": colours.ground,
+        "card-text": colours.text,
+        "card-label": colours.label,
+        "brand-light": light.colour,
+        "on-brand-light": light.on,
+        "brand-dark": dark.colour,
+        "on-brand-dark": dark.on,
+    }
+    # The colours were checked to be #RRGGBB when the programme was loaded.
+    text = ":root{" + "".join(f"--{name}:{colour};" for name, colour in names.items()) + "}\n"
+    return _kept(text.encode(), "text/css; charset=utf-8")
+
+
+@blueprint.get("/<slug>/<any(strip,logo):name>-<int:step>.png")
+def picture(slug: str, name: str, step: int) -> Response:
+    """The card's strip with so many marks lit, or its logo."""
+    if step > _STEPS_MAX:
+        abort(404)
+    loaded = _loaded(slug)
+    design = loaded.programme.design
+    pictures = artwork.pictures(
+        design.scene,
+        ground=design.colours.ground,
+        text=design.colours.text,
+        label=design.colours.label,
+        strip=Strip(design.strip, min(step, design.steps), design.steps),
+        initials=initials(loaded),
+    )
+    return _kept(pictures[f"{name}@2x.png"], "image/png")
+
+
+def initials(loaded: Loaded) -> str:
+    """The first letters of the organisation's first two words, for a design without a picture."""
+    name = loaded.programme.organisation.in_(loaded.programme.language)
+    return "".join(word[:1] for word in name.split()[:2])
+
+
+def _loaded(slug: str) -> Loaded:
+    with installation().store.read() as read:
+        return programmes.by_slug(read, slug)
+
+
+def _kept(body: bytes, kind: str) -> Response:
+    answer = make_response(body)
+    answer.headers["Content-Type"] = kind
+    # Without a version in its address the answer may change any minute.
+    answer.headers["Cache-Control"] = (
+        "public, max-age=31536000, immutable" if "v" in request.args else "public, max-age=60"
+    )
+    return answer

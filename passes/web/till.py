@@ -1,0 +1,457 @@
+"""Cashiers: scan, see the member, book, redeem, undo.
+
+Every page works without script; `till.js` only makes it quicker. A visit is
+named on the server when a card is scanned, and that name is the request key of
+what is booked in it: a double tap, a refresh or a step back books once.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from flask import Blueprint, g, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from passes import access, artwork, checkout
+from passes.access import Area, Limit, Person, Role
+from passes.checkout import MemberView
+from passes.loyalty import codes
+from passes.loyalty.money import parse_amount
+from passes.loyalty.receipt import Counter, Receipt
+from passes.loyalty.refusals import (
+    AmountInvalid,
+    AmountTooLarge,
+    CardForeign,
+    CardVoided,
+    CodeMistyped,
+    CodeUnknown,
+    KeyReused,
+    NotAllowed,
+    PictureUnreadable,
+    ReceiptUnknown,
+    Refused,
+    TooManyTries,
+)
+from passes.store import members, programmes
+from passes.store.programmes import Loaded
+from passes.web import language, signin, theme
+from passes.web.errors import status_of
+from passes.web.here import installation, now
+
+blueprint = Blueprint("till", __name__, url_prefix="/till")
+
+PICTURE_BYTES_MAX = 12_000_000
+PICTURE_PIXELS_MAX = 50_000_000
+
+_VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
+_NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, PictureUnreadable)
+_AMOUNT = (AmountInvalid, AmountTooLarge)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the person works: a programme, and its shop where it has any."""
+
+    loaded: Loaded
+    location: str | None
+
+    @property
+    def shop_name(self) -> str:
+        """What to call it on the page."""
+        for shop in self.loaded.programme.shops:
+            if shop.key == self.location:
+                return shop.name.in_(language.current())
+        return self.loaded.programme.organisation.in_(language.current())
+
+
+# Who may come in ---------------------------------------------------------------
+
+
+@blueprint.before_request
+def guard() -> AnyResponse | None:
+    """Only cashiers, and only forms of their own session. Holds for every route of the till."""
+    found = signin.person(Area.TILL)
+    if found is None:
+        return redirect(url_for("signin.form"), 303)
+    g.person = found
+    if request.method == "POST":
+        access.check_form_token(found, request.form.get("form_token", ""))
+    if not access.programmes_for(found, Role.CASHIER):
+        raise NotAllowed
+    if request.endpoint == "till.place" or request.endpoint == "till.choose":
+        return None
+    # A right that was taken away meanwhile counts at once.
+    if found.programme is None or not access.may(found, found.programme, Role.CASHIER):
+        return redirect(url_for("till.place"), 303)
+    with installation().store.read() as read:
+        g.place = Place(programmes.by_slug(read, found.programme), found.location)
+    return None
+
+
+@blueprint.context_processor
+def setting() -> dict[str, object]:
+    """What every page of the till shows."""
+    place: Place | None = g.get("place")
+    return {
+        "person": g.get("person"),
+        "place": place,
+        "programme": place.loaded.programme if place else None,
+        "theme": theme.address(place.loaded) if place else None,
+        "now": now(),
+    }
+
+
+def _person() -> Person:
+    person: Person = g.person
+    return person
+
+
+def _place() -> Place:
+    place: Place = g.place
+    return place
+
+
+@blueprint.get("/place")
+def place() -> str | AnyResponse:
+    """Choose the shop. Whoever has only one never sees this page."""
+    choices = _choices()
+    if len(choices) == 1 and "stay" not in request.args:
+        _work_at(*choices[0])
+        return redirect(url_for("till.scan"), 303)
+    with installation().store.read() as read:
+        shops = [Place(programmes.by_slug(read, slug), location) for slug, location in choices]
+    return render_template("till/place.html", shops=shops)
+
+
+@blueprint.post("/place")
+def choose() -> AnyResponse:
+    """Work at the chosen shop from now on."""
+    slug, _, location = request.form.get("place", "").partition("/")
+    if (slug, location or None) not in _choices():
+        raise NotAllowed
+    _work_at(slug, location or None)
+    return redirect(url_for("till.scan"), 303)
+
+
+def _choices() -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+    with installation().store.read() as read:
+        for slug in access.programmes_for(_person(), Role.CASHIER):
+            shops = programmes.by_slug(read, slug).programme.shops
+            found += [(slug, shop.key) for shop in shops] or [(slug, None)]
+    return found
+
+
+def _work_at(slug: str, location: str | None) -> None:
+    access.work_at(installation().store, secret=signin.secret(Area.TILL), programme=slug, location=location)
+
+
+# Scan --------------------------------------------------------------------------
+
+
+@blueprint.get("/")
+def scan() -> str:
+    """Waiting for a card."""
+    return _scan()
+
+
+@blueprint.post("/")
+def scanned() -> tuple[str, int] | AnyResponse:
+    """A code was scanned, typed or photographed."""
+    typed = request.form.get("code", "").strip()
+    try:
+        code = _from_picture() if not typed and request.files.get("photo") else _read(typed)
+        view = _look(code)
+    except _NO_CARD as refused:
+        return _scan(typed=typed, refused=refused), status_of(refused)
+    return redirect(url_for("till.member", code=view.code, visit=_new_visit()), 303)
+
+
+def _scan(
+    *,
+    typed: str = "",
+    refused: Refused | None = None,
+    sale_amount: str = "",
+    sale_refused: Refused | None = None,
+    sale_minor: int | None = None,
+    sale_key: str | None = None,
+) -> str:
+    sold = request.args.get("sold", type=int)
+    return render_template(
+        "till/scan.html",
+        typed=typed,
+        refused=refused,
+        sale_amount=sale_amount,
+        sale_refused=sale_refused,
+        sale_minor=sale_minor,
+        sale_key=sale_key or _new_visit(),
+        sold=sold if sold and sold > 0 else None,
+    )
+
+
+def _read(text: str) -> str:
+    return codes.read(text, _place().loaded.programme.code_kind)
+
+
+def _from_picture() -> str:
+    """The first card code in an uploaded photo. Raises PictureUnreadable."""
+    picture = request.files["photo"].read(PICTURE_BYTES_MAX + 1)
+    for text in artwork.read_barcodes(
+        picture, limit_bytes=PICTURE_BYTES_MAX, limit_pixels=PICTURE_PIXELS_MAX
+    ):
+        try:
+            return _read(text)
+        except CodeMistyped:
+            continue
+    raise PictureUnreadable
+
+
+def _look(code: str) -> MemberView:
+    """The member behind a code. Somebody who tries numbers at random is signed out."""
+    try:
+        return checkout.look(
+            installation().store,
+            programme=_place().loaded.slug,
+            code=code,
+            language=language.current(),
+            now=now(),
+        )
+    except (CodeUnknown, CardForeign):
+        secret = signin.secret(Area.TILL)
+        try:
+            access.limit(installation().store, Limit.CODE_SESSION, secret, now=now())
+        except TooManyTries:
+            access.sign_out(installation().store, secret=secret, now=now())
+            raise
+        raise
+
+
+def _new_visit() -> str:
+    return secrets.token_urlsafe(12)
+
+
+# The member ----------------------------------------------------------------------
+
+
+@blueprint.get("/card/<code>")
+def member(code: str) -> str | AnyResponse | tuple[str, int]:
+    """The member, what to book, and which rewards are ready."""
+    if not _VISIT.fullmatch(request.args.get("visit", "")):
+        return redirect(url_for("till.member", code=code, visit=_new_visit()), 303)
+    try:
+        return _member(code)
+    except _NO_CARD as refused:
+        return _scan(typed=code, refused=refused), status_of(refused)
+
+
+@blueprint.post("/card/<code>")
+def accrue(code: str) -> tuple[str, int] | AnyResponse:
+    """Book a purchase, once the cashier has seen the amount the way we read it."""
+    typed = request.form.get("amount", "").strip()
+    if other := _card_in(typed):
+        # A hand scanner typed the next card into the amount.
+        return redirect(url_for("till.member", code=codes.grouped(other), visit=_new_visit()), 303)
+    try:
+        amount_minor = _amount(typed)
+        if request.form.get("confirmed") != str(amount_minor):
+            return _member(code, typed=typed, amount_minor=amount_minor), 200
+        receipt = checkout.accrue(
+            installation().store,
+            programme=_place().loaded.slug,
+            code=code,
+            amount_minor=amount_minor,
+            key=f"{_visit()}:sale",
+            at=_counter(),
+            now=now(),
+        )
+    except Refused as refused:
+        return _refuse(code, refused, typed=typed)
+    return _done(receipt, code)
+
+
+@blueprint.post("/card/<code>/redeem")
+def redeem(code: str) -> tuple[str, int] | AnyResponse:
+    """Exchange points for a reward."""
+    reward = request.form.get("reward", "")
+    try:
+        receipt = checkout.redeem(
+            installation().store,
+            programme=_place().loaded.slug,
+            code=code,
+            reward=reward,
+            key=f"{_visit()}:{reward}"[:128],
+            at=_counter(),
+            now=now(),
+        )
+    except Refused as refused:
+        return _refuse(code, refused)
+    return _done(receipt, code)
+
+
+@blueprint.get("/quote")
+def quote() -> AnyResponse | tuple[AnyResponse, int]:
+    """What an amount would earn, in words, while it is being typed. Changes nothing."""
+    code = request.args.get("code", "")
+    try:
+        amount_minor = _amount(request.args.get("amount", ""))
+        return jsonify(minor=amount_minor, words=_echo(code, amount_minor))
+    except Refused as refused:
+        return jsonify(words=language.words_of(refused)), status_of(refused)
+
+
+def _member(
+    code: str, *, typed: str = "", amount_minor: int | None = None, refused: Refused | None = None
+) -> str:
+    return render_template(
+        "till/member.html",
+        view=_look(code),
+        visit=_visit(),
+        another=_new_visit(),
+        typed=typed,
+        amount_minor=amount_minor,
+        echo=_echo(code, amount_minor) if amount_minor is not None else "",
+        refused=refused,
+        wrong_amount=isinstance(refused, _AMOUNT),
+        already=isinstance(refused, KeyReused),
+        sign=language.decimal_signs()[0],
+    )
+
+
+def _refuse(code: str, refused: Refused, *, typed: str = "") -> tuple[str, int]:
+    if isinstance(refused, _NO_CARD):
+        return _scan(typed=code, refused=refused), status_of(refused)
+    return _member(code, typed=typed, refused=refused), status_of(refused)
+
+
+def _visit() -> str:
+    given = request.values.get("visit", "")
+    return given if _VISIT.fullmatch(given) else _new_visit()
+
+
+def _card_in(typed: str) -> str | None:
+    try:
+        return _read(typed)
+    except CodeMistyped:
+        return None
+
+
+def _amount(typed: str) -> int:
+    """Minor units of an amount as people write it in the page's language. Raises AmountInvalid."""
+    currency = _place().loaded.programme.currency
+    decimal, group = language.decimal_signs()
+    for sign in (currency, language.locale().currency_symbols.get(currency, currency)):
+        typed = typed.replace(sign, "")
+    return parse_amount(typed.strip(), currency, decimal=decimal, group=group)
+
+
+def _echo(code: str, amount_minor: int) -> str:
+    """The amount as we read it, and what it earns."""
+    programme = _place().loaded.programme
+    amount = language.money(amount_minor, programme.currency)
+    if not code:
+        return amount
+    points = checkout.quote(
+        installation().store, programme=programme.slug, code=code, amount_minor=amount_minor, now=now()
+    )
+    unit = programme.unit.name(points, language.current())
+    return language.words("%(amount)s = %(points)s %(unit)s", amount=amount, points=points, unit=unit)
+
+
+def _counter() -> Counter:
+    return Counter(location=_place().location, person=_person().login)
+
+
+# Afterwards ----------------------------------------------------------------------
+
+
+def _done(receipt: Receipt, code: str) -> AnyResponse:
+    return redirect(url_for("till.done", receipt_id=receipt.id, code=code), 303)
+
+
+@blueprint.get("/done/<int:receipt_id>")
+def done(receipt_id: int) -> str:
+    """What was booked: the old and the new balance, Undo, and the next customer."""
+    receipt = next((one for one in _mine() if one.id == receipt_id), None)
+    if receipt is None:
+        raise ReceiptUnknown
+    code = request.args.get("code", "")
+    return render_template(
+        "till/done.html",
+        receipt=receipt,
+        name=_name(receipt),
+        code=code if _card_in(code) else None,
+        visit=_new_visit(),
+        reward=_reward_name(receipt),
+    )
+
+
+@blueprint.post("/undo/<int:receipt_id>")
+def undo(receipt_id: int) -> AnyResponse:
+    """Reverse a booking."""
+    receipt = checkout.undo(
+        installation().store,
+        programme=_place().loaded.slug,
+        receipt_id=receipt_id,
+        key=f"undo:{receipt_id}",
+        at=_counter(),
+        now=now(),
+    )
+    return _done(receipt, request.form.get("code", ""))
+
+
+@blueprint.post("/sale")
+def sale() -> tuple[str, int] | AnyResponse:
+    """A customer without a card."""
+    typed = request.form.get("amount", "").strip()
+    key = request.form.get("visit", "")
+    if other := _card_in(typed):
+        return redirect(url_for("till.member", code=codes.grouped(other), visit=_new_visit()), 303)
+    try:
+        amount_minor = _amount(typed)
+        if request.form.get("confirmed") != str(amount_minor):
+            return _scan(sale_amount=typed, sale_minor=amount_minor, sale_key=key), 200
+        checkout.sale(
+            installation().store,
+            programme=_place().loaded.slug,
+            amount_minor=amount_minor,
+            key=f"{key}:guest",
+            at=_counter(),
+            now=now(),
+        )
+    except Refused as refused:
+        kept = None if isinstance(refused, KeyReused) else key
+        return _scan(sale_amount=typed, sale_refused=refused, sale_key=kept), status_of(refused)
+    return redirect(url_for("till.scan", sold=amount_minor), 303)
+
+
+@blueprint.get("/today")
+def today() -> str:
+    """The last twenty bookings of this person."""
+    rows = [(receipt, _name(receipt), _reward_name(receipt)) for receipt in _mine()]
+    standing = [
+        receipt for receipt, _, _ in rows if receipt.amount_minor is not None and receipt.undone_by is None
+    ]
+    return render_template(
+        "till/today.html",
+        rows=rows,
+        total_minor=sum(receipt.amount_minor or 0 for receipt in standing),
+        sales=len(standing),
+    )
+
+
+def _mine() -> list[Receipt]:
+    return checkout.recent(installation().store, programme=_place().loaded.slug, person=_person().login)
+
+
+def _name(receipt: Receipt) -> str:
+    with installation().store.read() as read:
+        return members.name_of(read, _place().loaded.id, receipt.member_id).value() or ""
+
+
+def _reward_name(receipt: Receipt) -> str:
+    for reward in _place().loaded.programme.rewards:
+        if reward.key == receipt.reward_key:
+            return reward.name.in_(language.current())
+    return ""

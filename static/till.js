@@ -1,0 +1,117 @@
+// Makes the till quicker. Everything here also works without it: the server
+// reads the amount, computes the points and books once.
+
+// The amount is echoed the way the server reads it, and confirmed by that.
+for (const form of document.querySelectorAll("form[data-amount]")) {
+  const field = form.elements.amount;
+  const confirmed = form.elements.confirmed;
+  const echo = form.querySelector("output");
+  let asked = 0;
+  let waiting = null;
+
+  const ask = async () => {
+    const typed = field.value.trim();
+    const mine = ++asked;
+    confirmed.value = "";
+    if (!typed) {
+      echo.textContent = "";
+      return;
+    }
+    const address = new URL(echo.dataset.address, location.href);
+    address.searchParams.set("amount", typed);
+    try {
+      const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      const said = await answer.json();
+      if (mine !== asked) return;
+      confirmed.value = said.minor ?? "";
+      echo.textContent = said.words;
+      echo.className = answer.ok ? "echo" : "wrong";
+      field.toggleAttribute("aria-invalid", false);
+    } catch {
+      // The network is away or the session ended: sending the form will tell.
+    }
+  };
+
+  let timer = 0;
+  field.addEventListener("input", () => {
+    confirmed.value = "";
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => { waiting = ask(); }, 120);
+  });
+
+  // Enter may be quicker than the echo: wait for it, so that one press is enough.
+  form.addEventListener("submit", async (event) => {
+    if (confirmed.value || form.dataset.asked || cardCode(field.value)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    window.clearTimeout(timer);
+    form.dataset.asked = "1";
+    await (waiting = ask());
+    form.requestSubmit();
+    delete form.dataset.asked;
+  }, { capture: true });
+}
+
+// A hand scanner types like a keyboard, wherever the focus is. What looks like
+// a whole card code is a card; what was typed before it stays where it is.
+const scan = document.querySelector("form[data-scan]");
+let typed = "";
+let lastAt = 0;
+
+function cardCode(text) {
+  const code = text.toUpperCase().replace(/[\s-]/g, "");
+  return /^([2-9CDFHJKMNPQRTVWX]{16}|\d{16}|\d{13})$/.test(code) ? code : null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.timeStamp - lastAt > 250) typed = "";
+  lastAt = event.timeStamp;
+  if (event.key.length === 1) {
+    typed += event.key;
+    return;
+  }
+  if (event.key !== "Enter" && event.key !== "Tab") return;
+  const code = cardCode(typed);
+  const own = document.activeElement?.name === "code";
+  if (!code || own) return;
+  event.preventDefault();
+  const field = document.activeElement;
+  if (field instanceof HTMLInputElement && field.value.endsWith(typed)) {
+    field.value = field.value.slice(0, -typed.length);
+  }
+  typed = "";
+  open(code);
+}, { capture: true });
+
+function open(code) {
+  if (scan) {
+    scan.elements.code.value = code;
+    scan.requestSubmit();
+  } else {
+    location.assign(`/till/card/${code}`);
+  }
+}
+
+// A photo is sent as soon as it was taken.
+scan?.elements.photo?.addEventListener("change", (event) => {
+  if (event.target.files.length) scan.requestSubmit();
+});
+
+// How long an undo is still possible, by the server's clock.
+for (const form of document.querySelectorAll("form[data-until]")) {
+  const left = form.querySelector("[data-left]");
+  const loadedAt = performance.now();
+  const span = Date.parse(form.dataset.until) - Date.parse(form.dataset.now);
+  const words = new Intl.NumberFormat(document.documentElement.lang, { minimumIntegerDigits: 2 });
+  const tick = () => {
+    const seconds = Math.ceil((span - (performance.now() - loadedAt)) / 1000);
+    if (seconds <= 0) {
+      form.remove();
+      return;
+    }
+    left.textContent = `${Math.floor(seconds / 60)}:${words.format(seconds % 60)}`;
+    window.setTimeout(tick, 1000);
+  };
+  tick();
+}
