@@ -249,7 +249,7 @@ def modules_of(barcode: dict[str, Any]) -> tuple[tuple[bool, ...], ...]:
     }
     symbol = zxingcpp.create_barcode(barcode["message"], formats[barcode["format"]])
     image: Any = symbol.to_image(scale=1, add_quiet_zones=False)
-    rows = memoryview(image).tolist()
+    rows: Any = memoryview(image).tolist()
     bars = tuple(tuple(pixel < 128 for pixel in row) for row in rows)
     return bars[:1] if barcode["format"] == "PKBarcodeFormatCode128" else bars
 

@@ -697,7 +697,7 @@ def notice_of(
     if not changed:
         return None, "no field has a new value"
     if not speaking:
-        return None, f"no change message belongs to {', '.join(one.key for one in changed)}"
+        return None, f"no message belongs to {', '.join(one.key for one in changed)}"
     if len(speaking) > 1:
         return _GENERIC_TEXT, f"{len(speaking)} fields with a change message changed at once"
     one = speaking[0]

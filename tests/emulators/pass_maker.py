@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ipaddress
 import json
 import struct
 import zipfile
@@ -45,8 +46,9 @@ class Chain:
 
 
 @cache
-def _key(who: str) -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def key_of(who: str) -> rsa.RSAPrivateKey:
+    """The key of somebody in a chain, for example "root ours"; made once."""
+    return rsa.generate_privatekey_of(public_exponent=65537, key_size=2048)
 
 
 def der(tag: int, *parts: bytes) -> bytes:
@@ -72,7 +74,7 @@ def _certificate(
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .publickey_of(key.publickey_of())
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW + timedelta(days=days[0]))
         .not_valid_after(NOW + timedelta(days=days[1]))
@@ -106,12 +108,28 @@ def make_chain(
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, team),
         ]
     )
-    root_key, wwdr_key, key = _key(f"root {who}"), _key(f"wwdr {who}"), _key("leaf")
+    root_key, wwdr_key, key = key_of(f"root {who}"), key_of(f"wwdr {who}"), key_of("leaf")
     return Chain(
         root=_certificate(root_name, root_key, root_name, root_key, ca=True),
         wwdr=_certificate(wwdr_name, wwdr_key, root_name, root_key, ca=wwdr_ca),
         leaf=_certificate(leaf_name, key, wwdr_name, wwdr_key, ca=False, days=days, extension=extension),
         key=key,
+    )
+
+
+def server_certificate(chain: Chain) -> x509.Certificate:
+    """A certificate of 127.0.0.1 from the chain's root; its key is the leaf's."""
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]))
+        .issuer_name(chain.root.subject)
+        .public_key(chain.key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key_of("root ours"), hashes.SHA256())
     )
 
 

@@ -102,7 +102,7 @@ def test_a_change_without_a_message_is_silent_and_says_why(service: PassService,
     balance(service, 100, offer="Maple Cortado is back")
     (notice,) = phone.receive_push(PASS_TYPE)
     assert notice.text is None
-    assert notice.why == "no change message belongs to offer"
+    assert notice.why == "no message belongs to offer"
 
 
 def test_one_message_among_several_changes_is_shown(service: PassService, phone: Phone) -> None:
