@@ -1,0 +1,327 @@
+"""Find what is owed, announce it, record it.
+
+Nothing is sent and nothing queued: a card or a programme changes, the worker
+gives the change a number that phones can see (`stamp_due`), tells the wallets
+which installs lag behind (`announce_due`) and writes down what became of it.
+What is owed is state; a crash at any point, or a second worker, repeats an
+announcement at worst. Telling a phone twice is harmless, never telling it is not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from threading import Event
+
+from passes.loyalty.refusals import Busy
+from passes.store import Store, Work, alarms, installs
+from passes.store.installs import START, Claim, DeadToken, Place, Stamp
+from passes.store.instants import micros
+from passes.wallet import Accepted, Gone, Install, Later, Outcome, Parked, Rejected, Wallet
+
+log = logging.getLogger(__name__)
+
+APPLE = "apple"
+"""The key of Apple's wallet in the mapping that `announce_due` takes."""
+
+PACE_BURST = 5
+PACE_REFILL = timedelta(minutes=1)
+_REFILL_MICROS = PACE_REFILL // timedelta(microseconds=1)
+
+LEASE_SECONDS = 60
+BATCH = 500
+SWEEP_SLICE = 20_000
+
+POLL_SECONDS = 0.05
+SWEEP_SECONDS = 60
+TROUBLE_SECONDS = 60
+
+BAD_TOKENS_MIN = 10
+BAD_TOKENS_SHARE = 0.2
+"""More bad tokens than this in one batch mean a wrong host or certificate, not dead phones."""
+
+_REJECTED_FIRST, _REJECTED_MAX = timedelta(hours=1), timedelta(days=1)
+_REVIVED_FIRST, _REVIVED_MAX = timedelta(minutes=1), timedelta(hours=6)
+
+ALARM_PARKED = "push_account_refused"
+ALARM_TOKENS = "push_tokens_refused"
+ALARM_REJECTED = "push_request_refused"
+
+
+# Pace -----------------------------------------------------------------------------
+
+
+def pace(full_at: int, now: int) -> tuple[int, int]:
+    """When a card's change may be announced, and when its bucket is full again after that.
+
+    Microseconds in and out. A bucket holds five pushes and refills one a
+    minute. When it is empty, one push is promised for the moment of the next
+    refill, and whatever changes until then rides along.
+    """
+    promised_at = full_at - PACE_BURST * _REFILL_MICROS
+    if promised_at > now:
+        return promised_at, full_at
+    counted_from = max(full_at, now)
+    due_at = max(now, counted_from - (PACE_BURST - 1) * _REFILL_MICROS)
+    return due_at, counted_from + _REFILL_MICROS
+
+
+# Stamping -------------------------------------------------------------------------
+
+
+def stamp_due(store: Store, *, now: datetime, limit: int = BATCH) -> int:
+    """Number changed cards and programmes and owe the changes to their phones.
+
+    At most `limit` cards of each pass type, and `limit` cards of one programme
+    whose change is being spread, each in a short transaction. Returns how many
+    cards and programmes were handled; 0 when nothing waits.
+    """
+    with store.read() as read:
+        waiting = installs.pass_types_to_stamp(read)
+        spreading = installs.is_spreading(read)
+    handled = 0
+    for pass_type_id in waiting:
+
+        def decide(work: Work, pass_type_id: int = pass_type_id) -> tuple[int, int]:
+            return _stamp(work, pass_type_id, now=now, limit=limit)
+
+        cards, programmes = store.write(decide)
+        handled += cards + programmes
+        spreading = spreading or programmes > 0
+    if spreading:
+        promised_micros = PACE_BURST * _REFILL_MICROS
+        handled += store.write(
+            lambda work: installs.spread(work, now=now, limit=limit, promised_micros=promised_micros)
+        )
+    return handled
+
+
+def _stamp(work: Work, pass_type_id: int, *, now: datetime, limit: int) -> tuple[int, int]:
+    # The counter first: its lock is what puts the numbers in their order.
+    tag = installs.next_tag(work, pass_type_id)
+    changed = installs.changed_cards(work, pass_type_id, limit=limit)
+    stamps = []
+    for card in changed:
+        due_at, full_at = pace(card.pace_full_at, micros(now)) if card.held else (0, card.pace_full_at)
+        stamps.append(Stamp(card.programme_id, card.card_id, card.revision, due_at, full_at))
+    installs.stamp(work, pass_type_id, tag, stamps, now=now)
+    return len(changed), installs.stamp_programmes(work, pass_type_id, tag)
+
+
+# Announcing -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one round: pushes by outcome, and devices forgotten.
+
+    `stopped` when the account or most tokens were refused: wait before the next round.
+    """
+
+    claimed: int = 0
+    accepted: int = 0
+    later: int = 0
+    gone: int = 0
+    rejected: int = 0
+    devices_removed: int = 0
+    stopped: bool = False
+
+
+@dataclass(slots=True)
+class _Round:
+    """One batch on its way: pushes by key, and outcomes not yet written down."""
+
+    pushes: Sequence[Sequence[Claim]]
+    answered: set[int] = field(default_factory=set)
+    accepted: list[Claim] = field(default_factory=list)
+    postponed: list[tuple[Claim, datetime]] = field(default_factory=list)
+    gone: list[tuple[Sequence[Claim], Gone]] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    parked: str | None = None
+
+
+def announce_due(
+    store: Store,
+    wallets: Mapping[str, Wallet],
+    *,
+    now: datetime,
+    limit: int = BATCH,
+    lease_seconds: int = LEASE_SECONDS,
+) -> Told:
+    """Announce what is owed to up to `limit` installs, and write down what became of it.
+
+    One push for each phone, however many of its cards changed. No transaction
+    is open while the wallet's service is spoken to; a worker that dies leaves
+    leases that run out after `lease_seconds`.
+    """
+    lease_until = now + timedelta(seconds=lease_seconds)
+    claims = store.write(lambda work: installs.claim(work, now=now, lease_until=lease_until, limit=limit))
+    if not claims:
+        return Told()
+    pushes = _by_phone(claims)
+    batch = [
+        Install(key, claims_of_phone[0].pass_type, claims_of_phone[0].push_token)
+        for key, claims_of_phone in enumerate(pushes)
+    ]
+    running = _Round(pushes)
+    told = Told(claimed=len(claims))
+    try:
+        for install, outcome in wallets[APPLE].announce(batch):
+            told = _note(running, told, install.key, outcome, now)
+            if len(running.accepted) >= BATCH:
+                _write_accepted(store, running, now=now)
+    finally:
+        # What was answered is written down even when the wallet fails half-way.
+        told = _settle(store, running, told, now=now)
+    return told
+
+
+def _by_phone(claims: Iterable[Claim]) -> list[list[Claim]]:
+    """Claims of the same push token together: several device ids may be one phone."""
+    phones: dict[tuple[int, str], list[Claim]] = {}
+    for claim in claims:
+        phones.setdefault((claim.pass_type_id, claim.push_token), []).append(claim)
+    return list(phones.values())
+
+
+def _note(running: _Round, told: Told, key: int, outcome: Outcome, now: datetime) -> Told:
+    claims = running.pushes[key]
+    running.answered.add(key)
+    match outcome:
+        case Accepted():
+            running.accepted += claims
+            return replace(told, accepted=told.accepted + 1)
+        case Later(at=at):
+            running.postponed += ((claim, max(at, now)) for claim in claims)
+            return replace(told, later=told.later + 1)
+        case Gone():
+            running.gone.append((claims, outcome))
+            return replace(told, gone=told.gone + 1)
+        case Rejected(reason=reason):
+            running.rejected.append(reason)
+            running.postponed += (
+                (claim, now + _backoff(_REJECTED_FIRST, _REJECTED_MAX, claim.attempts)) for claim in claims
+            )
+            return replace(told, rejected=told.rejected + 1)
+        case Parked(reason=reason):
+            running.parked = reason
+            running.answered.discard(key)
+            return told
+
+
+def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
+    accepted, running.accepted = running.accepted, []
+
+    def decide(work: Work) -> None:
+        installs.settle_accepted(work, accepted)
+        alarms.clear(work, ALARM_PARKED, now=now)
+        alarms.clear(work, ALARM_TOKENS, now=now)
+
+    if accepted:
+        store.write(decide)
+
+
+def _settle(store: Store, running: _Round, told: Told, *, now: datetime) -> Told:
+    _write_accepted(store, running, now=now)
+    unanswered = [
+        claim for key, claims in enumerate(running.pushes) if key not in running.answered for claim in claims
+    ]
+    bad = sum(1 for _, gone in running.gone if gone.since is None)
+    # Decided over the whole batch: the first bad tokens look like any others.
+    suspicious = bad >= BAD_TOKENS_MIN and bad > BAD_TOKENS_SHARE * len(running.pushes)
+
+    def decide(work: Work) -> int:
+        installs.release(work, unanswered)
+        postponed, dead = list(running.postponed), []
+        for claims, gone in running.gone:
+            if gone.since is None and suspicious:
+                postponed += ((claim, now + timedelta(seconds=TROUBLE_SECONDS)) for claim in claims)
+                continue
+            dead.append(DeadToken(claims[0].pass_type_id, claims[0].push_token, gone.since or now))
+            # Only rows of phones that registered again since are still there.
+            postponed += (
+                (claim, now + _backoff(_REVIVED_FIRST, _REVIVED_MAX, claim.attempts)) for claim in claims
+            )
+        removed = installs.remove_devices(work, dead)
+        installs.postpone(work, postponed)
+        _sound(work, running, bad if suspicious else 0, now=now)
+        return removed
+
+    removed = 0
+    if unanswered or running.postponed or running.gone or running.parked:
+        removed = store.write(decide)
+    return replace(told, devices_removed=removed, stopped=running.parked is not None or suspicious)
+
+
+def _sound(work: Work, running: _Round, bad_tokens: int, *, now: datetime) -> None:
+    if running.parked is not None:
+        words = f"The push service refuses this account; nothing is announced. It says: {running.parked}"
+        alarms.sound(work, ALARM_PARKED, words, now=now)
+    if bad_tokens:
+        words = (
+            f"The push service calls {bad_tokens} of {len(running.pushes)} tokens bad. No phone was "
+            "forgotten: check that host and certificate belong to this pass type."
+        )
+        alarms.sound(work, ALARM_TOKENS, words, now=now)
+    if running.rejected:
+        words = f"The push service rejects our requests: {running.rejected[-1]}"
+        alarms.sound(work, ALARM_REJECTED, words, now=now, times=len(running.rejected))
+
+
+def _backoff(first: timedelta, longest: timedelta, attempts: int) -> timedelta:
+    return min(first * (1 << min(attempts, 16)), longest)
+
+
+# Sweeping -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many forgotten installs are owed again, and where to go on (None: all were looked at)."""
+
+    owed: int
+    after: Place | None
+
+
+def sweep(store: Store, *, now: datetime, after: Place = START, limit: int = SWEEP_SLICE) -> Swept:
+    """Owe again whatever lags behind and is owed nothing, among the next `limit` installs.
+
+    `owed` is derived from revisions: after losing all of it, sweeping brings it back.
+    """
+    with store.read() as read:
+        found, place = installs.forgotten(read, after=after, limit=limit)
+    for start in range(0, len(found), BATCH):
+        piece = found[start : start + BATCH]
+        store.write(lambda work, piece=piece: installs.owe(work, piece, now=now))  # type: ignore[misc]
+    return Swept(len(found), place)
+
+
+# The worker -----------------------------------------------------------------------
+
+
+def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], datetime], stop: Event) -> None:
+    """Stamp, announce and sweep until `stop` is set. Any number of workers may run at once on PostgreSQL."""
+    place = START
+    sweep_at = announce_at = clock()
+    while not stop.is_set():
+        now = clock()
+        busy = False
+        try:
+            with store.read() as read:
+                waiting = installs.is_anything_waiting(read, now=now)
+            if waiting:
+                busy = stamp_due(store, now=now) > 0
+                if now >= announce_at:
+                    told = announce_due(store, wallets, now=now)
+                    busy = busy or told.claimed > 0
+                    if told.stopped:
+                        announce_at = now + timedelta(seconds=TROUBLE_SECONDS)
+            if now >= sweep_at:
+                place = sweep(store, now=now, after=place).after or START
+                sweep_at = now + timedelta(seconds=SWEEP_SECONDS)
+        except Busy:
+            log.warning("the database is busy; trying again")
+        if not busy:
+            stop.wait(POLL_SECONDS)

@@ -1,0 +1,246 @@
+"""Cards: what one says now, who may ask for it, and that it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, case, func, select, update
+
+from passes.store.instants import instant, instant_or_none, micros
+from passes.store.models import account, card, card_code, member, pass_type, person, programme, receipt
+from passes.store.work import Read, Row, Work
+
+
+@dataclass(frozen=True, slots=True)
+class LastMovement:
+    """The member's newest receipt; `points` is signed."""
+
+    points: int
+    kind: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """Everything that a card's face is made from, as of one instant.
+
+    `revision` is the card's own, `programme_revision` that of all cards of its
+    programme. `spend_minor` counts for `spend_year`. `name` is empty once the
+    person was erased.
+    """
+
+    programme_id: int
+    card_id: int
+    member_id: int
+    pass_type_id: int
+    pass_type: str
+    serial: str
+    key_id: str
+    code: str
+    name: str
+    language: str
+    balance: int
+    spend_year: int
+    spend_minor: int
+    issued_at: datetime
+    voided_at: datetime | None
+    revision: int
+    programme_revision: int
+    last_movement: LastMovement | None
+
+    @property
+    def effective_revision(self) -> int:
+        """Counts every change that this card shows, its own and its programme's."""
+        return self.revision + self.programme_revision
+
+    @property
+    def last_modified(self) -> datetime:
+        """When the card changed last, in whole seconds, as phones are told."""
+        return last_modified(self.issued_at, self.effective_revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who a serial is: enough to check its token and whether a phone has the newest version."""
+
+    programme_id: int
+    card_id: int
+    pass_type_id: int
+    key_id: str
+    issued_at: datetime
+    effective_revision: int
+
+    @property
+    def last_modified(self) -> datetime:
+        """As `CardFacts.last_modified`."""
+        return last_modified(self.issued_at, self.effective_revision)
+
+
+def last_modified(issued_at: datetime, effective_revision: int) -> datetime:
+    """One second later for every change, whatever the clock says.
+
+    The format that phones repeat to us has whole seconds; with the clock, two
+    changes within one second could not be told apart and the second would be
+    answered "not modified" for ever.
+    """
+    return issued_at.replace(microsecond=0) + timedelta(seconds=effective_revision)
+
+
+_code = (
+    select(card_code.c.code)
+    .where(card_code.c.programme_id == card.c.programme_id, card_code.c.card_id == card.c.id)
+    # The first one was made with the card; later ones came from elsewhere.
+    .order_by(card_code.c.added_at, card_code.c.code)
+    .limit(1)
+    .correlate(card)
+    .scalar_subquery()
+)
+_newest_receipt = (
+    select(func.max(receipt.c.id))
+    .where(receipt.c.programme_id == member.c.programme_id, receipt.c.member_id == member.c.id)
+    .correlate(member)
+    .scalar_subquery()
+)
+_FACTS = (
+    select(
+        card.c.member_id,
+        card.c.pass_type_id,
+        pass_type.c.identifier.label("pass_type"),
+        card.c.serial,
+        card.c.key_id,
+        _code.label("code"),
+        func.coalesce(person.c.name, "").label("name"),
+        member.c.language,
+        account.c.balance,
+        member.c.spend_year,
+        member.c.spend_minor,
+        card.c.issued_at,
+        card.c.voided_at,
+        card.c.revision,
+        programme.c.revision.label("programme_revision"),
+        receipt.c.points.label("moved_points"),
+        receipt.c.kind.label("moved_kind"),
+        receipt.c.occurred_at.label("moved_at"),
+    )
+    .select_from(
+        card.join(member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id))
+        .join(programme, programme.c.id == card.c.programme_id)
+        .join(pass_type, pass_type.c.id == card.c.pass_type_id)
+        .join(
+            account,
+            (account.c.programme_id == member.c.programme_id) & (account.c.id == member.c.points_account_id),
+        )
+        .outerjoin(
+            person, (person.c.programme_id == member.c.programme_id) & (person.c.member_id == member.c.id)
+        )
+        .outerjoin(
+            receipt, (receipt.c.programme_id == card.c.programme_id) & (receipt.c.id == _newest_receipt)
+        )
+    )
+    .where(card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id"))
+)
+_BY_SERIAL = (
+    select(
+        card.c.programme_id,
+        card.c.id.label("card_id"),
+        card.c.pass_type_id,
+        card.c.key_id,
+        card.c.issued_at,
+        (card.c.revision + programme.c.revision).label("effective_revision"),
+    )
+    .select_from(
+        pass_type.join(card, card.c.pass_type_id == pass_type.c.id).join(
+            programme, programme.c.id == card.c.programme_id
+        )
+    )
+    .where(pass_type.c.identifier == bindparam("pass_type"), card.c.serial == bindparam("serial"))
+)
+_of_card = (card.c.programme_id == bindparam("programme"), card.c.id == bindparam("card"))
+_REVISE = update(card).where(*_of_card).values(revision=card.c.revision + 1, changed=True)
+_VOID = (
+    update(card)
+    .where(*_of_card, card.c.voided_at.is_(None))
+    .values(voided_at=bindparam("at"), revision=card.c.revision + 1, changed=True)
+)
+_MARK_DOWNLOADED = (
+    update(card)
+    .where(*_of_card)
+    .values(
+        downloaded_revision=case(
+            (card.c.downloaded_revision == 0, bindparam("downloaded")),
+            (card.c.downloaded_revision < bindparam("downloaded"), card.c.downloaded_revision),
+            else_=bindparam("downloaded"),
+        )
+    )
+)
+
+
+def facts(read: Read, programme_id: int, card_id: int) -> CardFacts | None:
+    """What the card's face is made from, or None when there is no such card.
+
+    One statement, so that balance and revision belong to the same instant.
+    """
+    row = read.ask(_FACTS, programme_id=programme_id, card_id=card_id).one()
+    if row is None:
+        return None
+    return CardFacts(
+        programme_id=programme_id,
+        card_id=card_id,
+        member_id=row.member_id,
+        pass_type_id=row.pass_type_id,
+        pass_type=row.pass_type,
+        serial=row.serial,
+        key_id=row.key_id,
+        code=row.code,
+        name=row.name,
+        language=row.language,
+        balance=row.balance,
+        spend_year=row.spend_year,
+        spend_minor=row.spend_minor,
+        issued_at=instant(row.issued_at),
+        voided_at=instant_or_none(row.voided_at),
+        revision=row.revision,
+        programme_revision=row.programme_revision,
+        last_movement=_movement(row),
+    )
+
+
+def by_serial(read: Read, pass_type: str, serial: str) -> Held | None:
+    """The card with that serial, or None."""
+    row = read.ask(_BY_SERIAL, pass_type=pass_type, serial=serial).one()
+    if row is None:
+        return None
+    return Held(
+        programme_id=row.programme_id,
+        card_id=row.card_id,
+        pass_type_id=row.pass_type_id,
+        key_id=row.key_id,
+        issued_at=instant(row.issued_at),
+        effective_revision=row.effective_revision,
+    )
+
+
+def revise(work: Work, programme_id: int, card_id: int) -> None:
+    """The card says something new: delivery will notice."""
+    work.put(_REVISE, expect=1, programme=programme_id, card=card_id)
+
+
+def void(work: Work, programme_id: int, card_id: int, *, now: datetime) -> None:
+    """Withdraw a card for good; phones are told. A card already withdrawn stays as it is."""
+    work.put(_VOID, programme=programme_id, card=card_id, at=micros(now))
+
+
+def mark_downloaded(work: Work, programme_id: int, card_id: int, *, effective_revision: int) -> None:
+    """Remember what a download handed out, until a phone registers.
+
+    Of several downloads the oldest counts: any of them may be the one that a
+    phone registers, and a phone told once too often loses nothing.
+    """
+    work.put(_MARK_DOWNLOADED, expect=1, programme=programme_id, card=card_id, downloaded=effective_revision)
+
+
+def _movement(row: Row) -> LastMovement | None:
+    if row.moved_at is None:
+        return None
+    return LastMovement(row.moved_points, row.moved_kind, instant(row.moved_at))
