@@ -48,7 +48,7 @@ class Chain:
 @cache
 def key_of(who: str) -> rsa.RSAPrivateKey:
     """The key of somebody in a chain, for example "root ours"; made once."""
-    return rsa.generate_privatekey_of(public_exponent=65537, key_size=2048)
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def der(tag: int, *parts: bytes) -> bytes:
@@ -74,7 +74,7 @@ def _certificate(
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer)
-        .publickey_of(key.publickey_of())
+        .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW + timedelta(days=days[0]))
         .not_valid_after(NOW + timedelta(days=days[1]))
