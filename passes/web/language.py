@@ -22,11 +22,10 @@ from passes.web.here import installation
 
 COOKIE = "passes_language"
 _YEAR_SECONDS = 365 * 24 * 3600
-_NAMES = {LONGER: "Accents", MIRRORED: "Mirrored"}
 
 
 def offered() -> tuple[str, ...]:
-    """Every language that a person may choose; the made-up ones help developers find mistakes."""
+    """The languages that an address may ask for; the made-up ones help developers find mistakes."""
     return (*languages(), LONGER, MIRRORED) if installation().development else languages()
 
 
@@ -145,11 +144,11 @@ def switch() -> list[tuple[str, str, str, bool]]:
     return [
         (
             language,
-            _NAMES.get(language) or _own_name(language),
+            _own_name(language),
             f"{request.path}?{urlencode([*rest, ('lang', language)])}",
             language == current(),
         )
-        for language in offered()
+        for language in languages()
     ]
 
 
