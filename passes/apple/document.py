@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -135,45 +136,49 @@ FIELD_KEYS = frozenset(
 )
 
 
-def _field_dict(field: Any) -> dict[str, Any]:
-    """What a field emits: its documented attributes that say something.
+class _Documented:
+    """What all fields share: they start without the base class's noise and emit documented keys only."""
 
-    Alignment is never emitted. It is forbidden on primary and back fields, and
-    elsewhere the phone's own choice follows the reader's script. Relative dates
-    are off by default. An empty change message would silence nothing: phones
-    then show a general text.
-    """
-    emitted = {
-        name: value
-        for name, value in vars(field).items()
-        if name == "value" or (value not in ("", None, False) and name != "textAlignment")
-    }
-    _refuse_unknown(emitted, FIELD_KEYS, "field")
-    return emitted
+    def _settle(self) -> None:
+        """Take away what the base class puts into every field.
 
-
-class TextField(Field):  # type: ignore[misc]
-    """A text as it stands."""
+        Alignment is forbidden on primary and back fields, and elsewhere the
+        phone's own choice follows the reader's script. An empty change message
+        would silence nothing: phones then show a general text.
+        """
+        attributes = vars(self)
+        del attributes["textAlignment"], attributes["changeMessage"]
+        if not attributes["label"]:
+            del attributes["label"]
 
     def json_dict(self) -> dict[str, Any]:
-        """The field's keys as Apple documents them."""
-        return _field_dict(self)
+        """The field's keys as Apple documents them; DocumentInvalid for any other."""
+        attributes = vars(self)
+        _refuse_unknown(attributes, FIELD_KEYS, "field")
+        return attributes
 
 
-class WholeNumberField(NumberField):  # type: ignore[misc]
+class TextField(_Documented, Field):  # type: ignore[misc]
+    """A text as it stands."""
+
+    def __init__(self, key: str, value: str, label: str) -> None:
+        if not isinstance(value, str):
+            raise DocumentInvalid(f"field {key}: a text must be a str")
+        Field.__init__(self, key, value, label)
+        self._settle()
+
+
+class WholeNumberField(_Documented, NumberField):  # type: ignore[misc]
     """A number that the phone writes in its reader's way."""
 
     def __init__(self, key: str, value: int, label: str) -> None:
         if type(value) is not int:
             raise DocumentInvalid(f"field {key}: a number must be an int, this is a {type(value).__name__}")
-        super().__init__(key, value, label)
-
-    def json_dict(self) -> dict[str, Any]:
-        """The field's keys as Apple documents them."""
-        return _field_dict(self)
+        NumberField.__init__(self, key, value, label)
+        self._settle()
 
 
-class MoneyField(CurrencyField):  # type: ignore[misc]
+class MoneyField(_Documented, CurrencyField):  # type: ignore[misc]
     """An amount that the phone writes with its currency; made from minor units."""
 
     def __init__(self, key: str, amount_minor: int, label: str, currency: str | None) -> None:
@@ -183,40 +188,32 @@ class MoneyField(CurrencyField):  # type: ignore[misc]
         # double next to the exact amount, whose shortest spelling is the amount.
         digits = minor_digits(currency)
         value = amount_minor / 10**digits if digits else amount_minor
-        super().__init__(key, value, label, currency)
-
-    def json_dict(self) -> dict[str, Any]:
-        """The field's keys as Apple documents them."""
-        return _field_dict(self)
+        CurrencyField.__init__(self, key, value, label, currency)
+        self._settle()
 
 
-class InstantField(DateField):  # type: ignore[misc]
+class InstantField(_Documented, DateField):  # type: ignore[misc]
     """A moment that the phone writes in its own zone and language."""
 
     def __init__(self, key: str, value: datetime, label: str) -> None:
-        super().__init__(key, _instant(value), label)
+        DateField.__init__(self, key, _instant(value), label)
         self.dateStyle = DateStyle.MEDIUM
-
-    def json_dict(self) -> dict[str, Any]:
-        """The field's keys as Apple documents them."""
-        return _field_dict(self)
+        del self.isRelative  # off by default
+        self._settle()
 
 
 def _field(face_field: FaceField) -> Any:
-    key, label, value = face_field.key, face_field.label, face_field.value
+    key, label, value, kind = face_field.key, face_field.label, face_field.value, face_field.kind
     if not key:
         raise DocumentInvalid("a field has no key")
-    match face_field.kind:
-        case FieldKind.TEXT:
-            if not isinstance(value, str):
-                raise DocumentInvalid(f"field {key}: a text must be a str")
-            return TextField(key, value, label)
-        case FieldKind.NUMBER:
-            return WholeNumberField(key, value, label)  # type: ignore[arg-type]
-        case FieldKind.MONEY:
-            return MoneyField(key, value, label, face_field.currency)  # type: ignore[arg-type]
-        case FieldKind.INSTANT:
-            return InstantField(key, value, label)  # type: ignore[arg-type]
+    # The classes check that the value is of the kind.
+    if kind is FieldKind.TEXT:
+        return TextField(key, value, label)  # type: ignore[arg-type]
+    if kind is FieldKind.NUMBER:
+        return WholeNumberField(key, value, label)  # type: ignore[arg-type]
+    if kind is FieldKind.MONEY:
+        return MoneyField(key, value, label, face_field.currency)  # type: ignore[arg-type]
+    return InstantField(key, value, label)  # type: ignore[arg-type]
 
 
 # Style ------------------------------------------------------------------------
@@ -413,6 +410,7 @@ def _instant(moment: object) -> str:
     return moment.isoformat(timespec="seconds")
 
 
+@lru_cache(maxsize=256)
 def _rgb(colour: str) -> str:
     if not HEX_COLOUR.fullmatch(colour):
         raise DocumentInvalid(f"{colour!r} is no colour of the form #RRGGBB")
