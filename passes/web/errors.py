@@ -43,16 +43,19 @@ STATUS = {
     "password_weak": 422,
 }
 
-_TITLES = {
+TITLES = {
     404: "There is nothing here",
     405: "That cannot be done here",
     413: "That file is too large",
     429: "A little slower, please",
 }
-_WORDS = {
+WORDS = {
     404: "The address may be mistyped, or what was here has moved.",
     413: "Send a smaller picture.",
 }
+OTHERWISE = "This is not possible"
+BROKEN_TITLE = "Something went wrong"
+BROKEN_WORDS = "It is our mistake, not yours. Please try again."
 
 
 def status_of(refused: Refused) -> int:
@@ -66,7 +69,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(Refused)
     def refuse(refused: Refused) -> tuple[str, int]:
         status = status_of(refused)
-        return _page(_TITLES.get(status, "This is not possible"), refused=refused), status
+        return _page(TITLES.get(status, OTHERWISE), refused=refused), status
 
     @app.errorhandler(HTTPException)
     def fail(error: HTTPException) -> tuple[str, int] | HTTPException:
@@ -75,7 +78,7 @@ def register(app: Flask) -> None:
             return error
         if status >= 500:
             return _broken(), status
-        return _page(_TITLES.get(status, "This is not possible"), words=_WORDS.get(status)), status
+        return _page(TITLES.get(status, OTHERWISE), words=WORDS.get(status)), status
 
     @app.errorhandler(Exception)
     def crash(error: Exception) -> tuple[str, int]:
@@ -84,7 +87,7 @@ def register(app: Flask) -> None:
 
 
 def _broken() -> str:
-    return _page("Something went wrong", words="It is our mistake, not yours. Please try again.")
+    return _page(BROKEN_TITLE, words=BROKEN_WORDS)
 
 
 def _page(title: str, *, words: str | None = None, refused: Refused | None = None) -> str:
