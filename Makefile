@@ -48,8 +48,8 @@ $(BIN)/python:
 define install
 @echo 'Installing $(1) (a minute or two, once) …'
 @awk '/^[^ ]/ {wanted = /^setuptools==/} wanted' $(1) > .venv/build-tool.txt
-@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/build-tool.txt
-@$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-build-isolation -r $(1)
+@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-deps -r .venv/build-tool.txt
+@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-build-isolation -r $(1)
 endef
 
 $(RUNTIME): requirements.txt | $(BIN)/python
