@@ -40,6 +40,7 @@ PRODUCTION_HOST = "api.push.apple.com"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RECEIVE_BYTES = 256 * 1024
 ANSWER_BYTES_MAX = 16 * 1024
+KEEPALIVE_SECONDS = 60
 # An address that is no hexadecimal string can only be refused, and one with a
 # slash or a line break would change the path that we ask for.
 TOKEN = re.compile(r"[0-9A-Fa-f]{2,512}", re.ASCII)
@@ -148,7 +149,8 @@ class _Line:
                 self.account_refused = _words(error)
             self._die(_words(error))
             return []
-        except (OSError, _Broken) as error:
+        except (OSError, ValueError, _Broken) as error:
+            # ValueError: `close` came meanwhile, say from a signal; a closed socket cannot be polled.
             self._die(_words(error))
             return []
         answers: list[_Answer] = []
@@ -602,6 +604,8 @@ class ApplePush:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A silent network is noticed while idle, without HTTP/2 pings (Apple allows one an hour).
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if hasattr(socket, "TCP_KEEPIDLE"):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
             tls = _Tls(self._context, self._host)
             tls.shake_hands(connection)
             connection.setblocking(False)
@@ -640,16 +644,18 @@ class ApplePush:
             except OSError:
                 marks.append(None)
             else:
-                marks.append((status.st_mtime_ns, status.st_size, status.st_ino))
+                marks.append((status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
         return tuple(marks)
 
     def _follow_files(self) -> None:
         """Use a replaced certificate from now on; while the new pair does not fit, keep the old one."""
-        if self._context is None or self._look() == self._files_seen:
+        if self._context is None or (seen := self._look()) == self._files_seen:
             return
         try:
             self.reload()
         except OSError as error:
+            # Once is enough: the next attempt comes when the files change again.
+            self._files_seen = seen
             log.warning("the push certificate changed but cannot be used yet: %s", _words(error))
 
     def _later(self, reason: str) -> Later:

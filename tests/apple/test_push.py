@@ -545,6 +545,16 @@ def test_a_closed_client_connects_again_when_asked(apns: ApnsEmulator, connect: 
     assert apns.connections == 2
 
 
+def test_closing_in_the_middle_of_a_batch_raises_nothing(apns: ApnsEmulator, connect: Connect) -> None:
+    push = connect(apns.port, streams_max=5)
+    announcing = push.announce(phones(50))
+    first = next(announcing)
+    push.close()
+    assert [install.key for install, _ in sorted([first, *announcing], key=lambda pair: pair[0].key)] == [
+        install.key for install in phones(50)
+    ]
+
+
 def test_the_address_is_looked_up_for_every_connection(
     apns: ApnsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -614,8 +624,11 @@ def test_a_half_finished_renewal_keeps_the_old_certificate_until_the_pair_fits(
     renewed = authority.client("renewed")
     copyfile(renewed.certificate, renewable.certificate)
     with caplog.at_level(logging.WARNING):
-        assert announce(push, phones(1)) == {1: Accepted()}
-    assert "cannot be used yet: TLS: KEY_VALUES_MISMATCH" in caplog.text
+        for _ in range(3):
+            assert announce(push, phones(1)) == {1: Accepted()}
+    assert [record.message for record in caplog.records] == [
+        "the push certificate changed but cannot be used yet: TLS: KEY_VALUES_MISMATCH"
+    ]
     with pytest.raises(ssl.SSLError):
         push.reload()
     copyfile(renewed.key, renewable.key)
