@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -344,7 +345,7 @@ def as_png(installed: InstalledPass, *, language: str = "en", zone: tzinfo = UTC
         elif isinstance(item, Words):
             anchor = {"start": "ls", "middle": "ms", "end": "rs"}[item.anchor]
             font = ImageFont.load_default(item.size * scale)
-            paint.text((x, y), item.text, fill=item.fill, font=font, anchor=anchor)
+            paint.text((x, y), _plain(item.text), fill=item.fill, font=font, anchor=anchor)
         else:
             for row, modules in enumerate(item.rows):
                 for column, dark in enumerate(modules):
@@ -369,6 +370,12 @@ def _scaled(item: Picture, size: tuple[int, int]) -> Any:
     if item.whole:
         return ImageOps.pad(picture, size, centering=(0, 0.5), color=(0, 0, 0, 0))
     return ImageOps.fit(picture, size)
+
+
+def _plain(text: str) -> str:
+    """The text without accents, which the letters that come with Pillow lack; a till reads only the code."""
+    spread = unicodedata.normalize("NFKD", text.replace("ı", "i"))
+    return "".join(one for one in spread if not unicodedata.combining(one))
 
 
 # --- text and colours -------------------------------------------------------

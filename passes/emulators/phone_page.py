@@ -87,7 +87,8 @@ def create_app(
     def _headers(response: Response) -> Response:
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        # Not no-referrer: with it browsers call a form's origin "null", and the guard would refuse it.
+        response.headers["Referrer-Policy"] = "same-origin"
         if request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
         if request.endpoint in ("phones_json", "screen") and _is_service(

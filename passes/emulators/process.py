@@ -76,7 +76,9 @@ def run(
     if not phones.all():
         phones.add("iPhone")
     app = create_app(phones, service_url=service_url, clock=clock, zone=_zone(clock), apns=apns, host=host)
-    server = make_server(host, phone_port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+    server = make_server(
+        host, phone_port, app, threaded=True, request_handler=QuietRequests, fd=listener.fileno()
+    )
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     serving.start()
     stop.wait()
@@ -132,7 +134,7 @@ class Postman:
                 log.exception("a phone failed to take a push")
 
 
-class _Quiet(WSGIRequestHandler):
+class QuietRequests(WSGIRequestHandler):
     """Pages poll twice a second; nobody wants to read that."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -60,9 +60,12 @@ class Desk:
 
         self.phones = Phones(make)
         self.phone = self.phones.add("Ana's iPhone")
-        app = create_app(self.phones, service_url=service.url, clock=lambda: self.now, zone=UTC, apns=apns)
-        app.testing = True
-        self.browser: FlaskClient = app.test_client()
+        self.app = create_app(
+            self.phones, service_url=service.url, clock=lambda: self.now, zone=UTC, apns=apns
+        )
+        self.app.testing = True
+        self.address = "http://localhost"
+        self.browser: FlaskClient = self.app.test_client()
 
     def text(self, path: str, status: int = 200) -> str:
         answer = self.browser.get(path)
