@@ -96,3 +96,11 @@ def _asset(name: str) -> str:
 @lru_cache(maxsize=64)
 def _digest(name: str, _changed_ns: int) -> str:
     return hashlib.sha256((ROOT / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+def serve() -> Flask:
+    """The application of a web server's process, which ends with the process that started it."""
+    from passes.supervisor import end_with_parent
+
+    end_with_parent()
+    return create_app()

@@ -227,8 +227,8 @@ class _SqliteWriter:
 
     def _transact(self, group: list[_Waiting]) -> list[_Waiting]:
         """One transaction over the group. Returns those that must run again on their own."""
-        connection = self._connection()
         try:
+            connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             refusal = _refusal(error)
@@ -332,7 +332,6 @@ def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Stor
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.row_factory = sqlite_row
     for pragma in (
-        "journal_mode=WAL",
         # FULL: what was answered survives a power cut. Group commit pays for it.
         "synchronous=FULL",
         "foreign_keys=ON",

@@ -24,6 +24,12 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(_HERE))
     config.attributes["url"] = url
     command.upgrade(config, "head")
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        # Readers and the writer never wait for each other; the file remembers it.
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA journal_mode=WAL"))
+    engine.dispose()
 
 
 def require_current(url: str) -> None:

@@ -1,0 +1,178 @@
+"""Settings become live objects, here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from passes import store as database
+from passes.apple import signing
+from passes.apple.certificates import make_development_chain
+from passes.apple.push import ApplePush
+from passes.issuing import Office
+from passes.server_keys import ServerKeyMissing, ServerKeys
+from passes.settings import Settings, SettingsInvalid
+from passes.store import Store
+from passes.wallet import Wallet
+
+DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
+DEVELOPMENT_TEAM = "DEVTEAM001"
+
+Clock = Callable[[], datetime]
+
+
+class CannotStart(Exception):
+    """Something the program needs is missing or wrong; the text is one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything a request, a worker step or a command needs.
+
+    `clock` gives the present instant; edges ask it once per request and pass
+    the answer on. `phone_url` is the virtual phone's page, in development.
+    """
+
+    store: Store
+    keys: ServerKeys
+    office: Office
+    clock: Clock
+    public_url: str
+    development: bool
+    phone_url: str | None
+
+    def close(self) -> None:
+        """Finish waiting writes and let go of the database."""
+        self.store.close()
+
+
+def settings_of(environ: Mapping[str, str]) -> Settings:
+    """The operator's decisions. Raises `CannotStart` with the sentence to show."""
+    try:
+        return Settings.read(environ)
+    except SettingsInvalid as problem:
+        raise CannotStart(str(problem)) from problem
+
+
+def build(settings: Settings | None = None, *, writer_thread: bool = False) -> Installation:
+    """The live objects for a web process, a worker or a command.
+
+    `writer_thread` belongs to processes in which many threads write. Raises
+    `CannotStart` for a missing key, a certificate that does not fit or an
+    outdated schema.
+    """
+    settings = settings or settings_of(os.environ)
+    clock = clock_of(settings)
+    keys = _keys(settings)
+    signer = _signer(settings, clock())
+    office = Office(
+        signer=signer,
+        keys=keys,
+        web_service_url=f"{settings.public_url}/apple",
+        allow_http=settings.development,
+    )
+    try:
+        database.require_current(settings.database_url)
+    except database.SchemaOutdated as problem:
+        raise CannotStart(str(problem)) from problem
+    return Installation(
+        store=database.open(settings.database_url, writer_thread=writer_thread),
+        keys=keys,
+        office=office,
+        clock=clock,
+        public_url=settings.public_url,
+        development=settings.development,
+        phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
+    )
+
+
+def wallets(settings: Settings, clock: Clock) -> Mapping[str, Wallet]:
+    """The wallets that changes are announced to, by name. Each belongs to one thread."""
+    return {
+        "apple": ApplePush(
+            host=settings.apns_host,
+            port=settings.apns_host_port,
+            certificate_file=settings.certs / "pass.pem",
+            key_file=settings.certs / "pass.key",
+            key_password=_password(settings),
+            ca_file=settings.apns_ca_file,
+            push_type=settings.apns_push_type,
+            priority=settings.apns_priority,
+            clock=clock,
+        )
+    }
+
+
+def prepare(settings: Settings) -> None:
+    """What development brings along: a throw-away chain, a server key, the newest schema."""
+    make_development_chain(
+        settings.certs, pass_type=DEVELOPMENT_PASS_TYPE, team=DEVELOPMENT_TEAM, now=clock_of(settings)()
+    )
+    ServerKeys.create(settings.server_key_file)
+    try:
+        database.require_current(settings.database_url)
+    except database.SchemaOutdated:
+        database.migrate(settings.database_url)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The machine's clock; in development moved by the seconds in the clock file."""
+    path = settings.clock_file
+    if path is None:
+        return _machine_clock
+    return lambda: _machine_clock() + timedelta(seconds=_offset_seconds(path))
+
+
+def _machine_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _offset_seconds(path: Path) -> float:
+    try:
+        return float(path.read_text("ascii"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _keys(settings: Settings) -> ServerKeys:
+    try:
+        if settings.development and not settings.server_key_file.exists():
+            return ServerKeys.create(settings.server_key_file)
+        return ServerKeys.load(settings.server_key_file)
+    except ServerKeyMissing as problem:
+        raise CannotStart(
+            f"{problem} Make one with: passes keys create; and keep a copy of it in a safe place."
+        ) from problem
+
+
+def _signer(settings: Settings, now: datetime) -> signing.Signer:
+    certs = settings.certs
+    try:
+        return signing.load(
+            certificate=(certs / "pass.pem").read_bytes(),
+            key=(certs / "pass.key").read_bytes(),
+            intermediate=(certs / "wwdr.pem").read_bytes(),
+            password=_password(settings),
+            now=now,
+        )
+    except OSError as problem:
+        raise CannotStart(
+            f"{problem.filename} cannot be read: PASSES_CERTS must name its folder."
+        ) from problem
+    except signing.CertificateProblem as problem:
+        raise CannotStart(problem.sentence) from problem
+
+
+def _password(settings: Settings) -> bytes | None:
+    path = settings.certs_password_file
+    if path is None:
+        return None
+    try:
+        return path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+    except OSError as problem:
+        raise CannotStart(
+            f"{path} cannot be read: PASSES_CERTS_PASSWORD_FILE must name the file with the password."
+        ) from problem
