@@ -31,7 +31,7 @@ LOGO_POINTS = 50
 SCALES = (1, 2, 3)
 
 # Drawing happens this many times larger than the largest picture.
-OVERSIZE = 4
+OVERSIZE = 3
 PIXELS = SCALES[-1] * OVERSIZE  # to a point
 
 # The row of marks: inside the middle 123 points, left of the scene.
@@ -61,11 +61,9 @@ def _pictures(
     colours = Colours(_colour(ground), _colour(text), _colour(label))
     drawn = _backdrop(scene, ground, text, label).copy()
     _draw_marks(drawn, scene, colours, strip)
+    palette = _palette(scene, ground, text, label, strip.kind)
     found = {
-        f"strip{_suffix(scale)}.png": _png(
-            _shrink(drawn, STRIP_POINTS, scale), _palette(scene, ground, text, label, strip.kind, scale)
-        )
-        for scale in SCALES
+        f"strip{_suffix(scale)}.png": _png(_shrink(drawn, STRIP_POINTS, scale), palette) for scale in SCALES
     }
     return MappingProxyType(found | dict(_emblems(scene, ground, text, label, initials)))
 
@@ -251,21 +249,19 @@ def _shrink(picture: Image.Image, points: tuple[int, int], scale: int) -> Image.
     return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS)
 
 
-FULL_COLOUR_BYTES_MAX = 60_000
+FULL_COLOUR_BYTES_MAX = 45_000  # at two pixels to a point
 
 
 @lru_cache(maxsize=48)
-def _palette(
-    scene: Scene, ground: str, text: str, label: str, kind: StripKind, scale: int
-) -> Image.Image | None:
+def _palette(scene: Scene, ground: str, text: str, label: str, kind: StripKind) -> Image.Image | None:
     """The 256 colours that suit all strips of a design best; None where full colour is small enough.
 
-    Chosen once, on a half-filled strip, because choosing takes longer than all the rest.
+    Chosen once, on a half-filled strip of middle size, because choosing takes
+    longer than all the rest.
     """
     drawn = _backdrop(scene, ground, text, label).copy()
-    colours = Colours(_colour(ground), _colour(text), _colour(label))
-    _draw_marks(drawn, scene, colours, Strip(kind, 4, 8))
-    example = _shrink(drawn, STRIP_POINTS, scale)
+    _draw_marks(drawn, scene, Colours(_colour(ground), _colour(text), _colour(label)), Strip(kind, 4, 8))
+    example = _shrink(drawn, STRIP_POINTS, 2)
     if len(_png(example)) <= FULL_COLOUR_BYTES_MAX:
         return None
     return example.quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)

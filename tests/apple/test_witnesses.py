@@ -165,13 +165,12 @@ def kpkpass() -> Path:
         return built
     if not Path("/usr/include/KPim/KPkPass").exists():
         missing("libkpimpkpass-dev is not installed")
-    flags = run(program("pkg-config"), "--cflags", "--libs", "Qt5Core", "Qt5Gui").stdout.split()
+    qt = Path("/usr/include", run(program("g++"), "-print-multiarch").stdout.strip(), "qt5")
+    folders = [f"-I{folder}" for folder in ("/usr/include/KPim", qt, qt / "QtCore", qt / "QtGui")]
     BUILT.mkdir(exist_ok=True)
     draft = BUILT / f"kpkpass_read.{os.getpid()}"
-    made = run(
-        program("g++"), "-std=c++17", "-fPIC", "-I/usr/include/KPim", "-o", draft, source,
-        "-lKPimPkPass", *flags,
-    )  # fmt: skip
+    libraries = ("-lKPimPkPass", "-lQt5Gui", "-lQt5Core")
+    made = run(program("g++"), "-std=c++17", "-fPIC", *folders, "-o", draft, source, *libraries)
     assert made.returncode == 0, made.stderr
     draft.replace(built)
     return built
