@@ -402,8 +402,8 @@ class ApplePush:
         push_type: str | None = None,
         priority: int = 10,
         clock: Callable[[], datetime],
-        connect_timeout_seconds: float = 10,
-        answer_timeout_seconds: float = 10,
+        connect_timeout_seconds: float = 5,
+        answer_timeout_seconds: float = 8,
         streams_max: int = 500,
         tries_max: int = 3,
         backoff_seconds: float = 0.5,
@@ -598,8 +598,7 @@ class ApplePush:
             except OSError as error:
                 raise _AccountRefused(f"certificate or key cannot be used: {_words(error)}") from None
             self._files_seen = seen
-        # Asks the name service each time: Apple moves its front doors.
-        connection = socket.create_connection((self._host, self._port), self._connect_timeout_seconds)
+        connection = self._dial()
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A silent network is noticed while idle, without HTTP/2 pings (Apple allows one an hour).
@@ -620,6 +619,22 @@ class ApplePush:
             connection.close()
             raise
         return line
+
+    def _dial(self) -> socket.socket:
+        """A TCP connection to the first address that answers, all within the time-out. Raises OSError."""
+        # The name service is asked each time: Apple moves its front doors.
+        found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        trouble = OSError(f"{self._host} has no address")
+        for *_, address in found:
+            try:
+                each_seconds = self._connect_timeout_seconds / len(found)
+                connection = socket.create_connection((str(address[0]), int(address[1])), each_seconds)
+            except OSError as error:
+                trouble = error
+            else:
+                connection.settimeout(self._connect_timeout_seconds)
+                return connection
+        raise trouble
 
     def _still_there(self, line: _Line) -> bool:
         """Whether an idle line may be used: hears a GOAWAY or an end that came meanwhile, without waiting."""

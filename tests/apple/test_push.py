@@ -289,7 +289,7 @@ def test_after_a_403_the_next_batch_uses_a_new_connection(apns: ApnsEmulator, co
 @pytest.mark.check("A-103")
 def test_too_many_requests_for_one_phone_delays_only_that_phone(apns: ApnsEmulator, connect: Connect) -> None:
     apns.faults.answer(token(7), 429, "TooManyRequests")
-    outcomes = announce(connect(apns.port), phones(300))
+    outcomes = announce(connect(apns.port, streams_max=50), phones(300))
     assert outcomes.pop(7) == Later(NOW + timedelta(seconds=60), "TooManyRequests")
     assert kinds(outcomes) == {"Accepted": 299}
     assert (apns.received, apns.connections) == (300, 1)
@@ -365,6 +365,16 @@ def test_a_goaway_with_pushes_under_way_sends_exactly_the_unprocessed_ones_again
     # 60 streams were open beyond the last one that the first GOAWAY promised to process.
     assert apns.ignored == 60 + 20
     assert collections.Counter(request.token for request in apns.history).most_common(1)[0][1] == 1
+
+
+def test_a_push_that_fails_every_time_is_sent_three_times_while_others_get_through(
+    apns: ApnsEmulator, connect: Connect
+) -> None:
+    apns.faults.answer(token(1), 500, "InternalServerError")
+    outcomes = announce(connect(apns.port, streams_max=2), phones(30))
+    assert outcomes.pop(1) == Later(NOW + timedelta(seconds=60), "InternalServerError")
+    assert kinds(outcomes) == {"Accepted": 29}
+    assert apns.received == 29 + 3
 
 
 def test_answers_promised_by_a_goaway_are_waited_for(apns: ApnsEmulator, connect: Connect) -> None:
@@ -555,23 +565,31 @@ def test_closing_in_the_middle_of_a_batch_raises_nothing(apns: ApnsEmulator, con
     ]
 
 
-def test_the_address_is_looked_up_for_every_connection(
+def test_the_address_is_looked_up_for_every_connection_and_a_dead_one_passed_over(
     apns: ApnsEmulator, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     look_up = socket.getaddrinfo
 
-    def recorded(host: str, *more: Any, **options: Any) -> Any:
+    def recorded(host: str, port: int, *more: Any, **options: Any) -> Any:
+        if host != "localhost":
+            return look_up(host, port, *more, **options)
         asked.append(host)
-        return look_up("127.0.0.1", *more, **options)
+        return [
+            *look_up("127.0.0.1", closed_port, *more, **options),
+            *look_up("127.0.0.1", port, *more, **options),
+        ]
 
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        closed_port = closed.getsockname()[1]
     monkeypatch.setattr(socket, "getaddrinfo", recorded)
     push = connect(apns.port, host="localhost")
     announce(push, phones(1))
-    announce(push, phones(1))
+    assert announce(push, phones(1)) == {1: Accepted()}
     push.close()
-    announce(push, phones(1))
+    assert announce(push, phones(1)) == {1: Accepted()}
     assert asked == ["localhost", "localhost"]
+    assert apns.connections == 2
 
 
 # Certificates
