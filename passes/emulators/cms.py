@@ -159,8 +159,8 @@ def read_signature(data: bytes) -> Signature:
     parts = inner.expect(_SEQUENCE, "SignedData").parts()
     if len(parts) < 4:
         raise NotDer("SignedData lacks some of its parts")
-    parts[0].expect(_INTEGER, "version")
-    parts[1].expect(_SET, "digest algorithms")
+    _expect_version_one(parts[0])
+    announced = [_algorithm(one) for one in parts[1].expect(_SET, "digest algorithms").parts()]
     content = parts[2].expect(_SEQUENCE, "content").parts()
     if not content or object_identifier(content[0]) != _DATA:
         raise NotDer("the signed content is not of type data")
@@ -168,12 +168,29 @@ def read_signature(data: bytes) -> Signature:
     signers = parts[-1].expect(_SET, "signers").parts()
     if not signers:
         raise NotDer("nobody signed")
-    return _read_signer(
+    signature = _read_signer(
         signers[0],
         detached=len(content) == 1,
         signer_count=len(signers),
         certificates=tuple(certificate.raw for certificate in certificates),
     )
+    if signature.digest_name not in [_DIGESTS.get(one) for one in announced]:
+        raise NotDer("the signer's digest is not among those announced")
+    return signature
+
+
+def _expect_version_one(element: Element) -> None:
+    # RFC 5652 5.1 and 5.3: 1, as only data is signed and the signer is named by issuer and number.
+    if element.expect(_INTEGER, "version").content != b"\1":
+        raise NotDer("the version is not 1")
+
+
+def _algorithm(element: Element) -> str:
+    """An AlgorithmIdentifier whose parameters are absent or NULL, which is all that occurs here."""
+    parts = element.expect(_SEQUENCE, "algorithm").parts()
+    if not parts or [part.raw for part in parts[1:]] not in ([], [b"\x05\x00"]):
+        raise NotDer("an algorithm has unknown parameters")
+    return object_identifier(parts[0])
 
 
 def _read_signer(
@@ -182,11 +199,11 @@ def _read_signer(
     parts = signer.expect(_SEQUENCE, "signer").parts()
     if len(parts) < 5:
         raise NotDer("the signer lacks some of its parts")
-    parts[0].expect(_INTEGER, "signer version")
+    _expect_version_one(parts[0])
     identity = parts[1].expect(_SEQUENCE, "signer's issuer and serial number").parts()
     if len(identity) != 2:
         raise NotDer("the signer is not named by issuer and serial number")
-    digest = object_identifier(parts[2].expect(_SEQUENCE, "digest algorithm").parts()[0])
+    digest = _algorithm(parts[2])
     if parts[3].tag != _EXPLICIT_0:
         # Without signed attributes there is no signing time, and phones refuse.
         raise MissingAttribute("signing-time")
@@ -213,7 +230,7 @@ def _read_signer(
         # RFC 5652 5.4: signed as a SET although it travels under an implicit tag.
         signed_bytes=bytes([_SET]) + parts[3].raw[1:],
         attributes_sorted=encoded == sorted(encoded),
-        algorithm=object_identifier(parts[4].expect(_SEQUENCE, "signature algorithm").parts()[0]),
+        algorithm=_algorithm(parts[4]),
         value=parts[5].expect(_OCTETS, "signature value").content if len(parts) > 5 else b"",
     )
 

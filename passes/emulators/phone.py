@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import logging
 import os
 import re
 import secrets
@@ -29,6 +30,8 @@ import urllib3
 
 from passes.emulators.card_text import text_of
 from passes.emulators.wallet_file import PASS_MIME, InstalledPass, PassRefused, open_pass
+
+log = logging.getLogger(__name__)
 
 # What Wallet's daemon and Safari call themselves.
 _DAEMON = "passd/1.0 CFNetwork/3826.500.131 Darwin/24.5.0"
@@ -212,6 +215,10 @@ class Phone:
             return self._open(source), None
         if self._airplane:
             raise PassRefused("offline", "This iPhone is in airplane mode.")
+        if not may_reach(source, self._services):
+            raise PassRefused(
+                "forbidden_address", "This iPhone fetches only from this machine and from its shop."
+            )
         with self._working():
             answer = self._request("GET", source, {"User-Agent": _SAFARI}, download=True)
         if answer is None:
@@ -662,9 +669,14 @@ class Phones:
         return next((phone for phone in self.all() if phone.push_token == push_token), None)
 
     def _load(self, path: Path) -> None:
-        state = json.loads(path.read_text("utf-8"))
-        phone = self._make(state["name"], phone_id=state["id"], changed=self._save)
-        phone.restore(state)
+        try:
+            state = json.loads(path.read_text("utf-8"))
+            phone = self._make(state["name"], phone_id=state["id"], changed=self._save)
+            phone.restore(state)
+        except (ValueError, KeyError, TypeError):
+            # Half a phone is worse than none, and a lost virtual phone is soon replaced.
+            log.warning("%s is not a phone that this version saved; it is left alone", path)
+            return
         self._phones[phone.id] = phone
 
     def _save(self, phone: Phone) -> None:

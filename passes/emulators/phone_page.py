@@ -43,6 +43,7 @@ _REQUESTS_SHOWN = 60
 _FAULTS = frozenset(
     {"answer", "share", "goaway_every", "drop_connection_after", "withhold", "slow", "reset_streams", "clear"}
 )
+_WORDS = {404: "There is nothing here.", 405: "That is not done this way."}
 _CONTROLS = frozenset({"goaway", "go_down", "come_back"})
 
 
@@ -102,7 +103,9 @@ def create_app(
     def _error(error: HTTPException) -> tuple[str, int] | AnyResponse:
         if error.code is None or error.code < 400:
             return error.get_response()
-        words = error.description if error.code == 403 else "There is nothing here."
+        words = (
+            error.description if error.code in (403, 410) else _WORDS.get(error.code, "That did not work.")
+        )
         return render_template("error.html", words=words, service_url=service_url), error.code
 
     def find(phone_id: str) -> Phone:
@@ -208,7 +211,7 @@ def create_app(
         found = offers.take(request.form.get("offer", ""))
         if found is None:
             if "url" not in request.form:
-                abort(404)
+                abort(410, "This add sheet was used already or is too old. Open the link again.")
             phone = _chosen(phones, request.form.get("phone"), find)
             try:
                 found = (phone.id, *phone.look(request.form["url"]))

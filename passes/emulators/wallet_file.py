@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
@@ -231,7 +232,11 @@ _UNREADABLE = (
     EOFError,
     NotImplementedError,
     RuntimeError,
-    UnicodeDecodeError,
+    # What zipfile lets through when offsets and sizes are nonsense.
+    ValueError,
+    OverflowError,
+    OSError,
+    struct.error,
 )
 
 
@@ -258,6 +263,8 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, bytes]:
     for entry in entries:
         if entry.flag_bits & 0x1:
             _refuse("encrypted", f"{entry.filename} is encrypted.")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            _refuse("compression", f"{entry.filename} is packed in a way that phones do not know.")
         if entry.is_dir():
             if not _LANGUAGE_FOLDER.fullmatch(entry.filename):
                 _refuse("unexpected_file", f"The folder {entry.filename} does not belong into a pass.")
@@ -351,7 +358,8 @@ def _check_chain(signature: cms.Signature, trust_roots: Sequence[bytes]) -> x509
             for one in certificates
             if one.issuer.public_bytes() == signature.issuer and one.serial_number == signature.serial_number
         ]
-    except ValueError as error:
+        keys = [one.public_key() for one in leaves]
+    except _UNUSABLE as error:
         raise PassRefused(
             "signature_certificates", f"An embedded certificate cannot be read: {error}."
         ) from error
@@ -359,7 +367,7 @@ def _check_chain(signature: cms.Signature, trust_roots: Sequence[bytes]) -> x509
         _refuse("signature_certificates", "The signer's own certificate is not among those embedded.")
     leaf = leaves[0]
     intermediate = next(one for one in certificates if one is not leaf)
-    _check_value(leaf, signature)
+    _check_value(keys[0], signature)
     if not _issued(leaf, intermediate) or not _may_issue(intermediate):
         _refuse("chain", "The pass's certificate was not issued by the embedded intermediate.")
     roots = [x509.load_pem_x509_certificate(pem) for pem in trust_roots]
@@ -371,8 +379,7 @@ def _check_chain(signature: cms.Signature, trust_roots: Sequence[bytes]) -> x509
     return leaf
 
 
-def _check_value(leaf: x509.Certificate, signature: cms.Signature) -> None:
-    key = leaf.public_key()
+def _check_value(key: object, signature: cms.Signature) -> None:
     try:
         if isinstance(key, rsa.RSAPublicKey) and signature.algorithm in _RSA:
             key.verify(signature.value, signature.signed_bytes, padding.PKCS1v15(), hashes.SHA256())
@@ -388,10 +395,14 @@ _RSA = ("1.2.840.113549.1.1.1", "1.2.840.113549.1.1.11")
 _ECDSA_SHA256 = "1.2.840.10045.4.3.2"
 
 
+# What damaged certificates raise when one looks into them.
+_UNUSABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+
+
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*_UNUSABLE, InvalidSignature):
         return False
     return True
 
@@ -399,7 +410,7 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 def _may_issue(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (*_UNUSABLE, x509.ExtensionNotFound):
         return False
 
 
@@ -414,7 +425,7 @@ def _check_identity(leaf: x509.Certificate, document: Mapping[str, Any]) -> None
         assert isinstance(extension, x509.UnrecognizedExtension)
         element = cms.only(extension.value, "pass type extension")
         text = element.content.decode("utf-8") if element.tag in (0x0C, 0x16) else None
-    except (x509.ExtensionNotFound, ValueError):
+    except (*_UNUSABLE, x509.ExtensionNotFound):
         text = None
     if text != pass_type:
         _refuse("certificate_extension", "Apple's extension in the certificate does not name the pass type.")

@@ -439,7 +439,14 @@ def test_the_phone_reaches_only_loopback_and_its_service() -> None:
 def test_a_forbidden_address_is_not_asked(phone: Phone) -> None:
     with pytest.raises(PassRefused) as caught:
         phone.add("http://192.0.2.7/card.pkpass")
-    assert caught.value.reason_code == "not_reachable"
+    assert caught.value.reason_code == "forbidden_address"
+    assert phone.history == []
+
+
+def test_a_pass_cannot_send_the_phone_to_a_forbidden_address(phone: Phone) -> None:
+    card = phone.add(make_pass(document(webServiceURL="http://192.0.2.7/apple")))
+    assert not card.registered
+    assert {one.status for one in phone.history} == {None}
     assert "not asked" in phone.history[0].answer
 
 
@@ -497,6 +504,12 @@ def test_a_restored_phone_goes_on_where_it_was(service: PassService, tmp_path: P
         assert after.erase("iphone") == phone.push_token
         assert [path.name for path in tmp_path.iterdir()] == ["phone-iphone-2.json"]
         assert after.by_token(phone.push_token) is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "x", "id": "iphone"}'])
+def test_a_saved_phone_that_cannot_be_read_is_left_alone(tmp_path: Path, content: str) -> None:
+    (tmp_path / "phone-iphone.json").write_text(content)
+    assert Phones(make_phone, folder=tmp_path).all() == []
 
 
 def test_pushes_from_many_threads_leave_one_consistent_card(service: PassService, phone: Phone) -> None:

@@ -101,7 +101,7 @@ def test_the_add_sheet_shows_the_card_and_adding_it_makes_a_phones_requests(desk
     assert answer.status_code == 303
     assert answer.headers["Location"] == f"/phones/iphone/cards/c-1?type={PASS_TYPE}"
     assert [one.method for one in desk.phone.history] == ["GET", "POST", "GET", "GET"]
-    assert desk.browser.post("/add", data={"offer": offer[1]}).status_code == 404
+    assert desk.browser.post("/add", data={"offer": offer[1]}).status_code == 410
 
 
 def test_a_card_can_be_added_by_its_address_in_one_step(desk: Desk) -> None:
@@ -118,8 +118,9 @@ def test_a_pass_that_is_refused_says_why(desk: Desk) -> None:
 
 
 def test_only_loopback_and_the_service_are_fetched(desk: Desk) -> None:
-    assert "not_reachable" in desk.text("/add?url=http://169.254.169.254/latest/meta-data", status=422)
-    assert desk.phone.history[0].status is None
+    for address in ("http://169.254.169.254/latest/meta-data", "file:///etc/passwd", ""):
+        assert "forbidden_address" in desk.text(f"/add?url={address}", status=422)
+    assert desk.phone.history == []
 
 
 def test_the_front_door_leads_to_a_phone_even_if_there_is_none(desk: Desk) -> None:
