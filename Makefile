@@ -13,13 +13,16 @@ DEVELOPMENT := .venv/.development-$(shell sha256sum < requirements-dev.txt | cut
 COMPILE := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url
 
-.PHONY: help run test check conformance bench lock
+.PHONY: help run install test check conformance bench lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 run: $(RUNTIME) ## start everything on this machine and print one address
 	@PASSES_MODE=development exec $(BIN)/python -m passes run
+
+install: $(RUNTIME) ## make or renew the environment that the service runs in
+	@echo 'The environment is up to date.'
 
 test: $(DEVELOPMENT) ## everything: lint, types, arrows and all tests on both databases
 	@$(BIN)/python -m tests.stages test
@@ -48,8 +51,10 @@ $(BIN)/python:
 define install
 @echo 'Installing $(1) (a minute or two, once) …'
 @awk '/^[^ ]/ {wanted = /^setuptools==/} wanted' $(1) > .venv/build-tool.txt
-@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-deps -r .venv/build-tool.txt
-@$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-build-isolation -r $(1)
+@began=$$SECONDS; \
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-deps -r .venv/build-tool.txt; \
+	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes --no-build-isolation -r $(1); \
+	echo "✓ environment $$((SECONDS - began)) s"
 endef
 
 $(RUNTIME): requirements.txt | $(BIN)/python
