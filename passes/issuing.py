@@ -271,15 +271,15 @@ def newest(
     token: str,
     is_fresh: Callable[[datetime], bool],
     now: datetime,
-) -> Issued | datetime:
-    """The newest version of a card; only its date when `is_fresh` says that the phone has it.
+) -> Issued | None:
+    """The newest version of a card; None when `is_fresh`, given its date, says that the phone has it.
 
     Raises CardGone. A withdrawn card is answered too: as a last version,
     after which the phone stops asking.
     """
     held = _authorised(store, office.keys, pass_type=pass_type, serial=serial, token=token)
     if is_fresh(held.last_modified):
-        return held.last_modified
+        return None
     with store.read() as read:
         # In this order: a programme changed in between is then shown with the
         # older date and fetched again; the other way round it would be missed.

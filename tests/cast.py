@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
 
@@ -54,7 +55,7 @@ def an_install(
     )
 
 
-def rows(store: Store, table: str, where: str = "1 = 1") -> list[dict[str, object]]:
+def rows(store: Store, table: str, where: str = "1 = 1") -> list[dict[str, Any]]:
     """What stands in a table."""
     with store.read() as read:
         return [row._asdict() for row in read.ask(text(f"SELECT * FROM {table} WHERE {where}")).all()]

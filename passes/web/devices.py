@@ -105,11 +105,7 @@ def newest(pass_type: str, serial: str) -> Response:
         is_fresh=lambda at: devices.is_fresh(request.headers.get("If-Modified-Since"), at),
         now=now(),
     )
-    if isinstance(found, Issued):
-        return _card(found)
-    answer = _empty(304)
-    answer.headers["Last-Modified"] = devices.http_date(found)
-    return answer
+    return _empty(304) if found is None else _card(found)
 
 
 @_route(_REGISTRATION, "DELETE")
