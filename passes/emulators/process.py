@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 _PARENT_LOOK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
+_CERTIFICATE_FILES = ("root.pem", "wwdr.pem", "apns.pem", "apns.key")
 
 
 def run(
@@ -46,8 +47,11 @@ def run(
 
     `certs` holds root.pem, wwdr.pem, apns.pem and apns.key; `state` keeps
     phones and push history; `service_url` is the shop that cards come from.
-    Raises SystemExit with a sentence where a port is taken.
+    Raises SystemExit with a sentence where a port is taken or a file is missing.
     """
+    for name in _CERTIFICATE_FILES:
+        if not (certs / name).is_file():
+            raise SystemExit(f"{certs / name} is missing: the emulators need the throw-away chain.")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -28,7 +28,7 @@ from passes.emulators import card_face
 from passes.emulators.apns import ApnsEmulator
 from passes.emulators.phone import Phone, Phones
 from passes.emulators.phone_page import create_app
-from passes.emulators.process import Postman
+from passes.emulators.process import Postman, run
 from passes.emulators.wallet_file import InstalledPass, open_pass
 from tests.emulators.pass_maker import (
     NOW,
@@ -89,7 +89,6 @@ def installed(**changes: Any) -> InstalledPass:
 # --- adding, looking, removing ----------------------------------------------
 
 
-@pytest.mark.check("W-99")
 def test_the_add_sheet_shows_the_card_and_adding_it_makes_a_phones_requests(desk: Desk) -> None:
     sheet = desk.text(f"/add?url={desk.service.issue()}")
     assert "Corner Bakery" in sheet
@@ -129,7 +128,6 @@ def test_the_front_door_leads_to_a_phone_even_if_there_is_none(desk: Desk) -> No
     assert "No cards yet" in desk.text("/phones/iphone")
 
 
-@pytest.mark.check("W-98")
 def test_wallet_card_back_and_lock_screen_show_the_pass(desk: Desk) -> None:
     desk.phone.add(desk.service.issue())
     desk.service.issue(storeCard=document(beans=224)["storeCard"])
@@ -225,7 +223,6 @@ def test_the_version_rises_when_something_happens(desk: Desk) -> None:
     assert desk.text("/phones/iphone/version.json") != before
 
 
-@pytest.mark.check("W-103")
 def test_a_till_reads_the_code_from_the_pixels_of_the_screen(desk: Desk) -> None:
     desk.phone.add(desk.service.issue())
     answer = desk.browser.get(f"/phones/iphone/cards/c-1/screen.png?type={PASS_TYPE}")
@@ -561,6 +558,11 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait(5)
     until(lambda: not open_(), seconds=5)
+
+
+def test_a_missing_chain_is_named_in_words(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"root\.pem is missing"):
+        run(apns_port=0, phone_port=0, certs=tmp_path, state=tmp_path, service_url="http://127.0.0.1:1")
 
 
 def test_a_taken_port_is_named_in_words(tmp_path: Path) -> None:
