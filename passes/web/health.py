@@ -6,7 +6,7 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 
 from passes.store.health import State, state
 from passes.web.here import installation, now
@@ -34,7 +34,9 @@ class _Calm:
             return self._count <= _REPORTS_PER_MINUTE
 
 
-_calm = _Calm()
+def _calm() -> _Calm:
+    found: _Calm = current_app.extensions.setdefault("passes reports", _Calm())
+    return found
 
 
 @blueprint.get("/health")
@@ -52,7 +54,7 @@ def report() -> tuple[str, int]:
     """A browser refused something that a page of ours contains: a mistake, or an attack."""
     request.max_content_length = _REPORT_BYTES_MAX
     body = request.get_data(cache=False)
-    if _calm.allows(now()):
+    if _calm().allows(now()):
         log.warning("content security policy: %s", body.decode("utf-8", "replace").translate(_ONE_LINE))
     return "", 204
 

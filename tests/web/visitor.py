@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -108,7 +109,13 @@ class Visitor:
 
     def send(self, form: Form, *, follow: bool = True, files: Any = None, **values: str | None) -> Page:
         """Fill in the form and send it; None leaves a field out, as an unticked box does."""
-        unknown = set(values) - form.names
+        return self.fill_in(form, values, follow=follow, files=files)
+
+    def fill_in(
+        self, form: Form, values: Mapping[str, str | None], *, follow: bool = True, files: Any = None
+    ) -> Page:
+        """As `send`, for values that have names of their own."""
+        unknown = values.keys() - form.names
         assert not unknown, f"the form has no {unknown}"
         filled = {name: value for name, value in {**form.values, **values}.items() if value is not None}
         return self.post(form.address, {**filled, **(files or {})}, follow=follow)
@@ -118,9 +125,23 @@ class Visitor:
 
     def fetch(self, address: str) -> TestResponse:
         """A file that a page refers to, complete."""
-        with self._open("GET", address) as answer:
-            answer.get_data()
+        answer = self._open("GET", address)
+        answer.get_data()
+        answer.close()
         return answer
+
+    def cookie(self, name: str, path: str) -> str | None:
+        """What the browser remembers under this name."""
+        found = self.client.get_cookie(name, domain=self._domain, path=path)
+        return found.value if found else None
+
+    def remember(self, name: str, value: str, path: str) -> None:
+        """Put a cookie into the browser."""
+        self.client.set_cookie(name, value, domain=self._domain, path=path)
+
+    @property
+    def _domain(self) -> str:
+        return urlsplit(self.base).hostname or ""
 
     def _open(self, method: str, address: str, **options: Any) -> TestResponse:
         parts = urlsplit(urljoin(self.base, address))
@@ -132,12 +153,14 @@ class Visitor:
         while follow and answer.status_code in (301, 302, 303, 307, 308):
             redirects.append(answer.status_code)
             answer = self._open("GET", answer.headers["Location"])
+        page = (answer.mimetype or "").startswith("text")
+        html = answer.get_data(as_text=True) if page else ""
         reader = _Reader(answer.request.url)
-        reader.feed(answer.get_data(as_text=True) if answer.mimetype.startswith("text") else "")
+        reader.feed(html)
         return Page(
             status=answer.status_code,
             address=answer.request.path,
-            html=answer.get_data(as_text=True) if answer.mimetype.startswith("text") else "",
+            html=html,
             text=" ".join(" ".join(reader.words).split()),
             forms=reader.forms,
             elements=reader.elements,

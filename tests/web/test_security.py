@@ -1,0 +1,247 @@
+"""What must hold for every page: headers, guards, forms, words instead of tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from app import CONTENT_SECURITY_POLICY, REQUEST_BYTES_MAX
+from passes.loyalty.design import Colours
+from passes.loyalty.refusals import Refused
+from passes.store import Store
+from passes.web import errors
+from passes.web.theme import CONTRAST_MIN, DARK, LIGHT, accent, contrast
+from tests.shop import Shop
+from tests.web.visitor import Visitor
+
+ROOT = Path(__file__).parents[2]
+
+# Open to everybody, on purpose. Everything else needs a session.
+PUBLIC = {
+    "front.door",
+    "join.form",
+    "join.send",
+    "join.card",
+    "theme.sheet",
+    "theme.picture",
+    "signin.form",
+    "signin.send",
+    "signin.leave",
+    "signin.demonstrate",
+    "health.health",
+    "health.report",
+    "static",
+}
+# Phones speak Apple's protocol with a token of their own: tests/web/test_devices.py.
+PHONES = "devices."
+
+# How a form is checked: by the session's token, or by a proof of its own.
+FORMS = {"join.send", "signin.send", "signin.demonstrate", "signin.leave"}
+NO_FORMS = {"health.report"}
+
+
+def every_public_subclass(kind: type[Refused]) -> list[type[Refused]]:
+    return [kind, *(below for one in kind.__subclasses__() for below in every_public_subclass(one))]
+
+
+def test_every_route_is_guarded_or_public_on_purpose(app: Flask) -> None:
+    guarded = {rule.endpoint for rule in app.url_map.iter_rules()} - PUBLIC
+    unguarded = {one for one in guarded if not one.startswith((PHONES, "till."))}
+    assert unguarded == set()
+    stranger = app.test_client()
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("till."):
+            address = re.sub(r"<[^>]*>", "1", rule.rule)
+            for method in rule.methods or ():
+                if method in ("GET", "POST"):
+                    answer = stranger.open(address, method=method)
+                    assert answer.status_code == 303, rule
+                    assert answer.headers["Location"] == "/till/sign-in"
+
+
+@pytest.mark.check("W-11")
+def test_every_form_needs_its_token(app: Flask, cy: Visitor, house: Shop) -> None:
+    for rule in app.url_map.iter_rules():
+        if "POST" not in (rule.methods or ()) or rule.endpoint.startswith(PHONES):
+            continue
+        if rule.endpoint in NO_FORMS:
+            continue
+        address = rule.rule.replace("<slug>", "copperfinch").replace("<code>", house.join().code)
+        page = cy.post(re.sub(r"<[^>]*>", "1", address), {"name": "Ana", "code": "x", "amount": "1.00"})
+        assert page.status == 422, rule
+        assert "This page was open for too long. Send it again." in page.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+    ],
+)
+def test_a_form_from_another_site_is_refused_even_with_a_good_token(
+    app: Flask, ana: Visitor, headers: dict[str, str]
+) -> None:
+    form = ana.get("/join/copperfinch").form("name")
+    elsewhere = Visitor(app, **headers)
+    assert elsewhere.send(form, name="Ana").status == 422
+    ana.headers.update({"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "same-origin"})
+    assert ana.send(form, name="Ana").status == 200
+
+
+PAGES = ("/", "/join/copperfinch", "/till/", "/till/today", "/till/place?stay=1", "/nothing", "/card/x")
+
+
+@pytest.mark.check("W-02")
+@pytest.mark.parametrize("address", PAGES)
+def test_every_page_carries_the_policy(cy: Visitor, address: str) -> None:
+    headers = cy.get(address).answer.headers
+    assert headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+    assert "'unsafe" not in CONTENT_SECURITY_POLICY
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Permissions-Policy"] == "camera=(self), microphone=(), geolocation=()"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Strict-Transport-Security" not in headers
+
+
+def test_https_is_kept_once_it_was_used(live: Flask) -> None:
+    page = Visitor(live, base="https://cards.shop.example").get("/")
+    assert page.answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+def test_templates_and_scripts_hold_nothing_that_the_policy_forbids() -> None:
+    for path in (ROOT / "templates").rglob("*.html"):
+        source = path.read_text()
+        assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:", source), path
+        assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", source)), path
+    for path in (ROOT / "static").glob("*.js"):
+        assert not re.search(r"\beval\(|new Function|setAttribute\(.style", path.read_text()), path
+
+
+@pytest.mark.check("W-10")
+def test_our_styles_know_no_left_or_right() -> None:
+    source = (ROOT / "static" / "passes.css").read_text()
+    physical = (
+        r"(margin|padding|border|inset)-(left|right)|[^-](left|right)\s*:|text-align:\s*(left|right)|float:"
+    )
+    assert re.findall(physical, source) == []
+
+
+def test_every_refusal_has_a_status_and_words_in_every_language() -> None:
+    for refusal in every_public_subclass(Refused):
+        assert refusal.code in errors.STATUS, refusal
+        assert 400 <= errors.STATUS[refusal.code] < 600
+
+
+def test_a_crash_shows_words_and_no_traceback(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    @app.get("/crash")
+    def crash() -> str:
+        raise RuntimeError("the secret of the crash")
+
+    page = Visitor(app).get("/crash")
+    assert page.status == 500
+    assert "It is our mistake, not yours. Please try again." in page.text
+    assert "secret" not in page.html
+    assert "the secret of the crash" in caplog.text
+
+
+def test_wrong_addresses_and_methods_are_answered_in_words(ana: Visitor) -> None:
+    missing = ana.get("/nothing/here")
+    assert (missing.status, "There is nothing here" in missing.text) == (404, True)
+    wrong = ana.post("/health", {})
+    assert (wrong.status, "That cannot be done here" in wrong.text) == (405, True)
+    assert "Burada bir şey yok" in ana.get("/nothing?lang=tr").text
+
+
+def test_an_absurd_upload_is_refused_before_it_is_read(cy: Visitor) -> None:
+    kind = "multipart/form-data; boundary=x"
+    huge = bytes(REQUEST_BYTES_MAX + 1)
+    answer = cy.client.post("/till/", data=huge, content_type=kind, base_url=cy.base)
+    assert answer.status_code == 413
+
+
+def test_health_tells_whether_the_database_is_there_and_current(
+    ana: Visitor, store: Store, app: Flask
+) -> None:
+    answer = ana.fetch("/health")
+    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok", "database": "current"})
+    store.write(lambda work: work.put(text("UPDATE alembic_version SET version_num = '0000'")))
+    answer = ana.fetch("/health")
+    assert (answer.status_code, answer.get_json()) == (503, {"status": "failing", "database": "outdated"})
+    store.write(lambda work: work.put(text("DROP TABLE alembic_version")))
+    assert ana.fetch("/health").get_json() == {"status": "failing", "database": "unreachable"}
+
+
+def test_reports_of_browsers_are_logged_on_one_line_and_not_without_end(
+    ana: Visitor, house: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, logger="passes.web.health")
+    for _ in range(40):
+        answer = ana.client.post("/csp-report", data=b'{"blocked": "inline"}\nforged line')
+        assert answer.status_code == 204
+    assert len(caplog.records) == 30
+    assert all("\n" not in record.getMessage() for record in caplog.records)
+    house.now += timedelta(minutes=1)
+    ana.client.post("/csp-report", data=b"again")
+    assert len(caplog.records) == 31
+    assert ana.client.post("/csp-report", data=b"x" * 100_000).status_code == 413
+
+
+@pytest.mark.check("W-10")
+def test_the_language_is_remembered_and_the_page_stays(ana: Visitor, cy: Visitor) -> None:
+    page = ana.get("/join/copperfinch?from=poster")
+    turkish = next(given["href"] for _, given in page.elements if given.get("hreflang") == "tr")
+    assert turkish == "/join/copperfinch?from=poster&lang=tr"
+    assert "Finch Kulübü programına katılın" in ana.get(turkish).text
+    assert ana.get("/join/copperfinch").element(lang="tr", dir="ltr")
+    mirrored = cy.get("/till/?lang=ar-XB")
+    assert mirrored.element(lang="ar-XB", dir="rtl")
+    assert ana.get("/?lang=xx").element(lang="tr")
+
+
+def test_made_up_languages_do_not_exist_in_production(live: Flask) -> None:
+    page = Visitor(live, base="https://cards.shop.example").get("/?lang=ar-XB")
+    assert page.element(lang="en", dir="ltr")
+
+
+def test_static_files_are_kept_by_name(ana: Visitor) -> None:
+    page = ana.get("/")
+    sheet = next(given["href"] for _, given in page.elements if given.get("rel") == "stylesheet")
+    assert ana.fetch(sheet).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    pico = "/static/vendor/pico-2.1.1.min.css"
+    assert ana.fetch(pico).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert ana.fetch("/static/passes.css").headers["Cache-Control"] == "public, max-age=300"
+
+
+def test_the_theme_makes_readable_buttons_of_any_colours() -> None:
+    for colours in (
+        Colours("#1F2A2E", "#FFF7EC", "#E8B48A"),
+        Colours("#F3ECDD", "#22313F", "#8A3B2B"),
+        Colours("#808080", "#FFFFFF", "#909090"),
+        Colours("#FFFF00", "#000000", "#FFEE00"),
+        Colours("#777777", "#777777", "#777777"),
+    ):
+        for page in (LIGHT, DARK):
+            chosen = accent(colours, page)
+            assert contrast(chosen.colour, page) >= CONTRAST_MIN
+            assert contrast(chosen.colour, chosen.on) >= CONTRAST_MIN
+
+
+def test_the_grounds_that_the_theme_counts_with_are_those_of_the_pages() -> None:
+    papers = re.findall(r"--paper: (#[0-9a-f]{6});", (ROOT / "static" / "passes.css").read_text())
+    assert papers == [LIGHT, DARK]
+
+
+def test_the_words_of_a_template_are_never_markup(app: Flask) -> None:
+    with app.test_request_context("/"):
+        html = app.jinja_env.from_string("{{ _('Join %(programme)s', programme=name) }}").render(name="<b>")
+    assert html == "Join &lt;b&gt;"
