@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from passes.loyalty.refusals import Refused
-from passes.settings import Settings
+from passes.settings import CannotStart, Settings
 from passes.supervisor import Child, Port, end_with_parent, supervise
-from passes.wiring import CannotStart, Installation
+
+if TYPE_CHECKING:
+    from passes.wiring import Installation
 
 # Everything heavy is imported by the command that needs it: the supervisor
 # and `--help` must stay small and quick.
@@ -181,9 +183,7 @@ def _fail(parsed: argparse.Namespace, code: str, words: str, values: Mapping[str
 
 
 def _settings() -> Settings:
-    from passes.wiring import settings_of
-
-    return settings_of(os.environ)
+    return Settings.read(os.environ)
 
 
 def _installation(settings: Settings | None = None) -> Installation:

@@ -6,9 +6,9 @@ import stat
 from dataclasses import dataclass
 from datetime import timedelta
 
-from passes.settings import Settings
+from passes.settings import CannotStart, Settings
 from passes.store import alarms, programmes
-from passes.wiring import CannotStart, Installation, build
+from passes.wiring import Installation, build
 
 _WARN_DAYS = 60
 

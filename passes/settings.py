@@ -16,7 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
-class SettingsInvalid(Exception):
+class CannotStart(Exception):
+    """Something the program needs is missing or wrong; the text is one plain sentence for a person."""
+
+
+class SettingsInvalid(CannotStart):
     """A variable holds something the program cannot start with; the text is one sentence for a person."""
 
 

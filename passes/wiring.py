@@ -14,7 +14,7 @@ from passes.apple.certificates import make_development_chain
 from passes.apple.push import ApplePush
 from passes.issuing import Office
 from passes.server_keys import ServerKeyMissing, ServerKeys
-from passes.settings import Settings, SettingsInvalid
+from passes.settings import CannotStart, Settings
 from passes.store import Store
 from passes.wallet import Wallet
 
@@ -22,10 +22,6 @@ DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
 DEVELOPMENT_TEAM = "DEVTEAM001"
 
 Clock = Callable[[], datetime]
-
-
-class CannotStart(Exception):
-    """Something the program needs is missing or wrong; the text is one plain sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +45,6 @@ class Installation:
         self.store.close()
 
 
-def settings_of(environ: Mapping[str, str]) -> Settings:
-    """The operator's decisions. Raises `CannotStart` with the sentence to show."""
-    try:
-        return Settings.read(environ)
-    except SettingsInvalid as problem:
-        raise CannotStart(str(problem)) from problem
-
-
 def build(settings: Settings | None = None, *, writer_thread: bool = False) -> Installation:
     """The live objects for a web process, a worker or a command.
 
@@ -64,7 +52,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
     `CannotStart` for a missing key, a certificate that does not fit or an
     outdated schema.
     """
-    settings = settings or settings_of(os.environ)
+    settings = settings or Settings.read(os.environ)
     clock = clock_of(settings)
     keys = _keys(settings)
     signer = _signer(settings, clock())
