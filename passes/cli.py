@@ -286,6 +286,7 @@ def _worker(parsed: argparse.Namespace) -> int:
 
 
 def _emulate(_parsed: argparse.Namespace) -> int:
+    from passes.clock import clock
     from passes.emulators import process
 
     settings = _settings()
@@ -297,6 +298,7 @@ def _emulate(_parsed: argparse.Namespace) -> int:
         certs=settings.certs,
         state=settings.var / "emulators",
         service_url=settings.public_url,
+        clock=clock(settings.clock_file),
     )
     return 0
 
@@ -341,13 +343,17 @@ def _demo(_parsed: argparse.Namespace) -> object:
 
 def _certs_dev(_parsed: argparse.Namespace) -> object:
     from passes.apple.certificates import make_development_chain
-    from passes.wiring import DEVELOPMENT_PASS_TYPE, DEVELOPMENT_TEAM, clock_of
+    from passes.clock import clock
+    from passes.wiring import DEVELOPMENT_PASS_TYPE, DEVELOPMENT_TEAM
 
     settings = _settings()
     if not settings.development:
         raise CannotStart("A throw-away chain is of no use in production: set PASSES_MODE=development.")
     make_development_chain(
-        settings.certs, pass_type=DEVELOPMENT_PASS_TYPE, team=DEVELOPMENT_TEAM, now=clock_of(settings)()
+        settings.certs,
+        pass_type=DEVELOPMENT_PASS_TYPE,
+        team=DEVELOPMENT_TEAM,
+        now=clock(settings.clock_file)(),
     )
     return {"certificates": str(settings.certs), "pass_type": DEVELOPMENT_PASS_TYPE}
 

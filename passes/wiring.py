@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 
 from passes import store as database
 from passes.apple import signing
 from passes.apple.certificates import make_development_chain
 from passes.apple.push import ApplePush
+from passes.clock import Clock, clock
 from passes.issuing import Office
 from passes.server_keys import ServerKeyMissing, ServerKeys
 from passes.settings import CannotStart, Settings
@@ -20,8 +20,6 @@ from passes.wallet import Wallet
 
 DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
 DEVELOPMENT_TEAM = "DEVTEAM001"
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,9 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
     outdated schema.
     """
     settings = settings or Settings.read(os.environ)
-    clock = clock_of(settings)
+    present = clock(settings.clock_file)
     keys = _keys(settings)
-    signer = _signer(settings, clock())
+    signer = _signer(settings, present())
     office = Office(
         signer=signer,
         keys=keys,
@@ -70,14 +68,14 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         store=database.open(settings.database_url, writer_thread=writer_thread),
         keys=keys,
         office=office,
-        clock=clock,
+        clock=present,
         public_url=settings.public_url,
         development=settings.development,
         phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
     )
 
 
-def wallets(settings: Settings, clock: Clock) -> Mapping[str, Wallet]:
+def wallets(settings: Settings, present: Clock) -> Mapping[str, Wallet]:
     """The wallets that changes are announced to, by name. Each belongs to one thread."""
     return {
         "apple": ApplePush(
@@ -89,7 +87,7 @@ def wallets(settings: Settings, clock: Clock) -> Mapping[str, Wallet]:
             ca_file=settings.apns_ca_file,
             push_type=settings.apns_push_type,
             priority=settings.apns_priority,
-            clock=clock,
+            clock=present,
         )
     }
 
@@ -97,32 +95,16 @@ def wallets(settings: Settings, clock: Clock) -> Mapping[str, Wallet]:
 def prepare(settings: Settings) -> None:
     """What development brings along: a throw-away chain, a server key, the newest schema."""
     make_development_chain(
-        settings.certs, pass_type=DEVELOPMENT_PASS_TYPE, team=DEVELOPMENT_TEAM, now=clock_of(settings)()
+        settings.certs,
+        pass_type=DEVELOPMENT_PASS_TYPE,
+        team=DEVELOPMENT_TEAM,
+        now=clock(settings.clock_file)(),
     )
     ServerKeys.create(settings.server_key_file)
     try:
         database.require_current(settings.database_url)
     except database.SchemaOutdated:
         database.migrate(settings.database_url)
-
-
-def clock_of(settings: Settings) -> Clock:
-    """The machine's clock; in development moved by the seconds in the clock file."""
-    path = settings.clock_file
-    if path is None:
-        return _machine_clock
-    return lambda: _machine_clock() + timedelta(seconds=_offset_seconds(path))
-
-
-def _machine_clock() -> datetime:
-    return datetime.now(UTC)
-
-
-def _offset_seconds(path: Path) -> float:
-    try:
-        return float(path.read_text("ascii"))
-    except (OSError, ValueError):
-        return 0.0
 
 
 def _keys(settings: Settings) -> ServerKeys:
