@@ -25,6 +25,10 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _FOLDER_PREFIX = "passes-postgres-"
 _START_SECONDS_MAX = 30
+# In memory a new database takes 6 ms instead of 60. Containers often have a
+# tiny one, which would fill up.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 2**30
 _ENVIRON = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 # Durability is bought with time and no test pulls the plug; everything else is as shipped.
@@ -63,13 +67,17 @@ class Postgres:
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(timeout=10)
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Programs that had to be copied lie in a folder of this kind too.
+        for folder in self.programs.parents:
+            if folder.name.startswith(_FOLDER_PREFIX):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def start() -> Postgres:
     """Make an empty cluster and start a server on it (about a second)."""
     _sweep()
     account = _account()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=_parent()))
     if account.user is not None and account.group is not None:
         os.chown(folder, account.user, account.group)
     programs = _reachable(_programs(), folder, account)
@@ -104,6 +112,15 @@ def start() -> Postgres:
         if _ready(process, data):
             return Postgres(folder, programs, port, process)
     raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _parent() -> Path:
+    """Where clusters are made: in memory if there is room, else in the temporary folder."""
+    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
+        room = os.statvfs(_MEMORY)
+        if room.f_bavail * room.f_frsize >= _MEMORY_BYTES_MIN:
+            return _MEMORY
+    return Path(tempfile.gettempdir())
 
 
 def _programs() -> Path:
@@ -151,12 +168,15 @@ def _reachable(programs: Path, folder: Path, account: _Account) -> Path:
     try:
         _run(account, folder, programs / "postgres", "--version")
     except (PermissionError, subprocess.CalledProcessError):
-        # The libraries lie beside the package, and the programs find them by the relative path.
+        # Not into memory, which is often mounted so that nothing there can be run. The libraries lie
+        # beside the package, and the programs find them by the relative path.
+        copy = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
+        copy.chmod(0o755)
         package = programs.parents[1]
         libraries = package.with_name(f"{package.name}.libs")
-        shutil.copytree(libraries, folder / libraries.name)
-        shutil.copytree(programs.parent, folder / package.name / programs.parent.name)
-        return folder / package.name / programs.relative_to(package)
+        shutil.copytree(libraries, copy / libraries.name)
+        shutil.copytree(programs.parent, copy / package.name / programs.parent.name)
+        return copy / package.name / programs.relative_to(package)
     return programs
 
 
@@ -191,7 +211,12 @@ def _free_port() -> int:
 
 def _sweep() -> None:
     """Remove what test runs that were killed left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+    left = [
+        folder
+        for parent in {_MEMORY, Path(tempfile.gettempdir())}
+        for folder in parent.glob(f"{_FOLDER_PREFIX}*")
+    ]
+    for folder in left:
         owner = folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0]
         if not Path("/proc", owner).exists():
             shutil.rmtree(folder, ignore_errors=True)

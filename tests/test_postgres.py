@@ -41,12 +41,13 @@ def test_programs_behind_a_closed_folder_are_copied(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(postgres, "_programs", lambda: closed / programs.relative_to(package.parent))
     server = postgres.start()
     try:
-        assert server.programs.is_relative_to(server.folder)
+        assert not server.programs.is_relative_to(closed)
         with psycopg.connect(server.url().replace("+psycopg", "")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         server.stop()
     assert not server.folder.exists()
+    assert not server.programs.exists()
 
 
 def test_it_ends_with_a_test_run_that_is_killed() -> None:
