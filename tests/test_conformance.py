@@ -105,6 +105,7 @@ def test_every_argument_names_a_check_and_gives_a_reason() -> None:
         assert len(reason) >= 40
 
 
+@pytest.mark.slow
 def test_a_marked_run_in_two_processes_prints_its_totals_and_refuses_unknown_numbers(tmp_path: Path) -> None:
     (tmp_path / "test_sample.py").write_text(
         "import pytest\n"
