@@ -7,7 +7,9 @@ and can be rebuilt at any time.
 
 Statements that handle many rows take them as one JSON text, which both engines
 unpack into a table named `picked`. The rows are given in the order of their
-keys, so that two workers lock them in the same order.
+keys, so that two workers lock them in the same order. CROSS JOIN is SQLite's
+word for "in this order", and some indexes are named: it keeps no statistics
+and would walk through a whole pass type instead. PostgreSQL decides by itself.
 """
 
 from __future__ import annotations
@@ -36,8 +38,14 @@ class _Spoken:
         return self.postgresql if read.postgresql else self.sqlite
 
 
+_SQLITE_INDEXES = {
+    "by_card": "INDEXED BY ix_registration_pass_type_id_card_id",
+    "by_token": "INDEXED BY ix_device_pass_type_id_push_token",
+}
+
+
 def _spoken(sql: str, *, picked: Mapping[str, str] | None = None, lock: str = "") -> _Spoken:
-    """A statement with `{picked}` (a table with these columns and types) and `{greatest}`.
+    """A statement with `{picked}` (a table with these columns and types), `{greatest}` and SQLite's indexes.
 
     `lock` is the locking clause of PostgreSQL; SQLite has one writer and needs none.
     """
@@ -46,11 +54,17 @@ def _spoken(sql: str, *, picked: Mapping[str, str] | None = None, lock: str = ""
     typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     return _Spoken(
         sqlite=text(
-            sql.format(picked=f"(SELECT {extracted} FROM json_each(:rows)) AS picked", greatest="max")
+            sql.format(
+                picked=f"(SELECT {extracted} FROM json_each(:rows)) AS picked",
+                greatest="max",
+                **_SQLITE_INDEXES,
+            )
         ),
         postgresql=text(
             sql.format(
-                picked=f"json_to_recordset(CAST(:rows AS json)) AS picked({typed})", greatest="greatest"
+                picked=f"json_to_recordset(CAST(:rows AS json)) AS picked({typed})",
+                greatest="greatest",
+                **dict.fromkeys(_SQLITE_INDEXES, ""),
             )
             + lock
         ),
@@ -128,7 +142,7 @@ _NEW_ADDRESS = _spoken("""
 _SAME_PHONE = _spoken(
     """
     SELECT r.device_id, r.announced_revision
-    FROM device d JOIN registration r ON r.pass_type_id = d.pass_type_id AND r.device_id = d.id
+    FROM device d {by_token} JOIN registration r ON r.pass_type_id = d.pass_type_id AND r.device_id = d.id
     WHERE d.pass_type_id = :pass_type_id AND d.push_token = :push_token AND d.id <> :device_id
       AND r.card_id = :card_id
     ORDER BY d.id
@@ -248,14 +262,18 @@ def _unregister(work: Work, held: Held, device_id: int) -> None:
 
 # Stamping -----------------------------------------------------------------------
 
+# "The first in the order of the index": asked whether any exists, an engine that
+# expects many would look through the table instead.
 _WAITING = _spoken("""
-    SELECT EXISTS (SELECT 1 FROM card WHERE changed)
+    SELECT (SELECT id FROM card WHERE changed ORDER BY pass_type_id, id LIMIT 1) IS NOT NULL
         OR EXISTS (SELECT 1 FROM programme WHERE revision > stamped_revision OR spread_after IS NOT NULL)
-        OR EXISTS (SELECT 1 FROM owed WHERE due_at <= :now AND lease_until <= :now)
+        OR coalesce(
+            (SELECT due_at FROM owed WHERE lease_until <= :now ORDER BY due_at LIMIT 1) <= :now, false)
 """)
 _PASS_TYPES = _spoken("""
     SELECT t.id FROM pass_type t
-    WHERE EXISTS (SELECT 1 FROM card c WHERE c.pass_type_id = t.id AND c.changed)
+    WHERE (SELECT c.id FROM card c WHERE c.pass_type_id = t.id AND c.changed
+           ORDER BY c.id LIMIT 1) IS NOT NULL
        OR EXISTS (SELECT 1 FROM programme p WHERE p.pass_type_id = t.id AND p.revision > p.stamped_revision)
     ORDER BY t.id
 """)
@@ -263,8 +281,8 @@ _COUNT = _spoken("UPDATE pass_type SET counter = counter + 1 WHERE id = :pass_ty
 _CHANGED_CARDS = _spoken(
     """
     SELECT c.programme_id, c.id, c.revision, c.pace_full_at,
-           EXISTS (SELECT 1 FROM registration r
-                   WHERE r.pass_type_id = c.pass_type_id AND r.card_id = c.id) AS held
+           (SELECT r.device_id FROM registration r
+            WHERE r.pass_type_id = c.pass_type_id AND r.card_id = c.id LIMIT 1) IS NOT NULL AS held
     FROM card c WHERE c.pass_type_id = :pass_type_id AND c.changed
     ORDER BY c.id LIMIT :limit
     """,
@@ -313,10 +331,9 @@ _OWE_STAMPED = _spoken(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, picked.revision + p.stamped_revision AS revision,
                picked.due_at
-        FROM {picked}
-        JOIN registration r ON r.pass_type_id = :pass_type_id AND r.card_id = picked.card_id
-        JOIN programme p ON p.id = r.programme_id
-        WHERE r.announced_revision < picked.revision + p.stamped_revision
+        FROM {picked} CROSS JOIN registration r {by_card} CROSS JOIN programme p
+        WHERE r.pass_type_id = :pass_type_id AND r.card_id = picked.card_id AND p.id = r.programme_id
+          AND r.announced_revision < picked.revision + p.stamped_revision
         """
     ),
     picked=_STAMPED,
@@ -416,8 +433,13 @@ _OWE_SLICE = _spoken(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + :stamped AS revision,
                {greatest}(:now, c.pace_full_at - :promised_micros) AS due_at
-        FROM card c JOIN registration r ON r.pass_type_id = c.pass_type_id AND r.card_id = c.id
-        WHERE c.programme_id = :programme_id AND c.id > :after AND c.id <= :last
+        FROM (
+            SELECT id, pass_type_id, stamped_revision, pace_full_at FROM card
+            WHERE programme_id = :programme_id AND id > :after AND id <= :last
+            -- Keeps SQLite from looking for the whole range once for each card.
+            LIMIT 1000000
+        ) AS c CROSS JOIN registration r {by_card}
+        WHERE r.pass_type_id = c.pass_type_id AND r.card_id = c.id
           AND r.announced_revision < c.stamped_revision + :stamped
         """
     )
@@ -470,7 +492,7 @@ _DUE_DEVICES = _spoken(
         ) AS due
     ) AS counted
     JOIN device d ON d.pass_type_id = counted.pass_type_id AND d.id = counted.device_id
-    JOIN device phone ON phone.pass_type_id = d.pass_type_id AND phone.push_token = d.push_token
+    JOIN device phone {by_token} ON phone.pass_type_id = d.pass_type_id AND phone.push_token = d.push_token
     JOIN pass_type t ON t.id = phone.pass_type_id
     """,
     lock=" FOR NO KEY UPDATE OF phone SKIP LOCKED",
@@ -561,8 +583,8 @@ _RELEASE = _spoken(f"UPDATE owed SET lease_until = 0 FROM {{picked}} WHERE {_of_
 _GONE = _spoken(
     """
     SELECT d.pass_type_id, d.id AS device_id
-    FROM {picked} JOIN device d ON d.pass_type_id = picked.type_id AND d.push_token = picked.token
-    WHERE d.push_token_at <= picked.at ORDER BY d.id
+    FROM {picked} CROSS JOIN device d {by_token}
+    WHERE d.pass_type_id = picked.type_id AND d.push_token = picked.token AND d.push_token_at <= picked.at
     """,
     picked={"type_id": "bigint", "token": "text", "at": "bigint"},
     lock=" FOR UPDATE OF d",
@@ -678,12 +700,10 @@ _OWE_FORGOTTEN = _spoken(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + p.stamped_revision AS revision,
                :now AS due_at
-        FROM {picked}
-        JOIN registration r ON r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id
-            AND r.card_id = picked.pass_id
-        JOIN card c ON c.programme_id = r.programme_id AND c.id = r.card_id
-        JOIN programme p ON p.id = r.programme_id
-        WHERE r.announced_revision < c.stamped_revision + p.stamped_revision
+        FROM {picked} CROSS JOIN registration r CROSS JOIN card c CROSS JOIN programme p
+        WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id AND r.card_id = picked.pass_id
+          AND c.programme_id = r.programme_id AND c.id = r.card_id AND p.id = r.programme_id
+          AND r.announced_revision < c.stamped_revision + p.stamped_revision
         """
     ),
     picked={"type_id": "bigint", "phone_id": "bigint", "pass_id": "bigint"},
