@@ -73,11 +73,18 @@ class Postgres:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def start() -> Postgres:
-    """Make an empty cluster and start a server on it (about a second)."""
+def start(parent: Path | None = None, **options: str) -> Postgres:
+    """Make an empty cluster in a folder and start a server on it (about a second).
+
+    `options` replace those above: the benchmarks want what is answered to be on the disk.
+    """
     _sweep()
     account = _account()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=_parent()))
+    # In memory nothing is durable, whatever the options say: benchmarks that ask for it get a disk.
+    durable = options.get("fsync", "off") != "off"
+    folder = Path(
+        tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=None if durable else _parent())
+    )
     if account.user is not None and account.group is not None:
         os.chown(folder, account.user, account.group)
     programs = _reachable(_programs(), folder, account)
@@ -97,7 +104,7 @@ def start() -> Postgres:
             process = subprocess.Popen(
                 [
                     *(programs / "postgres", "-D", data, "-p", str(port)),
-                    *(f"--{name}={value}" for name, value in _OPTIONS.items()),
+                    *(f"--{name}={value}" for name, value in {**_OPTIONS, **options}.items()),
                 ],
                 cwd=folder,
                 env=_ENVIRON,

@@ -27,7 +27,9 @@ STATIC = {
 }
 STAGES = {
     "test": STATIC | {"tests": (*_PYTEST, "--durations=5")},
-    "check": STATIC | {"tests": (*_PYTEST, "-m", "not slow and not story and not browser")},
+    # One engine is enough to find a mistake quickly; `test` runs both.
+    "check": STATIC
+    | {"tests": (*_PYTEST, "-m", "not slow and not story and not browser", "-k", "not postgresql")},
 }
 CHROMIUM = "Browser tests need Chromium: apt-get install --no-install-recommends chromium"
 
