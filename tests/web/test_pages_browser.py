@@ -1,0 +1,491 @@
+"""The pages in a real Chromium: seen, walked by keyboard, scanned into, and checked for accessibility."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from flask import Flask
+from PIL import Image
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FilePayload,
+    Page,
+    Request,
+    Route,
+    expect,
+    sync_playwright,
+)
+from werkzeug.serving import make_server
+
+from app import create_app
+from passes import artwork
+from passes.enrolment import Joined
+from passes.store import Store
+from passes.store import open as open_store
+from passes.wiring import Installation
+from tests.shop import Shop
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+# Names and words of the shops and their people, which no page translates.
+FROM_THE_SHOP = "Finch|Sayfa|Marginalya|Copperfinch|Ana|Cy|West|Wicker|Lakeview|Alsancak|Extra shot|may tell"
+
+
+@dataclass
+class Watched:
+    """A page of which every complaint is kept."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+    deaf: bool = False
+
+    def open(self, address: str) -> Page:
+        self.page.goto(self.base + address)
+        return self.page
+
+    def watch(self) -> None:
+        def heard(text: str) -> None:
+            # A refused form answers 422; Chromium reports that as a failure to load.
+            if "Failed to load resource" not in text and not self.deaf:
+                self.complaints.append(text)
+
+        def asked(request: Request) -> None:
+            if not request.url.startswith((self.base, "data:", "blob:")):
+                self.complaints.append(f"asked {request.url}")
+
+        self.page.on("console", lambda message: heard(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", asked)
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """One engine is enough to look at pages."""
+    opened = open_store(sqlite_url, writer_thread=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(installation: Installation) -> Iterator[str]:
+    """The address of the running application."""
+    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
+    base = f"http://127.0.0.1:{server.server_port}"
+    server.app = create_app(replace(installation, public_url=base))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield base
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+Open = Callable[..., Watched]
+
+
+@pytest.fixture
+def browse(chromium: Browser, served: str) -> Iterator[Open]:
+    """Make a browser window; at the end nothing may have been complained about."""
+    windows: list[tuple[BrowserContext, Watched]] = []
+
+    def open_window(*, width: int = 412, height: int = 915, **options: Any) -> Watched:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
+        )
+        context.set_default_timeout(8_000)
+        watched = Watched(context.new_page(), served)
+        watched.watch()
+        windows.append((context, watched))
+        return watched
+
+    yield open_window
+    complaints = [one for _, watched in windows for one in watched.complaints]
+    for context, _ in windows:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def ana(house: Shop) -> Joined:
+    """The regular: 640 beans."""
+    joined = house.join("Ana Reyes")
+    house.buy(joined.code, 54_00)
+    return joined
+
+
+def to_the_till(window: Watched) -> Page:
+    """The demonstration's one click, then the first shop."""
+    page = window.open("/")
+    page.locator("button[name=programme][value=copperfinch]").click()
+    page.locator("button[name=place]").first.click()
+    expect(page.locator("#code")).to_be_visible()
+    return page
+
+
+def to_the_member(window: Watched, ana: Joined) -> Page:
+    page = to_the_till(window)
+    page.locator("#code").fill(ana.code)
+    page.locator("#code").press("Enter")
+    expect(page.locator("#amount")).to_be_visible()
+    return page
+
+
+# Every page in every state ---------------------------------------------------------------
+
+
+def every_page(window: Watched, ana: Joined, language: str) -> Iterator[str]:
+    """Walk through the service and stop at every page and state worth looking at."""
+    page = window.open(f"/?lang={language}")
+    yield "front"
+    window.open("/join/copperfinch")
+    yield "join"
+    page.locator("form button[type=submit]").click()
+    expect(page.locator("#name[aria-invalid=true]")).to_be_focused()
+    yield "join, refused"
+    page.locator(".terms summary").click()
+    yield "join, with terms"
+    window.open("/join/marginalya")
+    yield "join the bookshop"
+    window.open(f"/card/{ana.link_secret}")
+    page.locator("details summary").click()
+    yield "card"
+    window.open("/card/nobodys")
+    yield "error"
+    window.open("/till/sign-in")
+    yield "sign in"
+    page.locator("#login").fill("cy")
+    page.locator("form button[type=submit]").click()
+    expect(page.locator("[role=alert]")).to_be_visible()
+    yield "sign in, refused"
+    window.open("/")
+    page.locator("button[name=programme][value=copperfinch]").click()
+    expect(page.locator("button[name=place]").first).to_be_visible()
+    yield "place"
+    page.locator("button[name=place]").first.click()
+    page.locator(".guest summary").click()
+    yield "scan"
+    page.locator("#code").fill("CDFH")
+    page.locator("#code").press("Enter")
+    expect(page.locator("#code[aria-invalid=true]")).to_be_focused()
+    yield "scan, refused"
+    page.locator("#code").fill(ana.code)
+    page.locator("#code").press("Enter")
+    page.locator("#amount").fill("12.40")
+    expect(page.locator("output.echo")).to_contain_text("124")
+    page.locator("details summary").click()
+    yield "member"
+    page.locator("form.purchase button").click()
+    expect(page.locator(".booked")).to_be_visible()
+    yield "done"
+    window.open("/till/today")
+    yield "bookings"
+
+
+@pytest.mark.check("W-01", "W-02", "W-07", "W-08", "W-09")
+@pytest.mark.parametrize(("language", "width"), [("en", 412), ("ar-XB", 1280), ("ar-XB", 412), ("en", 1280)])
+def test_every_page_is_accessible_quiet_and_fits(
+    browse: Open, ana: Joined, language: str, width: int
+) -> None:
+    window = browse(width=width)
+    page = window.page
+    wrong: list[str] = []
+    for state in every_page(window, ana, language):
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
+        wrong += [f"{state}: something moves" for _ in page.evaluate("document.getAnimations()")]
+        # 320 is a small phone, and what 640 becomes at 200 % zoom.
+        for other in (320, 1920, width):
+            page.set_viewport_size({"width": other, "height": 900})
+            over = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            if over > 0:
+                wrong.append(f"{state}: {over} px too wide at {other}")
+        assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar-XB" else "ltr")
+    assert wrong == []
+
+
+SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
+
+
+def violations(window: Watched) -> list[str]:
+    """What axe finds, in one line each. Axe itself tries inline styles, so nobody listens meanwhile."""
+    window.deaf = True
+    if not window.page.evaluate("typeof axe === 'object'"):
+        window.page.evaluate(AXE + ";1")
+    found = window.page.evaluate("(rules) => axe.run(document, {runOnly: rules})", RULES)
+    window.deaf = False
+    return [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"]]
+
+
+def test_the_gate_sees_what_is_wrong(browse: Open) -> None:
+    window = browse()
+    window.open("/").evaluate(
+        """() => {
+          const bad = document.createElement("div");
+          bad.append(document.createElement("button"), document.createElement("img"));
+          document.querySelector("main").append(bad);
+        }"""
+    )
+    found = " ".join(violations(window))
+    assert "button-name" in found
+    assert "image-alt" in found
+
+
+@pytest.mark.check("W-10")
+def test_no_page_shows_plain_english_in_a_made_up_language(browse: Open, ana: Joined) -> None:
+    window = browse(width=320)
+    page = window.page
+    wrong: list[str] = []
+    for state in every_page(window, ana, "en-XA"):
+        texts = page.locator("h1, h2, h3, label, button, summary, .lead, .hint, a.button").all_inner_texts()
+        wrong += [
+            f"{state}: {text}"
+            for text in texts
+            if re.search(r"[a-z]{3}", text) and "[" not in text and not re.search(FROM_THE_SHOP, text)
+        ]
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if over > 0:
+            wrong.append(f"{state}: {over} px too wide")
+    assert wrong == []
+
+
+@pytest.mark.check("W-50")
+def test_everything_on_the_till_is_large_enough_to_hit(browse: Open, ana: Joined) -> None:
+    window = browse(width=360)
+    wrong = []
+    for state in every_page(window, ana, "en"):
+        least = 56 if "/till/" in window.page.url else 44
+        small = window.page.evaluate(
+            """(least) => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
+              .filter((one) => !one.closest(".skip, .alert") && one.checkVisibility())
+              .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
+              .filter(([one, box]) => box.height && (box.height < least - 0.5 || box.width < 44))
+              .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${box.width}x${box.height}`)""",
+            least,
+        )
+        wrong += [f"{state}: {one}" for one in small]
+        if window.page.locator("#amount:visible").count():
+            assert (
+                float(
+                    window.page.locator("#amount").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+                )
+                >= 24
+            )
+    assert wrong == []
+
+
+# Joining -----------------------------------------------------------------------------------
+
+
+@pytest.mark.check("W-03", "W-05", "W-20")
+def test_joining_by_keyboard_alone(browse: Open) -> None:
+    window = browse()
+    page = window.open("/join/copperfinch")
+    seen = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        seen.append(focused(page))
+        assert ring(page), seen[-1]
+    assert seen == ["a.skip", "input#name", "input#email", "input", "button", "summary"]
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    # Refused: the focus is where to correct, and the words belong to the field.
+    name = page.locator("#name")
+    expect(name).to_be_focused()
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_have_accessible_description("Enter a name of at most 64 letters.")
+    page.keyboard.type("Ana Reyes")
+    expect(page.locator("[data-live=name]")).to_have_text("Ana Reyes")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your card is ready")).to_be_visible()
+
+
+def test_the_codes_on_the_card_page_are_read_by_a_scanner(browse: Open, ana: Joined) -> None:
+    window = browse(width=1280)
+    page = window.open(f"/card/{ana.link_secret}")
+    assert read(page, ".card-qr") == [ana.code]
+    assert read(page, ".continue .qr") == [f"{window.base}/card/{ana.link_secret}"]
+
+
+def test_the_code_for_a_phone_is_not_shown_on_a_phone(browse: Open, ana: Joined) -> None:
+    page = browse(has_touch=True, is_mobile=True).open(f"/card/{ana.link_secret}")
+    expect(page.locator(".continue")).to_be_hidden()
+    expect(page.locator(".card-qr")).to_be_visible()
+
+
+# The till ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.check("W-03", "W-39", "W-41")
+def test_a_whole_visit_by_keyboard_alone(browse: Open, ana: Joined, house: Shop) -> None:
+    page = to_the_till(browse())
+    expect(page.locator("#code")).to_be_focused()
+    page.keyboard.type(ana.code.lower())
+    page.keyboard.press("Enter")
+    expect(page.locator("#amount")).to_be_focused()
+    page.keyboard.type("12.40")
+    expect(page.locator("#echo")).to_have_text("$12.40 = 124 beans")
+    page.keyboard.press("Enter")
+    expect(page.locator(".change")).to_contain_text("+124")
+    assert house.balance(ana.code) == 764
+    # Ready for the next card at once; Undo is two steps back.
+    expect(page.locator("#code")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    assert "Undo" in page.evaluate("document.activeElement.textContent")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("Undone")
+    assert house.balance(ana.code) == 640
+
+
+def test_enter_right_after_the_last_digit_books_at_the_first_press(
+    browse: Open, ana: Joined, house: Shop
+) -> None:
+    page = to_the_member(browse(), ana)
+    page.keyboard.type("12.40")
+    page.keyboard.press("Enter")
+    expect(page.locator(".change")).to_contain_text("+124")
+    assert house.balance(ana.code) == 764
+
+
+@pytest.mark.check("W-12")
+def test_a_double_click_books_once_and_a_slow_answer_shows(browse: Open, ana: Joined, house: Shop) -> None:
+    window = browse()
+    page = to_the_member(window, ana)
+    page.locator("#amount").fill("12.40")
+    expect(page.locator("#echo")).to_contain_text("124")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    held: list[Route] = []
+    page.route(
+        "**/till/card/**",
+        lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
+    )
+    page.evaluate(
+        """() => {
+          const button = document.querySelector("form.purchase button");
+          const look = () => sessionStorage.setItem("busy", button.getAttribute("aria-busy"));
+          new MutationObserver(look).observe(button, {attributes: true});
+        }"""
+    )
+    page.locator("form.purchase button").dblclick()
+    page.wait_for_timeout(700)
+    held[0].continue_()
+    expect(page.locator(".change")).to_contain_text("+124")
+    assert (len(sent), len(held)) == (1, 1)
+    assert page.evaluate("sessionStorage.getItem('busy')") == "true"
+    assert house.balance(ana.code) == 764
+
+
+@pytest.mark.check("W-35")
+@pytest.mark.parametrize("delay_ms", [0, 10, 30, 80])
+@pytest.mark.parametrize("focus", ["nowhere", "code", "amount"])
+def test_a_hand_scanner_works_wherever_the_focus_is(
+    browse: Open, ana: Joined, house: Shop, delay_ms: int, focus: str
+) -> None:
+    ben = house.join("Ben")
+    window = browse()
+    page = to_the_member(window, ana) if focus == "amount" else to_the_till(window)
+    if focus == "nowhere":
+        page.evaluate("document.activeElement.blur()")
+    if focus == "amount":
+        page.locator("#amount").fill("4.50")
+    page.keyboard.type(ben.code, delay=delay_ms)
+    page.keyboard.press("Enter")
+    expect(page.locator(".member h1")).to_have_text("Ben")
+    expect(page.locator("#amount")).to_have_value("")
+
+
+def test_a_photo_is_looked_at_as_soon_as_it_is_taken(browse: Open, ana: Joined) -> None:
+    page = to_the_till(browse())
+    photo: FilePayload = {"name": "photo.png", "mimeType": "image/png", "buffer": artwork.qr_png(ana.code)}
+    page.locator("#photo").set_input_files(photo)
+    expect(page.locator(".member h1")).to_have_text("Ana Reyes")
+
+
+def test_the_undo_button_counts_down_and_leaves(browse: Open, ana: Joined) -> None:
+    page = to_the_member(browse(), ana)
+    page.clock.install()
+    page.keyboard.type("1.00")
+    page.locator("form.purchase button").click()
+    undo = page.locator("form[data-until]")
+    expect(undo).to_contain_text(re.compile(r"(10:00|9:5\d)"))
+    page.clock.fast_forward(601_000)
+    expect(undo).to_have_count(0)
+
+
+@pytest.mark.check("W-04")
+def test_joining_and_the_till_work_without_script(browse: Open, house: Shop) -> None:
+    window = browse(java_script_enabled=False)
+    page = window.open("/join/copperfinch")
+    page.locator("#name").fill("Ana Reyes")
+    page.locator("form button[type=submit]").click()
+    code = page.locator(".card-text").inner_text()
+    page = to_the_till(window)
+    page.locator("#code").fill(code)
+    page.locator("form.scan button").click()
+    page.locator("#amount").fill("12.40")
+    page.locator("form.purchase button").click()
+    expect(page.locator("#echo")).to_have_text("$12.40 = 124 beans: press Confirm to book it.")
+    page.locator("form.purchase button").click()
+    expect(page.locator(".change")).to_contain_text("+124")
+
+
+# What the tests above look with ------------------------------------------------------------------
+
+
+def focused(page: Page) -> str:
+    name: str = page.evaluate(
+        """() => {
+          const one = document.activeElement;
+          const rest = one.id ? `#${one.id}` : one.matches("a[class]") ? `.${one.className}` : "";
+          return one.localName + rest;
+        }"""
+    )
+    return name
+
+
+def ring(page: Page) -> bool:
+    """Whether the focus can be seen."""
+    seen: bool = page.evaluate(
+        """() => {
+          const style = getComputedStyle(document.activeElement);
+          return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+        }"""
+    )
+    return seen
+
+
+def read(page: Page, selector: str) -> list[str]:
+    """What a scanner reads from this part of the screen."""
+    picture = Image.open(io.BytesIO(page.locator(selector).screenshot()))
+    larger = io.BytesIO()
+    picture.resize((picture.width * 2, picture.height * 2)).save(larger, "PNG")
+    return artwork.read_barcodes(larger.getvalue(), limit_bytes=10_000_000, limit_pixels=10_000_000)
