@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from passes.store import Read, Store, books, programmes
+from passes.loyalty import codes
+from passes.loyalty.refusals import CodeUnknown
+from passes.store import Read, Store, books, members, programmes
 
 # Small enough for SQLite's one writer to be free again within milliseconds.
 _BLOCK_POSTINGS_MAX = 1_000
@@ -39,6 +41,20 @@ def seal_due(store: Store, *, now: datetime) -> int:
             )
         )
     return sealed
+
+
+def balance_as_of(store: Store, *, programme: str, code: str, at: datetime, known_at: datetime) -> int:
+    """A card's points at an instant in business time, as known at another.
+
+    A sale that an offline till reports late changes what was true, never what
+    was known. Raises CodeMistyped, CodeUnknown or ProgrammeUnknown.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        found = members.look(read, loaded.id, codes.read(code, loaded.programme.code_kind)).one()
+        if found is None:
+            raise CodeUnknown()
+        return books.balance_as_of(read, loaded.id, found.points_account_id, at=at, known_at=known_at)
 
 
 def verify(store: Store) -> Verified:

@@ -29,6 +29,7 @@ from passes.loyalty.refusals import (
     AmountTooLarge,
     CardForeign,
     CardVoided,
+    CodeMistyped,
     CodeUnknown,
     NotEnoughPoints,
     ReceiptUnknown,
@@ -42,6 +43,7 @@ from passes.store.programmes import Finding, Loaded
 from passes.store.purchases import Line
 
 _LOOK_RECEIPTS = 5
+_CODE_LENGTH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +145,14 @@ def accrue(
 
     `lines`, when given, must add up to the amount. `occurred_at` is when it
     happened at an offline till, `now` at the latest. Raises CodeMistyped,
+    CodeMistyped,
     CodeUnknown, CardForeign, CardVoided, AmountInvalid, AmountTooLarge,
     KeyInvalid or KeyReused.
     """
     happened_at = min(occurred_at, now) if occurred_at else now
+    typed = _typed(code)
     content = {
-        "code": codes.normalise(code),
+        "code": typed,
         "amount_minor": amount_minor,
         "lines": [asdict(line) for line in lines],
         "occurred_at": micros(occurred_at) if occurred_at else None,
@@ -159,7 +163,7 @@ def accrue(
         asked = journal.Asked(work, finding.id, key, "accrue", content)
         # Asked before the programme's kind of code is known, so that all three
         # questions travel together; a mistyped code is refused below.
-        candidate = members.at_counter(work, finding.id, codes.normalise(code))
+        candidate = members.at_counter(work, finding.id, typed)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
@@ -236,12 +240,13 @@ def redeem(
     Raises NotEnoughPoints with `needed`, `available` and `ready` (what the
     balance does pay for), RewardUnknown, and what `accrue` raises for codes and keys.
     """
-    content = {"code": codes.normalise(code), "reward": reward}
+    typed = _typed(code)
+    content = {"code": typed, "reward": reward}
 
     def decide(work: Work) -> Receipt:
         finding = Finding(work, programme)
         asked = journal.Asked(work, finding.id, key, "redeem", content)
-        candidate = members.at_counter(work, finding.id, codes.normalise(code))
+        candidate = members.at_counter(work, finding.id, typed)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
@@ -406,6 +411,14 @@ def recent(store: Store, *, programme: str, person: str, limit: int = 20) -> lis
 
 
 # What the steps above share ---------------------------------------------------
+
+
+def _typed(code: str) -> str:
+    """The code as it may be looked up; whether its check character is right is known with the programme."""
+    typed = codes.normalise(code)
+    if not (typed.isascii() and typed.isalnum() and len(typed) <= _CODE_LENGTH_MAX):
+        raise CodeMistyped()
+    return typed
 
 
 def _card(read: Read, code: str, found: Row | None) -> Row:

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart, Settings
-from passes.supervisor import Child, Port, end_with_parent, supervise
+from passes.supervisor import Child, Port, supervise
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
@@ -98,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     add("list", _programme_list, "which programmes there are", programme)
     ledger = group("ledger", "the books")
     add("verify", _ledger_verify, "recompute every balance and check lots, receipts and blocks", ledger)
+
+    asof = add("balance", _ledger_balance, "what a card held at an instant", ledger)
+    asof.add_argument("programme")
+    asof.add_argument("code")
+    asof.add_argument("--at", type=_instant, help="business time, ISO 8601 with a zone; now if absent")
+    asof.add_argument("--known-at", type=_instant, help="as known then; now if absent")
 
     # At the counter
     joining = add("enrol", _enrol, "make a member with a card")
@@ -241,7 +247,6 @@ def _serve(_parsed: argparse.Namespace) -> int:
     settings = _settings()
     # Refusals are shown here, in one sentence, before processes are started.
     build(settings).close()
-    end_with_parent()
     from granian import Granian
     from granian.constants import Interfaces
     from granian.log import LogLevels
@@ -268,7 +273,6 @@ def _worker(parsed: argparse.Namespace) -> int:
 
     settings = _settings()
     installation = build(settings)
-    end_with_parent()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -464,6 +468,26 @@ def _ledger_verify(parsed: argparse.Namespace) -> int:
             f"{verified.lots} lots, {verified.blocks} blocks."
         )
     return 0 if verified.right else 1
+
+
+def _ledger_balance(parsed: argparse.Namespace) -> object:
+    from passes import books
+
+    def work(installation: Installation, now: datetime) -> object:
+        at, known_at = parsed.at or now, parsed.known_at or now
+        balance = books.balance_as_of(
+            installation.store, programme=parsed.programme, code=parsed.code, at=at, known_at=known_at
+        )
+        return {"balance": balance, "at": at, "known_at": known_at}
+
+    return _at_counter(work)
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("an instant needs a zone")
+    return at
 
 
 # At the counter --------------------------------------------------------------------

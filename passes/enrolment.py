@@ -25,7 +25,7 @@ from passes.store.programmes import Finding, Loaded
 NAME_LETTERS_MAX = 64
 HOLDOUT_PERCENT = 10
 _SERIAL_BYTES = 18
-_EMAIL = re.compile(r"[^@\s,;<>\"]{1,64}@[^@\s,;<>\"]+\.[^@\s.,;<>\"]{2,}\Z")
+_EMAIL = re.compile(r"[^@\s,;<>\"\x00-\x1f]{1,64}@[^@\s,;<>\"\x00-\x1f]+\.[^@\s.,;<>\"\x00-\x1f]{2,}\Z")
 
 
 @dataclass(frozen=True, slots=True)

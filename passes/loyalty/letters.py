@@ -20,13 +20,17 @@ def cleaned(text: str, limit: int = 64) -> str:
 
     Control characters, line breaks and the invisible marks that turn the
     direction of text around are dropped, so that a name cannot disturb what
-    stands beside it on a card.
+    stands beside it on a card. Joiners within a word stay: Persian and Indic
+    names are spelt with them.
     """
     spaced = "".join(" " if symbol.isspace() else symbol for symbol in unicodedata.normalize("NFC", text))
-    visible = "".join(symbol for symbol in spaced if unicodedata.category(symbol) not in _INVISIBLE)
-    line = " ".join(visible.split())
+    visible = "".join(
+        symbol for symbol in spaced if symbol in _JOINERS or unicodedata.category(symbol) not in _INVISIBLE
+    )
+    line = " ".join(word for part in visible.split() if (word := part.strip(_JOINERS)))
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+_JOINERS = "\u200c\u200d"
 # Control, format (directional overrides, zero-width), surrogate, private use, unassigned.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})

@@ -171,6 +171,33 @@ _WRONG_RECEIPTS = (
 )
 
 
+_in_time = (posting.c.occurred_at <= bindparam("at")) & (posting.c.recorded_at <= bindparam("known_at"))
+_BALANCE_AS_OF = select(
+    func.coalesce(
+        func.sum(
+            case((posting.c.target == bindparam("account_id"), posting.c.amount), else_=-posting.c.amount)
+        ),
+        0,
+    )
+).where(
+    posting.c.programme_id == bindparam("programme_id"),
+    (posting.c.target == bindparam("account_id")) | (posting.c.source == bindparam("account_id")),
+    _in_time,
+)
+
+
+def balance_as_of(read: Read, programme_id: int, account_id: int, *, at: datetime, known_at: datetime) -> int:
+    """What an account held at `at`, as far as was known at `known_at`."""
+    value = read.ask(
+        _BALANCE_AS_OF,
+        programme_id=programme_id,
+        account_id=account_id,
+        at=micros(at),
+        known_at=micros(known_at),
+    ).value()
+    return int(value)
+
+
 def seal(work: Work, programme_id: int, *, limit: int, now: datetime) -> int:
     """Put the oldest unsealed postings into the next block. Returns how many.
 

@@ -63,6 +63,8 @@ _REVISE = (
 
 def by_slug(read: Read, slug: str) -> Loaded:
     """The programme of that name. Raises `ProgrammeUnknown`."""
+    if "\0" in slug:
+        raise ProgrammeUnknown()
     return _loaded(read, read.ask(_BY_SLUG, slug=slug).one())
 
 
