@@ -115,6 +115,12 @@ def test_rapid_changes_share_pushes_and_the_last_value_is_announced(shop: Shop, 
         facts = cards.facts(read, card.programme_id, card.card_id)
     assert facts is not None
     assert registered["announced_revision"] == facts.effective_revision
+    # What was coalesced is not paid for: the next change waits a minute at most.
+    shop.buy(card.code, 100)
+    deliver(shop, wallet)
+    shop.now += timedelta(minutes=1)
+    deliver(shop, wallet)
+    assert len(wallet.told) == 7
 
 
 # What is owed -----------------------------------------------------------------------

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, select, update
 
 from passes.store.instants import instant, instant_or_none, micros
-from passes.store.models import account, card, card_code, member, pass_type, person, programme, receipt
+from passes.store.models import account, card, member, pass_type, person, programme, receipt
 from passes.store.work import Read, Row, Work
 
 
@@ -87,59 +88,66 @@ def last_modified(issued_at: datetime, effective_revision: int) -> datetime:
     return issued_at.replace(microsecond=0) + timedelta(seconds=effective_revision)
 
 
-_code = (
-    select(card_code.c.code)
-    .where(card_code.c.programme_id == card.c.programme_id, card_code.c.card_id == card.c.id)
-    # The first one was made with the card; later ones came from elsewhere.
-    .order_by(card_code.c.added_at, card_code.c.code)
-    .limit(1)
-    .correlate(card)
-    .scalar_subquery()
-)
 _newest_receipt = (
     select(func.max(receipt.c.id))
     .where(receipt.c.programme_id == member.c.programme_id, receipt.c.member_id == member.c.id)
     .correlate(member)
     .scalar_subquery()
 )
-_FACTS = (
-    select(
-        card.c.member_id,
-        card.c.pass_type_id,
-        pass_type.c.identifier.label("pass_type"),
-        card.c.serial,
-        card.c.key_id,
-        _code.label("code"),
-        func.coalesce(person.c.name, "").label("name"),
-        member.c.language,
-        account.c.balance,
-        member.c.spend_year,
-        member.c.spend_minor,
-        card.c.issued_at,
-        card.c.voided_at,
-        card.c.revision,
-        programme.c.revision.label("programme_revision"),
-        receipt.c.points.label("moved_points"),
-        receipt.c.kind.label("moved_kind"),
-        receipt.c.occurred_at.label("moved_at"),
+
+
+def _facts_statement(by_card: str) -> Select[Any]:
+    # The first code was made with the card; later ones came from elsewhere.
+    code: ColumnElement[str] = literal_column(
+        f"(SELECT k.code FROM card_code AS k {by_card} WHERE k.programme_id = card.programme_id"
+        " AND k.card_id = card.id ORDER BY k.added_at, k.code LIMIT 1)"
     )
-    .select_from(
-        card.join(member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id))
-        .join(programme, programme.c.id == card.c.programme_id)
-        .join(pass_type, pass_type.c.id == card.c.pass_type_id)
-        .join(
-            account,
-            (account.c.programme_id == member.c.programme_id) & (account.c.id == member.c.points_account_id),
+    return (
+        select(
+            card.c.member_id,
+            card.c.pass_type_id,
+            pass_type.c.identifier.label("pass_type"),
+            card.c.serial,
+            card.c.key_id,
+            code.label("code"),
+            func.coalesce(person.c.name, "").label("name"),
+            member.c.language,
+            account.c.balance,
+            member.c.spend_year,
+            member.c.spend_minor,
+            card.c.issued_at,
+            card.c.voided_at,
+            card.c.revision,
+            programme.c.revision.label("programme_revision"),
+            receipt.c.points.label("moved_points"),
+            receipt.c.kind.label("moved_kind"),
+            receipt.c.occurred_at.label("moved_at"),
         )
-        .outerjoin(
-            person, (person.c.programme_id == member.c.programme_id) & (person.c.member_id == member.c.id)
+        .select_from(
+            card.join(
+                member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id)
+            )
+            .join(programme, programme.c.id == card.c.programme_id)
+            .join(pass_type, pass_type.c.id == card.c.pass_type_id)
+            .join(
+                account,
+                (account.c.programme_id == member.c.programme_id)
+                & (account.c.id == member.c.points_account_id),
+            )
+            .outerjoin(
+                person, (person.c.programme_id == member.c.programme_id) & (person.c.member_id == member.c.id)
+            )
+            .outerjoin(
+                receipt, (receipt.c.programme_id == card.c.programme_id) & (receipt.c.id == _newest_receipt)
+            )
         )
-        .outerjoin(
-            receipt, (receipt.c.programme_id == card.c.programme_id) & (receipt.c.id == _newest_receipt)
-        )
+        .where(card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id"))
     )
-    .where(card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id"))
-)
+
+
+# Without statistics SQLite would look through the codes of the whole programme.
+_FACTS_ON_SQLITE = _facts_statement("INDEXED BY ix_card_code_programme_id_card_id")
+_FACTS_ON_POSTGRESQL = _facts_statement("")
 _BY_SERIAL = (
     select(
         card.c.programme_id,
@@ -181,7 +189,8 @@ def facts(read: Read, programme_id: int, card_id: int) -> CardFacts | None:
 
     One statement, so that balance and revision belong to the same instant.
     """
-    row = read.ask(_FACTS, programme_id=programme_id, card_id=card_id).one()
+    statement = _FACTS_ON_POSTGRESQL if read.postgresql else _FACTS_ON_SQLITE
+    row = read.ask(statement, programme_id=programme_id, card_id=card_id).one()
     if row is None:
         return None
     return CardFacts(

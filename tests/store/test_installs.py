@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql import ClauseElement
 
 from passes import delivery, issuing
 from passes.store import Store, Work, cards, installs, programmes
@@ -283,3 +287,30 @@ def test_the_log_keeps_the_newest_entries(shop: Shop) -> None:
     with shop.store.read() as read:
         kept = installs.newest_log(read, limit=10)
     assert [words for _, words in kept] == [f"entry {number}" for number in (7, 6, 5, 4, 3)]
+
+
+@pytest.mark.check("A-79")
+def test_no_statement_walks_through_a_whole_programme_or_pass_type(sqlite_url: str) -> None:
+    spoken = (one for one in vars(installs).values() if isinstance(one, installs._Spoken))
+    statements: list[ClauseElement] = [one.sqlite for one in (*spoken, *installs._FORGET)]
+    statements += [
+        cards._FACTS_ON_SQLITE,
+        cards._BY_SERIAL,
+        cards._REVISE,
+        cards._VOID,
+        cards._MARK_DOWNLOADED,
+    ]
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    small = ("programme", "pass_type", "p", "t", "json_each", "wallet_log")
+    for statement in statements:
+        sql = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+        values = {name: "[]" if name == "rows" else 0 for name in re.findall(r"(?<![:\w]):(\w+)", sql)}
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values):
+            step = row[3]
+            if found := re.match(r"(?:SEARCH|SCAN) (\w+) USING PRIMARY KEY \((\w+)=\?\)", step):
+                # A key of one column that every row shares finds nothing.
+                assert found[1] in small, f"{step} in {sql}"
+            elif found := re.match(r"SCAN (\w+)(?! USING INDEX)", step):
+                inner = {"due", "counted", "slice", "c", "r", "lagging", "CONSTANT"}
+                assert found[1] in (*small, *inner) or "USING INDEX" in step, f"{step} in {sql}"
+    connection.close()

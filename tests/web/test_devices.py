@@ -235,6 +235,8 @@ def test_a_token_opens_its_own_card_only(shop: Shop, card: Card, phone: Phone) -
     assert phone.register(card, other.token).status_code == 401
     assert phone.fetch(card, token=other.token).status_code == 401
     assert phone.unregister(card, other.token).status_code == 401
+    assert phone.register(other).status_code == 201
+    assert phone.fetch(card).status_code == 200
 
 
 @pytest.mark.check("A-62")
