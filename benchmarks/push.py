@@ -23,8 +23,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.ground import free_port
+from benchmarks.table import NotMeasured, Row, alone
+from passes.apple.certificates import make_development_chain
 from passes.apple.push import ApplePush
 from passes.wallet import Accepted, Install
+from passes.wiring import DEVELOPMENT_PASS_TYPE, DEVELOPMENT_TEAM
 from tests.certificates_for_tests import TOPIC, Authority, Identity
 
 PUSHES = 100_000
@@ -63,21 +67,6 @@ http {{
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: ours, what bounds it, both a second; their ratio, and the least that is good."""
-
-    name: str
-    value: float
-    limit: float
-    ratio: float
-    target: float
-
-
-class NotInstalled(Exception):
-    """A program that the comparison needs is missing; the message says how to get it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Sink:
     """The server: one listener without, one with client certificates."""
 
@@ -94,26 +83,57 @@ def sink() -> Iterator[Sink]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         authority = Authority(folder, "Benchmark authority")
-        server, client = authority.server(), authority.client()
-        open_port, checked_port = _free_port(), _free_port()
-        (folder / "nginx.conf").write_text(
-            NGINX.format(
-                folder=folder,
-                certificate=server.certificate,
-                key=server.key,
-                authority=authority.certificate,
-                open_port=open_port,
-                checked_port=checked_port,
-            )
+        client = authority.client()
+        with _nginx(folder, authority.server(), clients=authority.certificate) as ports:
+            yield Sink(*ports, authority.certificate, client, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentSink:
+    """The server as an installation in development finds it: where, and who signed its certificate."""
+
+    port: int
+    authority: Path
+
+
+@contextlib.contextmanager
+def sink_for_development(folder: Path) -> Iterator[DevelopmentSink]:
+    """The same server for a worker that presents the certificate of the development chain."""
+    certs = folder / "certs"
+    make_development_chain(
+        certs, pass_type=DEVELOPMENT_PASS_TYPE, team=DEVELOPMENT_TEAM, now=datetime.now(UTC)
+    )
+    clients = folder / "clients.pem"
+    clients.write_bytes((certs / "wwdr.pem").read_bytes() + (certs / "root.pem").read_bytes())
+    with _nginx(folder, Identity(certs / "apns.pem", certs / "apns.key"), clients=clients) as ports:
+        yield DevelopmentSink(ports[1], certs / "root.pem")
+
+
+@contextlib.contextmanager
+def _nginx(folder: Path, server: Identity, *, clients: Path) -> Iterator[tuple[int, int]]:
+    """The ports that ask for no client certificate, and for one that `clients` signed."""
+    if shutil.which("nginx") is None:
+        raise NotMeasured(f"nginx is missing: apt-get install --no-install-recommends {PROGRAMS['nginx']}")
+    ports = free_port(), free_port()
+    errors = folder / "error.log"
+    (folder / "nginx.conf").write_text(
+        NGINX.format(
+            folder=folder,
+            certificate=server.certificate,
+            key=server.key,
+            authority=clients,
+            open_port=ports[0],
+            checked_port=ports[1],
         )
-        (folder / "body.json").write_text("{}")
-        command = ["nginx", "-p", name, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as nginx:
-            try:
-                _wait_for(checked_port, nginx, folder / "error.log")
-                yield Sink(open_port, checked_port, authority.certificate, client, folder)
-            finally:
-                nginx.terminate()
+    )
+    (folder / "body.json").write_text("{}")
+    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(errors)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as nginx:
+        try:
+            _wait_for(ports[1], nginx, errors)
+            yield ports
+        finally:
+            nginx.terminate()
 
 
 def h2load_rate(server: Sink) -> float:
@@ -154,11 +174,11 @@ def our_rate(push: ApplePush, batch: list[Install]) -> float:
     return accepted / seconds
 
 
-def run() -> list[Row]:
-    """Measure. Raises `NotInstalled`."""
+def run() -> Iterator[Row]:
+    """Measure. Raises `NotMeasured`."""
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
-            raise NotInstalled(f"{program} is missing: apt-get install --no-install-recommends {package}")
+            raise NotMeasured(f"{program} is missing: apt-get install --no-install-recommends {package}")
     batch = [Install(key=key, topic=TOPIC, address=f"{key:064x}") for key in range(PUSHES)]
     ours, theirs = [], []
     with sink() as server:
@@ -176,27 +196,13 @@ def run() -> list[Row]:
             theirs.append(h2load_rate(server))
             ours.append(our_rate(push, batch))
         push.close()
-    value, limit = statistics.median(ours), statistics.median(theirs)
-    return [Row("announce to APNs, one connection", value, limit, value / limit, TARGET)]
-
-
-def main() -> int:
-    try:
-        rows = run()
-    except NotInstalled as missing:
-        print(missing)
-        return 1
-    for row in rows:
-        print(
-            f"{row.name}: {row.value:,.0f}/s, h2load {row.limit:,.0f}/s, "
-            f"ratio {row.ratio:.2f} (target {row.target})"
-        )
-    return 0 if all(row.ratio >= row.target for row in rows) else 1
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    yield Row(
+        "announce to APNs, one connection, beside h2load",
+        statistics.median(ours),
+        "/s",
+        TARGET,
+        statistics.median(theirs),
+    )
 
 
 def _wait_for(port: int, nginx: subprocess.Popen[bytes], errors: Path) -> None:
@@ -210,4 +216,4 @@ def _wait_for(port: int, nginx: subprocess.Popen[bytes], errors: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(alone(run))
