@@ -398,3 +398,13 @@ def test_a_form_without_the_sessions_token_changes_nothing(cy: Visitor, house: S
             assert page.status == 422
             assert "This page was open for too long. Send it again." in page.text
     assert house.balance(ana.code) == 100
+
+
+@pytest.mark.check("W-14")
+def test_times_name_their_zone_for_whoever_points_at_them(cy: Visitor, house: Shop) -> None:
+    enter(scan(cy, house.join().code), cy, "12.40")
+    time = next(given for tag, given in cy.get("/till/today").elements if tag == "time")
+    assert time["datetime"] == "2026-03-14T10:00:00+00:00"
+    assert "March 14, 2026" in time["title"]
+    assert "Central" in time["title"]
+    assert "5:00" in time["title"]
