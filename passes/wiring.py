@@ -15,7 +15,7 @@ from passes.clock import Clock, clock
 from passes.issuing import Office
 from passes.server_keys import ServerKeyMissing, ServerKeys
 from passes.settings import CannotStart, Settings
-from passes.store import Store
+from passes.store import Store, programmes
 from passes.wallet import Wallet
 
 DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
@@ -47,8 +47,8 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
     """The live objects for a web process, a worker or a command.
 
     `writer_thread` belongs to processes in which many threads write. Raises
-    `CannotStart` for a missing key, a certificate that does not fit or an
-    outdated schema.
+    `CannotStart` for a missing key, a certificate that does not fit (its files
+    to each other, or to the cards of a programme) or an outdated schema.
     """
     settings = settings or Settings.read(os.environ)
     present = clock(settings.clock_file)
@@ -64,8 +64,14 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         database.require_current(settings.database_url)
     except database.SchemaOutdated as problem:
         raise CannotStart(str(problem)) from problem
+    store = database.open(settings.database_url, writer_thread=writer_thread)
+    try:
+        _check_pass_types(store, signer)
+    except BaseException:
+        store.close()
+        raise
     return Installation(
-        store=database.open(settings.database_url, writer_thread=writer_thread),
+        store=store,
         keys=keys,
         office=office,
         clock=present,
@@ -125,6 +131,8 @@ def _signer(settings: Settings, now: datetime) -> signing.Signer:
             certificate=(certs / "pass.pem").read_bytes(),
             key=(certs / "pass.key").read_bytes(),
             intermediate=(certs / "wwdr.pem").read_bytes(),
+            # Of Apple's chain the root is not asked for; ours comes with one, which the emulators trust.
+            root=(certs / "root.pem").read_bytes() if settings.development else None,
             password=_password(settings),
             now=now,
         )
@@ -134,6 +142,19 @@ def _signer(settings: Settings, now: datetime) -> signing.Signer:
         ) from problem
     except signing.CertificateProblem as problem:
         raise CannotStart(problem.sentence) from problem
+
+
+def _check_pass_types(store: Store, signer: signing.Signer) -> None:
+    """Cards keep their pass type for ever, and only its own certificate can sign them."""
+    with store.read() as read:
+        issued = programmes.pass_types(read)
+    for slug, pass_type in issued.items():
+        if pass_type != signer.pass_type:
+            raise CannotStart(
+                f"The cards of the programme {slug} have the pass type {pass_type}, "
+                f"but the certificate is for {signer.pass_type}: PASSES_CERTS must name the folder of the "
+                "certificate they were issued with, or of its renewal."
+            )
 
 
 def _password(settings: Settings) -> bytes | None:

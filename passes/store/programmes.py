@@ -41,6 +41,7 @@ _joined = programme.join(pass_type, pass_type.c.id == programme.c.pass_type_id)
 _BY_SLUG = select(*_columns).select_from(_joined).where(programme.c.slug == bindparam("slug"))
 _BY_ID = select(*_columns).select_from(_joined).where(programme.c.id == bindparam("programme_id"))
 _EVERY = select(*_columns).select_from(_joined).order_by(programme.c.id)
+_PASS_TYPES = select(programme.c.slug, pass_type.c.identifier).select_from(_joined).order_by(programme.c.id)
 _SOURCE = (
     select(programme.c.slug, programme_version.c.source)
     .select_from(programme_version.join(programme, programme.c.id == programme_version.c.programme_id))
@@ -76,6 +77,11 @@ def by_id(read: Read, programme_id: int) -> Loaded:
 def every(read: Read) -> list[Loaded]:
     """All programmes, oldest first."""
     return [_loaded(read, row) for row in read.ask(_EVERY).all()]
+
+
+def pass_types(read: Read) -> Mapping[str, str]:
+    """The pass type of each programme's cards, by slug, without reading what the programmes say."""
+    return {row.slug: row.identifier for row in read.ask(_PASS_TYPES).all()}
 
 
 def at_version(read: Read, programme_id: int, version: int) -> Programme:
