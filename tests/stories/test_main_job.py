@@ -8,51 +8,10 @@ import pytest
 import urllib3
 
 from tests.shop import COFFEE
-from tests.stories.town import Town, browser, until
+from tests.stories.town import Town, at_the_till, install, join, shown_balance, until
 from tests.web.visitor import Page, Visitor
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
-
-
-def join(town: Town, name: str) -> tuple[Visitor, Page]:
-    """Join by the page, as a customer; the page of the card."""
-    customer = browser(town.web_url)
-    form = customer.get(f"/join/{COFFEE}").form("name")
-    page = customer.send(form, name=name)
-    assert page.status == 200, page.text
-    assert page.redirects == [303]
-    return customer, page
-
-
-def install(town: Town, card_page: Page) -> str:
-    """Put the card of this page on the virtual iPhone; its serial."""
-    before = {card["serial"] for card in town.phone()["cards"]}
-    address = next(
-        given["href"]
-        for _, given in card_page.elements
-        if given.get("href", "").startswith(f"{town.phone_url}/add")
-    )
-    owner = browser(town.phone_url)
-    offered = owner.get(address.removeprefix(town.phone_url))
-    owner.send(next(form for form in offered.forms if form.address.endswith("/add")))
-    cards = until(
-        lambda: [card for card in town.phone()["cards"] if card["serial"] not in before],
-        what="the card on the phone",
-    )
-    return str(cards[0]["serial"])
-
-
-def at_the_till(town: Town) -> Visitor:
-    """A cashier, signed in on the demonstration's front page, working at the first shop."""
-    cashier = browser(town.web_url)
-    front = cashier.get("/")
-    form = next(form for form in front.forms if ("programme", COFFEE) in form.buttons)
-    page = cashier.send(form, programme=COFFEE)
-    if page.address.endswith("/place"):
-        choose = page.form("place")
-        page = cashier.send(choose, place=choose.buttons[0][1])
-    assert page.status == 200
-    return cashier
 
 
 def scan_screen(town: Town, cashier: Visitor, serial: str) -> Page:
@@ -72,12 +31,6 @@ def buy(cashier: Visitor, member_page: Page, amount: str) -> Page:
     return page
 
 
-def shown_balance(town: Town, serial: str) -> str:
-    """What the installed card's header says."""
-    card = next(card for card in town.phone()["cards"] if card["serial"] == serial)
-    return str(card["fields"]["balance"])
-
-
 @pytest.mark.check("A-32", "A-78", "A-90", "A-97")
 def test_join_install_scan_accrue_redeem_undo(town: Town) -> None:
     town.run("demo")
@@ -87,7 +40,7 @@ def test_join_install_scan_accrue_redeem_undo(town: Town) -> None:
     serial = install(town, card_page)
     assert shown_balance(town, serial) == "100"
 
-    cashier = at_the_till(town)
+    cashier = at_the_till(town.web_url)
     member_page = scan_screen(town, cashier, serial)
     assert "Ana Reyes" in member_page.text
     done = buy(cashier, member_page, "12.40")

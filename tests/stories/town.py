@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,10 @@ from typing import Any, TypeVar
 
 import urllib3
 
-from tests.web.visitor import Visitor
+from passes import store as stores
+from passes.server_keys import ServerKeys
+from tests.shop import COFFEE, Shop
+from tests.web.visitor import Page, Visitor
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
@@ -107,6 +112,7 @@ class Town:
     folder: Path
     extra: dict[str, str] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _ahead_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         web, phone, google, apns = free_ports(4)
@@ -122,6 +128,7 @@ class Town:
             "PASSES_PHONE_PORT": str(phone),
             "PASSES_GOOGLE_PORT": str(google),
             "PASSES_APNS_PORT": str(apns),
+            "PASSES_CLOCK_FILE": str(self.folder / "clock"),
             **self.extra,
         }
 
@@ -140,11 +147,11 @@ class Town:
         return json.loads(ended.stdout) if ended.stdout.strip() else None
 
     def start(self, *names: str) -> None:
-        """Start `serve`, `worker`, `emulate` and wait until they answer."""
+        """Start `serve`, `worker`, `emulate` and wait until they answer. `worker 2` is a second worker."""
         for name in names:
             log = (self.folder / f"{name}.log").open("ab")
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", "passes", name],
+                [sys.executable, "-m", "passes", name.partition(" ")[0]],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
@@ -157,10 +164,11 @@ class Town:
                 until(lambda address=address: _healthy(address), what=f"{name} to answer", seconds=60)  # type: ignore[misc]
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as a power cut would."""
+        """SIGKILL, as a power cut would: the process and every process it started."""
         process = self.running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        until(lambda: not _alive(process.pid), what=f"the end of all processes of {name}")
 
     def stop(self) -> None:
         """End everything, the web first."""
@@ -173,6 +181,27 @@ class Town:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self.running.clear()
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock of every process so much further."""
+        self._ahead_seconds += seconds
+        # Renamed into place: a file read half-written would set the clock back.
+        draft = self.folder / "clock.new"
+        draft.write_text(str(self._ahead_seconds), "ascii")
+        draft.replace(self.folder / "clock")
+
+    def now(self) -> datetime:
+        """The instant that every process of the town reads."""
+        return datetime.now(UTC) + timedelta(seconds=self._ahead_seconds)
+
+    @contextmanager
+    def counter(self) -> Iterator[tuple[Shop, ServerKeys]]:
+        """The use cases on the town's database, for what would take too long by hand."""
+        store = stores.open(self.database_url)
+        try:
+            yield Shop(store, self.now()), ServerKeys.load(self.folder / "var" / "server.keys")
+        finally:
+            store.close()
 
     def log(self, name: str) -> str:
         """What a process printed."""
@@ -193,11 +222,79 @@ class Town:
         found: list[dict[str, Any]] = json.loads(answer.data)
         return found
 
+    def faults(self, **wanted: Any) -> None:
+        """Make the APNs emulator misbehave; `clear=True` ends it."""
+        answer = urllib3.request("POST", f"{self.phone_url}/apns/faults", json=wanted)
+        assert answer.status == 200, answer.data
+
     def pushes(self) -> list[dict[str, Any]]:
         """Every push that the APNs emulator saw."""
         answer = urllib3.request("GET", f"{self.phone_url}/apns/history.json")
         found: list[dict[str, Any]] = json.loads(answer.data)["requests"]
         return found
+
+
+# What people do in town ---------------------------------------------------------
+
+
+def join(town: Town, name: str) -> tuple[Visitor, Page]:
+    """Join by the page, as a customer; the page of the card."""
+    customer = browser(town.web_url)
+    form = customer.get(f"/join/{COFFEE}").form("name")
+    page = customer.send(form, name=name)
+    assert page.status == 200, page.text
+    assert page.redirects == [303]
+    return customer, page
+
+
+def install(town: Town, card_page: Page) -> str:
+    """Put the card of this page on the virtual iPhone; its serial."""
+    before = {card["serial"] for card in town.phone()["cards"]}
+    address = next(
+        given["href"]
+        for _, given in card_page.elements
+        if given.get("href", "").startswith(f"{town.phone_url}/add")
+    )
+    owner = browser(town.phone_url)
+    offered = owner.get(address.removeprefix(town.phone_url))
+    owner.send(next(form for form in offered.forms if form.address.endswith("/add")))
+    cards = until(
+        lambda: [card for card in town.phone()["cards"] if card["serial"] not in before],
+        what="the card on the phone",
+    )
+    return str(cards[0]["serial"])
+
+
+def at_the_till(web_url: str) -> Visitor:
+    """A cashier, signed in on the demonstration's front page, working at the first shop."""
+    cashier = browser(web_url)
+    front = cashier.get("/")
+    form = next(form for form in front.forms if ("programme", COFFEE) in form.buttons)
+    page = cashier.send(form, programme=COFFEE)
+    if page.address.endswith("/place"):
+        choose = page.form("place")
+        page = cashier.send(choose, place=choose.buttons[0][1])
+    assert page.status == 200
+    return cashier
+
+
+def shown_balance(town: Town, serial: str) -> str:
+    """What the installed card's header says."""
+    card = next(card for card in town.phone()["cards"] if card["serial"] == serial)
+    return str(card["fields"]["balance"])
+
+
+def _alive(group: int) -> list[int]:
+    """The processes of a group that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = status.read_text().rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):
+            continue
+        if int(its_group) == group and state not in "ZX":
+            found.append(int(status.parent.name))
+    return found
 
 
 def _healthy(address: str) -> bool:
