@@ -34,7 +34,8 @@ from passes.loyalty.refusals import (
     Refused,
     TooManyTries,
 )
-from passes.store import members, programmes
+from passes.store import cards, programmes
+from passes.store.cards import CardFacts
 from passes.store.programmes import Loaded
 from passes.web import language, signin, theme
 from passes.web.errors import status_of
@@ -268,7 +269,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
         )
     except Refused as refused:
         return _refuse(code, refused, typed=typed)
-    return _done(receipt, code)
+    return _done(receipt)
 
 
 @blueprint.post("/card/<code>/redeem")
@@ -287,7 +288,7 @@ def redeem(code: str) -> tuple[str, int] | AnyResponse:
         )
     except Refused as refused:
         return _refuse(code, refused)
-    return _done(receipt, code)
+    return _done(receipt)
 
 
 @blueprint.get("/quote")
@@ -366,8 +367,8 @@ def _counter() -> Counter:
 # Afterwards ----------------------------------------------------------------------
 
 
-def _done(receipt: Receipt, code: str) -> AnyResponse:
-    return redirect(url_for("till.done", receipt_id=receipt.id, code=code), 303)
+def _done(receipt: Receipt) -> AnyResponse:
+    return redirect(url_for("till.done", receipt_id=receipt.id), 303)
 
 
 @blueprint.get("/done/<int:receipt_id>")
@@ -376,12 +377,10 @@ def done(receipt_id: int) -> str:
     receipt = next((one for one in _mine() if one.id == receipt_id), None)
     if receipt is None:
         raise ReceiptUnknown
-    code = request.args.get("code", "")
     return render_template(
         "till/done.html",
         receipt=receipt,
-        name=_name(receipt),
-        code=code if _card_in(code) else None,
+        card=_card(receipt),
         visit=_new_visit(),
         reward=_reward_name(receipt),
     )
@@ -398,7 +397,7 @@ def undo(receipt_id: int) -> AnyResponse:
         at=_counter(),
         now=now(),
     )
-    return _done(receipt, request.form.get("code", ""))
+    return _done(receipt)
 
 
 @blueprint.post("/sale")
@@ -429,7 +428,7 @@ def sale() -> tuple[str, int] | AnyResponse:
 @blueprint.get("/today")
 def today() -> str:
     """The last twenty bookings of this person."""
-    rows = [(receipt, _name(receipt), _reward_name(receipt)) for receipt in _mine()]
+    rows = [(receipt, _card(receipt), _reward_name(receipt)) for receipt in _mine()]
     standing = [
         receipt for receipt, _, _ in rows if receipt.amount_minor is not None and receipt.undone_by is None
     ]
@@ -445,9 +444,10 @@ def _mine() -> list[Receipt]:
     return checkout.recent(installation().store, programme=_place().loaded.slug, person=_person().login)
 
 
-def _name(receipt: Receipt) -> str:
+def _card(receipt: Receipt) -> CardFacts | None:
+    """The card that a receipt belongs to, with the member's name and the code to open it by."""
     with installation().store.read() as read:
-        return members.name_of(read, _place().loaded.id, receipt.member_id).value() or ""
+        return cards.facts(read, _place().loaded.id, receipt.card_id)
 
 
 def _reward_name(receipt: Receipt) -> str:

@@ -206,7 +206,7 @@ def every_page(window: Watched, ana: Joined, language: str) -> Iterator[str]:
     yield "bookings"
 
 
-@pytest.mark.check("W-01", "W-02", "W-07", "W-08", "W-09")
+@pytest.mark.check("W-01", "W-02", "W-08", "W-09")
 @pytest.mark.parametrize(("language", "width"), [("en", 412), ("ar-XB", 1280), ("ar-XB", 412), ("en", 1280)])
 def test_every_page_is_accessible_quiet_and_fits(
     browse: Open, ana: Joined, language: str, width: int
@@ -343,7 +343,7 @@ def test_the_code_for_a_phone_is_not_shown_on_a_phone(browse: Open, ana: Joined)
 # The till ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.check("W-03", "W-39", "W-41")
+@pytest.mark.check("W-03", "W-41")
 def test_a_whole_visit_by_keyboard_alone(browse: Open, ana: Joined, house: Shop) -> None:
     page = to_the_till(browse())
     expect(page.locator("#code")).to_be_focused()
