@@ -477,6 +477,7 @@ lot = _table(
         sqlite_where=text("remaining > 0"),
         postgresql_where=text("remaining > 0"),
     ),
+    Index(None, "programme_id", "posting_id"),
     **_ROOM_FOR_UPDATES,
 )
 

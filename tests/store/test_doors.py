@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -117,10 +118,7 @@ def test_waiting_functions_share_one_commit_on_sqlite(sqlite_url: str) -> None:
     opener = threading.Thread(target=lambda: store.write(first))
     opener.start()
     assert begun.wait(5)
-    threads = [
-        threading.Thread(target=lambda n=n: store.write(lambda work: add(work, f"n{n:02}")))  # type: ignore[misc]
-        for n in range(40)
-    ]
+    threads = [threading.Thread(target=store.write, args=(partial(add, name=f"n{n:02}"),)) for n in range(40)]
     for thread in threads:
         thread.start()
     assert store._writer is not None

@@ -37,6 +37,35 @@ def _protect_sqlite() -> None:
         )
 
 
+def _tell_planner_sqlite() -> None:
+    """What tables will look like when they are full.
+
+    Without statistics SQLite takes the programme, which every key begins with,
+    to be as selective as any other column, and walks through all of it.
+    """
+    connection = op.get_bind()
+    op.execute("ANALYZE")
+    tables = connection.exec_driver_sql(
+        "SELECT name FROM sqlite_master WHERE type = 'table' "
+        "AND name NOT LIKE 'sqlite%' AND name <> 'alembic_version'"
+    ).scalars()
+    for table in list(tables):
+        for row in connection.exec_driver_sql(f"PRAGMA index_list({table})").all():
+            name, unique = row[1], row[2]
+            columns = len(connection.exec_driver_sql(f"PRAGMA index_info({name})").all())
+            # Rows in all, then rows for each longer prefix of the key.
+            rows = [
+                1_000_000,
+                *([500_000] if columns > 1 else []),
+                *([10] * max(0, columns - 2)),
+                1 if unique else 10,
+            ]
+            connection.exec_driver_sql(
+                "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)",
+                (table, name, " ".join(str(number) for number in rows[: columns + 1])),
+            )
+
+
 def _protect_postgresql() -> None:
     op.execute("""
         CREATE FUNCTION journal_refuses() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -247,6 +276,9 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("remaining > 0"),
         postgresql_where=sa.text("remaining > 0"),
+    )
+    op.create_index(
+        op.f("ix_lot_programme_id_posting_id"), "lot", ["programme_id", "posting_id"], unique=False
     )
     op.create_table(
         "owed",
@@ -608,3 +640,4 @@ def upgrade() -> None:
         _protect_postgresql()
     else:
         _protect_sqlite()
+        _tell_planner_sqlite()

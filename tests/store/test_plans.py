@@ -1,0 +1,47 @@
+"""Every question at the counter finds its rows by the whole of its key, also in a new SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from passes import store as database
+from passes.store import books, journal, members, programmes
+from passes.store.work import Prepared
+
+QUESTIONS = {
+    "code": (
+        members._LOOK,
+        ("ix_card_code", "sqlite_autoindex_card_code", "PRIMARY KEY (programme_id=? AND code=?)"),
+    ),
+    "receipts of a member": (journal._OF_MEMBER, ("programme_id=? AND member_id=?",)),
+    "receipts of a cashier": (journal._OF_PERSON, ("programme_id=? AND person=?",)),
+    "open lots": (journal._OPEN_LOTS, ("programme_id=? AND account_id=?",)),
+    "lots of a posting": (journal._LOTS_OF_POSTING, ("programme_id=? AND posting_id=?",)),
+    "consumption of a posting": (journal._CONSUMED_BY, ("programme_id=? AND posting_id=?",)),
+    "postings of a receipt": (journal._POSTINGS_OF, ("programme_id=? AND receipt_id=?",)),
+    "request": (journal._REQUEST, ("programme_id=? AND key=?",)),
+    "same address": (members._SAME_EMAIL, ("programme_id=? AND email_key=?",)),
+    "programme": (programmes._BY_ID, ("id=?",)),
+    "next block": (books._LAST_BLOCK, ("programme_id=?",)),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_uses_its_whole_key(sqlite_url: str, question: str) -> None:
+    statement, wanted = QUESTIONS[question]
+    store = database.open(sqlite_url)
+    prepared = Prepared(statement, store._engine.dialect)
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    names = statement.compile(dialect=store._engine.dialect).params
+    plan = [
+        row[3]
+        for row in connection.execute(
+            f"EXPLAIN QUERY PLAN {prepared.text}", {**dict.fromkeys(names, 1), **prepared.fixed}
+        )
+    ]
+    connection.close()
+    store.close()
+    assert any(word in line for line in plan for word in wanted), plan
+    assert not any(line.startswith("SCAN") for line in plan), plan
