@@ -37,6 +37,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+expect.set_options(timeout=15_000)
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -117,7 +118,8 @@ def browse(chromium: Browser, served: str) -> Iterator[Open]:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce", **options
         )
-        context.set_default_timeout(8_000)
+        # Generous: the first page draws the card's pictures, and the machine may be busy.
+        context.set_default_timeout(30_000)
         watched = Watched(context.new_page(), served)
         watched.watch()
         windows.append((context, watched))
