@@ -28,11 +28,12 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.rows import namedtuple_row
+from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from passes.loyalty.refusals import Busy, StorageFull
-from passes.store.work import Read, Statements, Work, sqlite_row
+from passes.store.work import Read, Statements, Unexpected, Work, sqlite_row
 
 T = TypeVar("T")
 Decide = Callable[[Work], T]
@@ -129,13 +130,16 @@ class Store:
 
     def _transact_postgresql(self, connection: psycopg.Connection[Any], decide: Decide[T]) -> T:
         try:
-            with connection.pipeline() as pipeline:
+            with connection.pipeline():
                 connection.execute("BEGIN")
                 work = Work(connection, self._statements, postgresql=True)
                 answer = decide(work)
-                pipeline.sync()
-                work.keep_promises()
+                work.send()
+                # In the same breath: after an error the server skips it.
                 connection.execute("COMMIT")
+        except psycopg.errors.DivisionByZero as error:
+            connection.execute("ROLLBACK")
+            raise Unexpected("a guarded write touched another number of rows than it promised") from error
         except BaseException:
             if not connection.closed:
                 connection.execute("ROLLBACK")
@@ -243,7 +247,6 @@ class _SqliteWriter:
                 connection.execute("SAVEPOINT one")
                 work = Work(connection, self._store._statements, postgresql=False)
                 answer = waiting.decide(work)
-                work.keep_promises()
                 connection.execute("RELEASE one")
                 answers.append((waiting, answer))
             except BaseException as error:
@@ -344,3 +347,6 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
     connection.row_factory = namedtuple_row
+    # Otherwise small and large numbers have different types, and a statement
+    # is planned anew for every mixture of them.
+    connection.adapters.register_dumper(int, Int8Dumper)

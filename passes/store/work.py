@@ -6,21 +6,25 @@ driver: a statement is compiled once and then costs what the driver costs.
 
 On PostgreSQL everything is pipelined: `ask` and `put` only send, and the
 answer is waited for when it is read. Statements that do not depend on each
-other therefore share one round trip without anybody arranging it.
+other therefore share one round trip without anybody arranging it. Writes that
+follow each other travel as one statement, as long as each has a table of its own.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Select, TextClause
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import UpdateBase
 
 
 class Row(Protocol):
@@ -33,9 +37,12 @@ class Row(Protocol):
 
 
 class Prepared:
-    """SQL text of one dialect with the values that the statement itself fixed."""
+    """SQL text of one dialect with the values that the statement itself fixed.
 
-    __slots__ = ("fixed", "text")
+    `table` is the table of a write that neither reads nor changes any other.
+    """
+
+    __slots__ = ("fixed", "table", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -45,6 +52,26 @@ class Prepared:
         required = {bind.key for bind in compiled.bind_names if bind.required}
         values = compiled.construct_params({}, _check=False)
         self.fixed: Mapping[str, Any] = {key: value for key, value in values.items() if key not in required}
+        self.table = _only_table(statement)
+
+
+def _only_table(statement: ClauseElement) -> object | None:
+    if not isinstance(statement, UpdateBase):
+        return None
+    reads = any(isinstance(part, (Select, TextClause)) for part in visitors.iterate(statement))
+    return None if reads else statement.table
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write that was not sent yet."""
+
+    prepared: Prepared
+    values: Mapping[str, Any]
+    expect: int | None
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class Statements:
@@ -54,6 +81,7 @@ class Statements:
         self._dialect = dialect
         self.unchanging: dict[object, Any] = {}
         self._prepared: WeakKeyDictionary[ClauseElement, Prepared] = WeakKeyDictionary()
+        self._joined: dict[tuple[tuple[str, bool], ...], str] = {}
 
     def prepare(self, statement: Executable) -> Prepared:
         """The statement as text for this engine."""
@@ -62,6 +90,27 @@ class Statements:
         if prepared is None:
             prepared = self._prepared[statement] = Prepared(statement, self._dialect)
         return prepared
+
+    def join(self, writes: Sequence[Write]) -> str:
+        """Several writes as one statement of PostgreSQL; the parameters of the first begin with `w0_`.
+
+        Where a write touches another number of rows than expected, the
+        statement divides by zero, which ends the transaction.
+        """
+        key = tuple((write.prepared.text, write.expect is not None) for write in writes)
+        text = self._joined.get(key)
+        if text is None:
+            parts, checks = [], []
+            for number, write in enumerate(writes):
+                renamed = _PARAMETER.sub(rf"%(w{number}_\1)s", write.prepared.text)
+                if write.expect is None:
+                    parts.append(f"w{number} AS ({renamed})")
+                else:
+                    parts.append(f"w{number} AS ({renamed} RETURNING 1)")
+                    checks.append(f"(SELECT count(*) FROM w{number}) = %(w{number}_)s")
+            kept = " AND ".join(checks) or "true"
+            text = self._joined[key] = f"WITH {', '.join(parts)} SELECT 1 / ({kept})::integer AS kept"
+        return text
 
 
 class Answer:
@@ -117,7 +166,12 @@ class Work(Read):
 
     def __init__(self, connection: Any, statements: Statements, *, postgresql: bool) -> None:
         super().__init__(connection, statements, postgresql=postgresql)
-        self._promises: list[tuple[Any, int, str]] = []
+        self._waiting: list[Write] = []
+
+    def ask(self, statement: Executable, **values: Any) -> Answer:
+        """Run a statement that answers with rows (SELECT, or a write with RETURNING)."""
+        self.send()
+        return super().ask(statement, **values)
 
     def put(self, statement: Executable, *, expect: int | None = None, **values: Any) -> None:
         """Run a write. With `expect`, another number of rows undoes the whole transaction.
@@ -126,23 +180,43 @@ class Work(Read):
         """
         prepared = self._statements.prepare(statement)
         parameters = {**prepared.fixed, **values} if prepared.fixed else values
-        cursor = self._connection.cursor()
-        cursor.execute(prepared.text, parameters)
-        if expect is not None:
-            self._promises.append((cursor, expect, prepared.text))
+        if not self.postgresql:
+            cursor = self._connection.cursor()
+            cursor.execute(prepared.text, parameters)
+            if expect not in (None, cursor.rowcount):
+                raise Unexpected(f"{cursor.rowcount} rows instead of {expect}: {prepared.text}")
+            return
+        # The parts of a joined statement do not see each other's work, so two
+        # of the same table must not meet in one.
+        if prepared.table is None or any(write.prepared.table is prepared.table for write in self._waiting):
+            self.send()
+        self._waiting.append(Write(prepared, parameters, expect))
+        if prepared.table is None:
+            self.send()
 
     def put_many(self, statement: Executable, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one write for each mapping of values."""
         prepared = self._statements.prepare(statement)
         parameters = [{**prepared.fixed, **row} if prepared.fixed else row for row in rows]
         if parameters:
+            self.send()
             self._connection.cursor().executemany(prepared.text, parameters)
 
-    def keep_promises(self) -> None:
-        """Check every `expect`; called by the door before it commits."""
-        for cursor, expected, text in self._promises:
-            if cursor.rowcount != expected:
-                raise Unexpected(f"{cursor.rowcount} rows instead of {expected}: {text}")
+    def send(self) -> None:
+        """Send the writes that still wait; called by the door before it commits."""
+        writes = self._waiting
+        if not writes:
+            return
+        self._waiting = []
+        if len(writes) == 1 and writes[0].expect is None:
+            self._connection.cursor().execute(writes[0].prepared.text, writes[0].values)
+            return
+        parameters: dict[str, Any] = {}
+        for number, write in enumerate(writes):
+            parameters |= {f"w{number}_{name}": value for name, value in write.values.items()}
+            if write.expect is not None:
+                parameters[f"w{number}_"] = write.expect
+        self._connection.cursor().execute(self._statements.join(writes), parameters)
 
 
 _row_makers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Any]] = {}
