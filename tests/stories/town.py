@@ -22,7 +22,8 @@ import urllib3
 
 from passes import store as stores
 from passes.server_keys import ServerKeys
-from tests.shop import COFFEE, Shop
+from tests.cast import Card, an_install, rows
+from tests.shop import COFFEE, PASS_TYPE, Shop
 from tests.web.visitor import Page, Visitor
 
 T = TypeVar("T")
@@ -59,6 +60,11 @@ class _Connection:
         self._pool = urllib3.PoolManager(retries=False, timeout=15)
         self._cookies: SimpleCookie = SimpleCookie()
 
+    @property
+    def cookies(self) -> str:
+        """The header that brings the cookies back."""
+        return "; ".join(f"{name}={morsel.value}" for name, morsel in self._cookies.items())
+
     def open(
         self,
         path: str,
@@ -71,7 +77,7 @@ class _Connection:
         address = base_url + path
         sent = dict(headers)
         if self._cookies:
-            sent["Cookie"] = "; ".join(f"{name}={morsel.value}" for name, morsel in self._cookies.items())
+            sent["Cookie"] = self.cookies
         if data is None:
             answer = self._pool.request(method, address, headers=sent, redirect=False)
         else:
@@ -276,6 +282,28 @@ def at_the_till(web_url: str) -> Visitor:
         page = cashier.send(choose, place=choose.buttons[0][1])
     assert page.status == 200
     return cashier
+
+
+def with_phones(shop: Shop, keys: ServerKeys, count: int) -> list[Card]:
+    """New members whose cards are on a phone each; push tokens are `push_token(0)`, `push_token(1)` …"""
+    made = []
+    for number in range(count):
+        joined = shop.join(f"Member {number}", keys=keys)
+        token = keys.token(keys.current_id, PASS_TYPE, joined.serial)
+        card = Card(joined.programme_id, joined.member_id, joined.card_id, joined.serial, joined.code, token)
+        an_install(shop, card, phone=f"phone-{number}", push_token=push_token(number), keys=keys)
+        made.append(card)
+    return made
+
+
+def push_token(number: int) -> str:
+    """Where that phone is reached."""
+    return f"{number:064x}"
+
+
+def all_told(shop: Shop) -> bool:
+    """Whether every phone was told of every change."""
+    return not rows(shop.store, "owed") and not rows(shop.store, "card", "changed")
 
 
 def shown_balance(town: Town, serial: str) -> str:
