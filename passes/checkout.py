@@ -6,9 +6,10 @@ answers as it did first; a refusal keeps nothing, not even the key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from passes.loyalty import codes
@@ -41,6 +42,7 @@ from passes.store.ids import new_id
 from passes.store.instants import instant, micros
 from passes.store.programmes import Finding, Loaded
 from passes.store.purchases import Line
+from passes.store.work import Answer
 
 _LOOK_RECEIPTS = 5
 _CODE_LENGTH_MAX = 64
@@ -159,17 +161,11 @@ def accrue(
     }
 
     def decide(work: Work) -> Receipt:
-        finding = Finding(work, programme)
-        asked = journal.Asked(work, finding.id, key, "accrue", content)
-        # Asked before the programme's kind of code is known, so that all three
-        # questions travel together; a mistyped code is refused below.
-        candidate = members.at_counter(work, finding.id, typed)
-        loaded = finding.loaded()
+        loaded, asked, candidate = _arrive(work, programme, typed, key, "accrue", content)
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
         rules = loaded.programme
-        read_code = codes.read(code, rules.code_kind)
-        found = _card(work, read_code, candidate.one())
+        found = _card(work, codes.read(code, rules.code_kind), candidate.one())
         _check_lines(lines, amount_minor)
         year = _year(rules, happened_at)
         earned = _earned(rules, found, amount_minor, year)
@@ -244,10 +240,7 @@ def redeem(
     content = {"code": typed, "reward": reward}
 
     def decide(work: Work) -> Receipt:
-        finding = Finding(work, programme)
-        asked = journal.Asked(work, finding.id, key, "redeem", content)
-        candidate = members.at_counter(work, finding.id, typed)
-        loaded = finding.loaded()
+        loaded, asked, candidate = _arrive(work, programme, typed, key, "redeem", content)
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
         rules = loaded.programme
@@ -419,6 +412,20 @@ def _typed(code: str) -> str:
     if not (typed.isascii() and typed.isalnum() and len(typed) <= _CODE_LENGTH_MAX):
         raise CodeMistyped()
     return typed
+
+
+def _arrive(
+    work: Work, programme: str, typed: str, key: str, operation: str, content: Mapping[str, Any]
+) -> tuple[Loaded, journal.Asked, Answer]:
+    """The programme, whether this was asked before, and the card behind a code, locked.
+
+    The card is asked for before the programme's kind of code is known, so that
+    all three questions travel together.
+    """
+    finding = Finding(work, programme)
+    asked = journal.Asked(work, finding.id, key, operation, content)
+    candidate = members.at_counter(work, finding.id, typed)
+    return finding.loaded(), asked, candidate
 
 
 def _card(read: Read, code: str, found: Row | None) -> Row:
