@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import RawCursor
 from psycopg.rows import namedtuple_row
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine, create_engine, event
@@ -346,6 +347,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
+    connection.cursor_factory = RawCursor
     connection.row_factory = namedtuple_row
     # Otherwise small and large numbers have different types, and a statement
     # is planned anew for every mixture of them.

@@ -37,22 +37,39 @@ class Row(Protocol):
 
 
 class Prepared:
-    """SQL text of one dialect with the values that the statement itself fixed.
+    """SQL text of one dialect, and how to bind values to it.
 
     `table` is the table of a write that neither reads nor changes any other.
+    PostgreSQL gets its own numbered parameters, so that the driver need not
+    look for names in the text every time.
     """
 
-    __slots__ = ("fixed", "table", "text")
+    __slots__ = ("_fixed", "_order", "table", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, SQLCompiler)
-        self.text = str(compiled)
         required = {bind.key for bind in compiled.bind_names if bind.required}
         values = compiled.construct_params({}, _check=False)
-        self.fixed: Mapping[str, Any] = {key: value for key, value in values.items() if key not in required}
+        self._fixed: Mapping[str, Any] = {key: value for key, value in values.items() if key not in required}
+        self._order: list[str] | None = None
+        self.text = str(compiled)
+        if dialect.name == "postgresql":
+            order = list(dict.fromkeys(_PARAMETER.findall(self.text)))
+            numbered = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", self.text)
+            self.text, self._order = numbered.replace("%%", "%"), order
         self.table = _only_table(statement)
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """The parameters for the driver."""
+        if self._fixed:
+            values = {**self._fixed, **values}
+        return values if self._order is None else [values[name] for name in self._order]
+
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_NUMBER = re.compile(r"\$(\d+)")
 
 
 def _only_table(statement: ClauseElement) -> object | None:
@@ -67,11 +84,8 @@ class Write:
     """A write that was not sent yet."""
 
     prepared: Prepared
-    values: Mapping[str, Any]
+    parameters: Sequence[Any]
     expect: int | None
-
-
-_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 class Statements:
@@ -92,7 +106,7 @@ class Statements:
         return prepared
 
     def join(self, writes: Sequence[Write]) -> str:
-        """Several writes as one statement of PostgreSQL; the parameters of the first begin with `w0_`.
+        """Several writes as one statement of PostgreSQL; its parameters are theirs, then what they expect.
 
         Where a write touches another number of rows than expected, the
         statement divides by zero, which ends the transaction.
@@ -100,17 +114,26 @@ class Statements:
         key = tuple((write.prepared.text, write.expect is not None) for write in writes)
         text = self._joined.get(key)
         if text is None:
-            parts, checks = [], []
-            for number, write in enumerate(writes):
-                renamed = _PARAMETER.sub(rf"%(w{number}_\1)s", write.prepared.text)
-                if write.expect is None:
-                    parts.append(f"w{number} AS ({renamed})")
-                else:
-                    parts.append(f"w{number} AS ({renamed} RETURNING 1)")
-                    checks.append(f"(SELECT count(*) FROM w{number}) = %(w{number}_)s")
-            kept = " AND ".join(checks) or "true"
-            text = self._joined[key] = f"WITH {', '.join(parts)} SELECT 1 / ({kept})::integer AS kept"
+            text = self._joined[key] = _join(writes)
         return text
+
+
+def _join(writes: Sequence[Write]) -> str:
+    parts, checks = [], []
+    before, expected = 0, sum(len(write.parameters) for write in writes)
+    for number, write in enumerate(writes):
+        part = _counted_from(before, write.prepared.text)
+        before += len(write.parameters)
+        if write.expect is not None:
+            part += " RETURNING 1"
+            expected += 1
+            checks.append(f"(SELECT count(*) FROM w{number}) = ${expected}")
+        parts.append(f"w{number} AS ({part})")
+    return f"WITH {', '.join(parts)} SELECT 1 / ({' AND '.join(checks) or 'true'})::integer AS kept"
+
+
+def _counted_from(before: int, text: str) -> str:
+    return _NUMBER.sub(lambda found: f"${int(found[1]) + before}", text)
 
 
 class Answer:
@@ -155,9 +178,8 @@ class Read:
     def ask(self, statement: Executable, **values: Any) -> Answer:
         """Run a statement that answers with rows (SELECT, or a write with RETURNING)."""
         prepared = self._statements.prepare(statement)
-        parameters = {**prepared.fixed, **values} if prepared.fixed else values
         cursor = self._connection.cursor()
-        cursor.execute(prepared.text, parameters)
+        cursor.execute(prepared.text, prepared.bind(values))
         return Answer(cursor)
 
 
@@ -179,7 +201,7 @@ class Work(Read):
         Raises `Unexpected`, on PostgreSQL when the transaction is about to commit.
         """
         prepared = self._statements.prepare(statement)
-        parameters = {**prepared.fixed, **values} if prepared.fixed else values
+        parameters = prepared.bind(values)
         if not self.postgresql:
             cursor = self._connection.cursor()
             cursor.execute(prepared.text, parameters)
@@ -197,7 +219,7 @@ class Work(Read):
     def put_many(self, statement: Executable, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run one write for each mapping of values."""
         prepared = self._statements.prepare(statement)
-        parameters = [{**prepared.fixed, **row} if prepared.fixed else row for row in rows]
+        parameters = [prepared.bind(row) for row in rows]
         if parameters:
             self.send()
             self._connection.cursor().executemany(prepared.text, parameters)
@@ -209,13 +231,10 @@ class Work(Read):
             return
         self._waiting = []
         if len(writes) == 1 and writes[0].expect is None:
-            self._connection.cursor().execute(writes[0].prepared.text, writes[0].values)
+            self._connection.cursor().execute(writes[0].prepared.text, writes[0].parameters)
             return
-        parameters: dict[str, Any] = {}
-        for number, write in enumerate(writes):
-            parameters |= {f"w{number}_{name}": value for name, value in write.values.items()}
-            if write.expect is not None:
-                parameters[f"w{number}_"] = write.expect
+        parameters = [value for write in writes for value in write.parameters]
+        parameters += [write.expect for write in writes if write.expect is not None]
         self._connection.cursor().execute(self._statements.join(writes), parameters)
 
 
