@@ -32,6 +32,9 @@ _REFILL_MICROS = PACE_REFILL // timedelta(microseconds=1)
 
 LEASE_SECONDS = 60
 BATCH = 500
+# SQLite has one writer, and a checkout that waits for it should not notice:
+# pieces of this size take it for some milliseconds.
+SQLITE_BATCH = 150
 SWEEP_SLICE = 20_000
 
 POLL_SECONDS = 0.05
@@ -304,6 +307,7 @@ def sweep(store: Store, *, now: datetime, after: Place = START, limit: int = SWE
 def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], datetime], stop: Event) -> None:
     """Stamp, announce and sweep until `stop` is set. Any number of workers may run at once on PostgreSQL."""
     place = START
+    batch = BATCH if store.postgresql else SQLITE_BATCH
     sweep_at = announce_at = clock()
     while not stop.is_set():
         now = clock()
@@ -312,9 +316,9 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
             with store.read() as read:
                 waiting = installs.is_anything_waiting(read, now=now)
             if waiting:
-                busy = stamp_due(store, now=now) > 0
+                busy = stamp_due(store, now=now, limit=batch) > 0
                 if now >= announce_at:
-                    told = announce_due(store, wallets, now=now)
+                    told = announce_due(store, wallets, now=now, limit=batch)
                     busy = busy or told.claimed > 0
                     if told.stopped:
                         announce_at = now + timedelta(seconds=TROUBLE_SECONDS)
