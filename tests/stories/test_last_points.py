@@ -24,7 +24,7 @@ import pytest
 from passes import books, checkout, cli, wiring
 from passes.store import members
 from tests.shop import COFFEE, Shop
-from tests.stories.town import Town, at_the_till
+from tests.stories.town import Town, at_the_till, browser
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ _barrier: Barrier = None
 
 def claim_at_the_till(web_url: str, codes: list[str]) -> list[str]:
     """Send the form of the reward from a member's page that was loaded before."""
-    cashier = at_the_till(web_url)
+    cashier = at_the_till(browser(web_url))
     outcomes = []
     for code in codes:
         form = cashier.get(f"/till/card/{code}").form("reward", REWARD)

@@ -8,7 +8,7 @@ import pytest
 import urllib3
 
 from tests.shop import COFFEE
-from tests.stories.town import Town, at_the_till, install, join, shown_balance, until
+from tests.stories.town import Town, at_the_till, browser, install, join, shown_balance, until
 from tests.web.visitor import Page, Visitor
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
@@ -40,7 +40,7 @@ def test_join_install_scan_accrue_redeem_undo(town: Town) -> None:
     serial = install(town, card_page)
     assert shown_balance(town, serial) == "100"
 
-    cashier = at_the_till(town.web_url)
+    cashier = at_the_till(browser(town.web_url))
     member_page = scan_screen(town, cashier, serial)
     assert "Ana Reyes" in member_page.text
     done = buy(cashier, member_page, "12.40")

@@ -114,10 +114,10 @@ def test_purchases_survive_a_web_process_that_dies_under_them(town: Town) -> Non
         cashiers = []
         for number in range(CASHIERS):
             joined = shop.join(f"Member {number}", keys=keys)
-            visitor = at_the_till(town.web_url)
+            visitor = at_the_till(browser(town.web_url))
             form = visitor.get(f"/till/card/{joined.code}").form("amount")
             cashiers.append(Cashier(number, visitor, joined.code, form.values["form_token"]))
-        threads = [threading.Thread(target=cashier.work) for cashier in cashiers]
+        threads = [threading.Thread(target=cashier.work, daemon=True) for cashier in cashiers]
         for thread in threads:
             thread.start()
         until(lambda: sum(len(one.receipts) for one in cashiers) >= 30, what="thirty purchases")

@@ -271,9 +271,8 @@ def install(town: Town, card_page: Page) -> str:
     return str(cards[0]["serial"])
 
 
-def at_the_till(web_url: str) -> Visitor:
-    """A cashier, signed in on the demonstration's front page, working at the first shop."""
-    cashier = browser(web_url)
+def at_the_till(cashier: Visitor) -> Visitor:
+    """Sign in on the demonstration's front page and work at the first shop."""
     front = cashier.get("/")
     form = next(form for form in front.forms if ("programme", COFFEE) in form.buttons)
     page = cashier.send(form, programme=COFFEE)
