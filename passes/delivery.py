@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Event
 
-from passes.loyalty.refusals import Busy
+from passes.loyalty.refusals import Busy, StorageFull
 from passes.store import Store, Work, alarms, installs
 from passes.store.installs import START, Claim, DeadToken, Place, Stamp
 from passes.store.instants import micros
@@ -325,7 +325,7 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
             if now >= sweep_at:
                 place = sweep(store, now=now, after=place).after or START
                 sweep_at = now + timedelta(seconds=SWEEP_SECONDS)
-        except Busy:
-            log.warning("the database is busy; trying again")
+        except (Busy, StorageFull):
+            log.warning("the database takes nothing just now; trying again")
         if not busy:
             stop.wait(POLL_SECONDS)

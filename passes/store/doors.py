@@ -32,6 +32,7 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.store.work import Read, Statements, Unexpected, Work, sqlite_row
@@ -72,11 +73,13 @@ class Store:
 
     @contextlib.contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Read]:
-        """A connection for questions. With `snapshot`, all of them see one instant."""
-        pooled = self._engine.raw_connection()
+        """A connection for questions. With `snapshot`, all of them see one instant.
+
+        Raises `Busy` when the database cannot be reached.
+        """
+        pooled = self._raw()
         try:
             connection = pooled.driver_connection
-            assert connection is not None
             read = Read(connection, self._statements, postgresql=self.postgresql)
             if not snapshot:
                 yield read
@@ -87,6 +90,11 @@ class Store:
                 yield read
             finally:
                 connection.cursor().execute("ROLLBACK")
+        except psycopg.OperationalError as error:
+            if not pooled.driver_connection.closed:
+                raise
+            self._forget_connections(pooled)
+            raise Busy() from error
         finally:
             pooled.close()
 
@@ -98,7 +106,7 @@ class Store:
 
     def _write_postgresql(self, decide: Decide[T]) -> T:
         for tries in range(1, _TRIES_MAX + 1):
-            pooled = self._engine.raw_connection()
+            pooled = self._raw()
             connection = pooled.driver_connection
             assert isinstance(connection, psycopg.Connection)
             try:
@@ -121,7 +129,7 @@ class Store:
                     raise
                 # The server went away. Whether a commit arrived is unknown, but
                 # writes carry the caller's key, so running again is safe.
-                pooled.invalidate()
+                self._forget_connections(pooled)
                 if tries >= 3:
                     raise Busy() from error
                 time.sleep(0.05 * tries)
@@ -148,7 +156,16 @@ class Store:
         return answer
 
     def _raw(self) -> Any:
-        return self._engine.raw_connection()
+        """A pooled connection. Raises `Busy` when the server cannot be reached."""
+        try:
+            return self._engine.raw_connection()
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise Busy() from error
+
+    def _forget_connections(self, pooled: Any) -> None:
+        """The server went away, and every idle connection with it."""
+        pooled.invalidate()
+        self._engine.dispose()
 
 
 @dataclass(slots=True)

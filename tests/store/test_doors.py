@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -270,6 +271,33 @@ def test_a_lost_postgresql_connection_is_made_anew(postgresql_url: str) -> None:
     store.write(lambda work: add(work, "after"))
     assert names(store) == ["after", "before"]
     store.close()
+
+
+def test_after_a_restart_of_postgresql_a_read_is_refused_once_and_then_works(postgresql_url: str) -> None:
+    store = database.open(postgresql_url)
+    with store.read(), store.read():
+        assert names(store) == []
+    with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(Busy):
+        names(store)
+    assert names(store) == []
+    store.close()
+
+
+def test_a_server_that_cannot_be_reached_is_said_in_words() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        store = database.open(f"postgresql+psycopg://postgres@127.0.0.1:{port}/nowhere")
+        with pytest.raises(Busy):
+            names(store)
+        with pytest.raises(Busy):
+            store.write(lambda work: add(work, "nowhere"))
+        store.close()
 
 
 _CUT = """
