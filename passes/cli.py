@@ -311,10 +311,9 @@ def _emulate(_parsed: argparse.Namespace) -> int:
 
 
 def _migrate(_parsed: argparse.Namespace) -> object:
-    from passes import store
+    from passes.wiring import migrate
 
-    settings = _settings()
-    store.migrate(settings.database_url)
+    migrate(_settings())
     return {"schema": "current"}
 
 

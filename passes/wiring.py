@@ -62,7 +62,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
     )
     try:
         database.require_current(settings.database_url)
-    except database.SchemaOutdated as problem:
+    except (database.SchemaOutdated, database.DatabaseUnreachable) as problem:
         raise CannotStart(str(problem)) from problem
     store = database.open(settings.database_url, writer_thread=writer_thread)
     try:
@@ -107,10 +107,17 @@ def prepare(settings: Settings) -> None:
         now=clock(settings.clock_file)(),
     )
     ServerKeys.create(settings.server_key_file)
+    migrate(settings)
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema, unless it has it. Raises `CannotStart`."""
     try:
         database.require_current(settings.database_url)
     except database.SchemaOutdated:
         database.migrate(settings.database_url)
+    except database.DatabaseUnreachable as problem:
+        raise CannotStart(str(problem)) from problem
 
 
 def _keys(settings: Settings) -> ServerKeys:

@@ -165,3 +165,16 @@ def test_the_worker_does_what_is_due_once(run: Run) -> None:
     run("demo")
     run("worker", "--once")
     assert run("ledger", "verify")["blocks"] == 2
+
+
+def test_a_database_that_cannot_be_used_is_said_in_one_sentence(
+    run: Run, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("demo")
+    monkeypatch.setenv("PASSES_DATABASE_URL", "postgresql://postgres@127.0.0.1:1/nowhere")
+    words = run("serve", status=1)["words"]
+    assert words.startswith("The database cannot be used (")
+    assert words.endswith("Look at PASSES_DATABASE_URL.")
+    (environment / "junk").write_bytes(b"not a database" * 1000)
+    monkeypatch.setenv("PASSES_DATABASE_URL", f"sqlite:///{environment / 'junk'}")
+    assert "file is not a database" in run("programme", "list", status=1)["words"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 _HERE = Path(__file__).parent
 HEAD = max(path.name[:4] for path in (_HERE / "versions").glob("[0-9]*.py"))
@@ -12,6 +14,10 @@ HEAD = max(path.name[:4] for path in (_HERE / "versions").glob("[0-9]*.py"))
 
 class SchemaOutdated(Exception):
     """The database has another schema version than this code needs."""
+
+
+class DatabaseUnreachable(Exception):
+    """There is no usable database at this address; the text is one sentence."""
 
 
 def migrate(url: str) -> None:
@@ -33,16 +39,33 @@ def migrate(url: str) -> None:
 
 
 def require_current(url: str) -> None:
-    """Raise `SchemaOutdated` unless the database at `url` has the newest schema."""
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            found = None
-            if inspect(connection).has_table("alembic_version"):
-                found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    finally:
-        engine.dispose()
+    """Raise `SchemaOutdated` unless the database at `url` has the newest schema.
+
+    Raises `DatabaseUnreachable` when it cannot be asked.
+    """
+    found = _version(url)
     if found != HEAD:
         raise SchemaOutdated(
             f"The database schema is {found or 'empty'}, this version needs {HEAD}. Run: passes migrate"
         )
+
+
+def _version(url: str) -> str | None:
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+        # Asking would leave an empty file behind.
+        return None
+    engine = create_engine(address)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            version: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return version
+    except DBAPIError as problem:
+        reason = str(problem.orig).strip().partition("\n")[0]
+        raise DatabaseUnreachable(
+            f"The database cannot be used ({reason}). Look at PASSES_DATABASE_URL."
+        ) from problem
+    finally:
+        engine.dispose()
