@@ -262,14 +262,13 @@ def session(store: Store, *, secret: str, area: Area, now: datetime) -> Person |
     """Who holds this session secret; None when it is unknown, ended, revoked or of another area."""
     with store.read() as read:
         found = rows.session_by_hash(read, token_hash=_hashed(secret), area=area, now=micros(now))
-        if found is None:
-            return None
-        grants = tuple(Grant(slug, Role(role)) for slug, role in rows.grants_of(read, found.staff_id))
+    if found is None:
+        return None
     return Person(
         id=found.staff_id,
         login=found.login,
         name=found.name,
-        grants=grants,
+        grants=tuple(Grant(slug, Role(role)) for slug, role in found.grants),
         form_token=found.form_token,
         programme=found.programme,
         location=found.location,

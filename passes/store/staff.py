@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.store.models import audit, programme, rate, session, staff, staff_grant
-from passes.store.work import Read, Row, Work
+from passes.store.work import Read, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class OpenSession:
     """A session that neither ended nor was revoked, with whom it belongs to.
 
     `programme` is the slug that this session works for, None before it chose.
+    `grants` are (programme slug, role) pairs.
     """
 
     staff_id: int
@@ -34,6 +36,7 @@ class OpenSession:
     form_token: str
     programme: str | None
     location: str | None
+    grants: Sequence[tuple[str, str]]
 
 
 _ADD = insert(staff).values(
@@ -67,12 +70,6 @@ _FIRST_WITH = (
     .order_by(staff.c.id)
     .limit(1)
 )
-_GRANTS = (
-    select(programme.c.slug, staff_grant.c.role)
-    .select_from(staff_grant.join(programme, programme.c.id == staff_grant.c.programme_id))
-    .where(staff_grant.c.staff_id == bindparam("staff_id"))
-    .order_by(programme.c.id, staff_grant.c.role)
-)
 _OPEN = insert(session).values(
     token_hash=bindparam("token_hash"),
     area=bindparam("area"),
@@ -84,6 +81,8 @@ _OPEN = insert(session).values(
     expires_at=bindparam("expires_at"),
     revoked_at=None,
 )
+_granted = programme.alias("granted")
+# One row for each grant: every page asks this, so it is one question.
 _SESSION = (
     select(
         session.c.staff_id,
@@ -92,11 +91,14 @@ _SESSION = (
         session.c.form_token,
         programme.c.slug.label("programme"),
         session.c.location,
+        _granted.c.slug.label("granted"),
+        staff_grant.c.role,
     )
     .select_from(
-        session.join(staff, staff.c.id == session.c.staff_id).join(
-            programme, programme.c.id == session.c.programme_id, isouter=True
-        )
+        session.join(staff, staff.c.id == session.c.staff_id)
+        .outerjoin(programme, programme.c.id == session.c.programme_id)
+        .outerjoin(staff_grant, staff_grant.c.staff_id == staff.c.id)
+        .outerjoin(_granted, _granted.c.id == staff_grant.c.programme_id)
     )
     .where(
         session.c.token_hash == bindparam("token_hash"),
@@ -105,6 +107,7 @@ _SESSION = (
         session.c.expires_at > bindparam("now"),
         staff.c.disabled_at.is_(None),
     )
+    .order_by(_granted.c.id, staff_grant.c.role)
 )
 _CHOOSE = (
     update(session)
@@ -176,11 +179,6 @@ def first_with(read: Read, *, programme_id: int, role: str) -> int | None:
     return found
 
 
-def grants_of(read: Read, staff_id: int) -> list[tuple[str, str]]:
-    """(programme slug, role) pairs of one person."""
-    return [(row.slug, row.role) for row in read.ask(_GRANTS, staff_id=staff_id).all()]
-
-
 def disable(work: Work, *, staff_id: int, now: int) -> None:
     """Nobody signs in as this person any more."""
     work.put(_DISABLE, staff_id=staff_id, now=now)
@@ -203,8 +201,19 @@ def open_session(
 
 def session_by_hash(read: Read, *, token_hash: bytes, area: str, now: int) -> OpenSession | None:
     """The open session with this hashed secret, in this area and no other."""
-    row: Row | None = read.ask(_SESSION, token_hash=token_hash, area=area, now=now).one()
-    return None if row is None else OpenSession(*row)
+    rows = read.ask(_SESSION, token_hash=token_hash, area=area, now=now).all()
+    if not rows:
+        return None
+    first = rows[0]
+    return OpenSession(
+        staff_id=first.staff_id,
+        login=first.login,
+        name=first.name,
+        form_token=first.form_token,
+        programme=first.programme,
+        location=first.location,
+        grants=[(row.granted, row.role) for row in rows if row.role is not None],
+    )
 
 
 def choose(work: Work, *, token_hash: bytes, programme_id: int, location: str | None) -> None:

@@ -7,6 +7,7 @@ the languages that the page's programme has; then the programme's first one.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -97,7 +98,11 @@ def decimal_signs() -> tuple[str, str]:
 
 def locale() -> Locale:
     """The page's locale for Babel; made-up languages write as English does."""
-    language = SOURCE if current() in (LONGER, MIRRORED) else current()
+    return _locale(SOURCE if current() in (LONGER, MIRRORED) else current())
+
+
+@cache
+def _locale(language: str) -> Locale:
     return Locale.parse(language, sep="-")
 
 
