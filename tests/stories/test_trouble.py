@@ -77,8 +77,8 @@ def test_a_push_service_that_is_silent_or_gone_delays_no_purchase(town: Town) ->
         town.faults(clear=True, go_down=True)
         down = purchases("gone")
         for seconds in (silent, down):
-            assert statistics.median(seconds) <= 3 * statistics.median(up) + 0.05
-            assert max(seconds) < 2
+            assert statistics.median(seconds) <= 3 * statistics.median(up) + 0.25
+            assert max(seconds) < 3
         assert rows(shop.store, "owed")
 
         town.faults(come_back=True)
