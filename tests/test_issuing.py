@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from passes.apple.document import DocumentInvalid
 from passes.issuing import CardGone, Office
 from passes.loyalty.card import CardFace, Strip, StripKind
 from passes.loyalty.refusals import CardVoided, LinkUnknown
+from passes.server_keys import ServerKeys
 from passes.store import Store, cards, programmes
 from tests.cast import PHONE, PUSH_TOKEN, Card, a_card, an_install, rows
 from tests.shop import KEYS, PASS_TYPE, Shop, open_shop
@@ -94,6 +99,32 @@ def test_the_same_card_is_issued_again_with_the_same_serial_and_token(
         assert card.serial.encode() in bytes(issued.bundle)
         assert card.token.encode() in bytes(issued.bundle)
     assert len(rows(shop.store, "card")) == 1
+
+
+@pytest.mark.check("A-25")
+def test_serial_and_token_outlive_keys_designs_and_certificates(
+    shop: Shop, card: Card, office: Office, tmp_path: Path
+) -> None:
+    renewed = replace(
+        office,
+        signer=make_signer(tmp_path / "dev", PASS_TYPE),
+        keys=ServerKeys({"k1": b"k" * 32, "k2": b"n" * 32}),
+    )
+    for one in (office, renewed):
+        shop.store.write(lambda work: programmes.revise(work, card.programme_id))
+        issued = issuing.newest(
+            shop.store,
+            one,
+            pass_type=PASS_TYPE,
+            serial=card.serial,
+            token=card.token,
+            is_fresh=lambda _last_modified: False,
+            now=shop.now,
+        )
+        assert issued is not None
+        with zipfile.ZipFile(io.BytesIO(bytes(issued.bundle))) as archive:
+            document = json.loads(archive.read("pass.json"))
+        assert (document["serialNumber"], document["authenticationToken"]) == (card.serial, card.token)
 
 
 def test_a_download_remembers_what_it_handed_out(shop: Shop, card: Card, office: Office) -> None:

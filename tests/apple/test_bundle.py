@@ -250,6 +250,14 @@ def test_strings_outside_ascii_must_be_utf_16() -> None:
         Template(ICON | {"tr.lproj/pass.strings": words.encode()})
 
 
+@pytest.mark.check("A-15")
+def test_translations_arrive_on_the_phone_letter_for_letter() -> None:
+    written = r'"Points" = "çay \"sıcak\" \\ ☕\nğüşiöç 🍁";'
+    translated = Template(art() | {"tr.lproj/pass.strings": written.encode("utf-16")})
+    read = opened(bytes(build(translated, pass_json(), signer(), now=NOW)))
+    assert read.strings == {"tr": {"Points": 'çay "sıcak" \\ ☕\nğüşiöç 🍁'}}
+
+
 def test_a_huge_picture_is_refused() -> None:
     padding = b"zTXt" + b"x" * bundle.PICTURE_BYTES_MAX
     chunk = struct.pack(">L", len(padding) - 4) + padding + struct.pack(">L", zlib.crc32(padding))

@@ -111,13 +111,15 @@ def test_every_card_that_changed_after_the_tag_is_listed(shop: Shop, card: Card)
     other, third = a_card(shop, "Ben Ito"), a_card(shop, "Mo Adeyemi")
     for one in (card, other, third):
         an_install(shop, one)
+    elsewhere = a_card(shop, "Zoe Marsh")
+    an_install(shop, elsewhere, phone=OTHER_PHONE, push_token="b2" * 32)
     stamp(shop)
     start = listed(shop)
     assert start is not None
-    shop.buy(card.code, 500)
-    stamp(shop)
-    shop.buy(other.code, 700)
-    stamp(shop)
+    # The last number is given to a card that this phone does not hold.
+    for one in (card, other, elsewhere):
+        shop.buy(one.code, 500)
+        stamp(shop)
     found = listed(shop, start.tag)
     assert found is not None
     assert set(found.serials) == {card.serial, other.serial}
