@@ -13,10 +13,10 @@ DEVELOPMENT := .venv/.development-$(shell sha256sum < requirements-dev.txt | cut
 COMPILE := uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url
 
-.PHONY: help run install test check conformance bench lock
+.PHONY: help run install test check conformance conformance-mutate bench lock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' Makefile
 
 run: $(RUNTIME) ## start everything on this machine and print one address
 	@PASSES_MODE=development exec $(BIN)/python -m passes run
@@ -32,6 +32,9 @@ check: $(DEVELOPMENT) ## the quick part of it, in less than a minute
 
 conformance: $(DEVELOPMENT) ## which numbered checks of docs/checks are proven
 	@$(BIN)/python -m pytest -q -n 2 -m check --conformance
+
+conformance-mutate: $(DEVELOPMENT) ## break the product once for each [!] check: a test must notice
+	@$(BIN)/python -m tests.mutate
 
 bench: $(DEVELOPMENT) ## how fast it is, beside other programs on this machine
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py); done
