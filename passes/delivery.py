@@ -309,6 +309,7 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
     place = START
     batch = BATCH if store.postgresql else SQLITE_BATCH
     sweep_at = announce_at = clock()
+    trouble = False
     while not stop.is_set():
         now = clock()
         busy = False
@@ -325,7 +326,11 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
             if now >= sweep_at:
                 place = sweep(store, now=now, after=place).after or START
                 sweep_at = now + timedelta(seconds=SWEEP_SECONDS)
+            trouble = False
         except (Busy, StorageFull):
-            log.warning("the database takes nothing just now; trying again")
+            # Said once: an absence of hours would fill the log.
+            if not trouble:
+                log.warning("the database takes nothing just now; trying again until it does")
+            trouble = True
         if not busy:
             stop.wait(POLL_SECONDS)

@@ -200,6 +200,37 @@ def test_a_locked_database_is_told_in_words_and_the_same_form_books_once_afterwa
         assert shop.balance(ana.code) == 110
 
 
+def test_till_and_worker_outlive_an_absence_of_the_database(
+    town_on_postgresql: Town, postgres_maintenance: psycopg.Connection
+) -> None:
+    town = town_on_postgresql
+    town.run("demo")
+    town.start("serve", "worker", "emulate")
+    cashier = at_the_till(browser(town.web_url))
+    with town.counter() as (shop, keys):
+        ana = shop.join(keys=keys)
+        serial = install(town, browser(town.web_url).get(f"/card/{ana.link_secret}"))
+    form = cashier.get(f"/till/card/{ana.code}?visit=patience").form("amount")
+    name = town.database_url.rpartition("/")[2]
+    postgres_maintenance.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres_maintenance.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
+    )
+    for _ in range(5):
+        page = cashier.send(form, amount="1.00", confirmed="100")
+        assert page.status == 503
+        assert "The system is busy. Nothing was booked; try again." in page.text
+    time.sleep(1)
+    postgres_maintenance.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    assert "/done/" in cashier.send(form, amount="1.00", confirmed="100").address
+    until(lambda: shown_balance(town, serial) == "110", what="110 beans on the phone")
+    assert town.running["worker"].poll() is None
+    assert town.log("worker").count("the database takes nothing just now") == 1
+    with town.counter() as (shop, _):
+        assert shop.balance(ana.code) == 110
+
+
 def book(cashier: Visitor, code: str, visit: str) -> Page:
     """A purchase, entered by somebody who reads Turkish, in the visit of that name."""
     form = cashier.get(f"/till/card/{code}?visit={visit}").form("amount")
