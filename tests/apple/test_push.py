@@ -206,6 +206,7 @@ SINCE = datetime(2026, 2, 28, 23, 59, 59, 123_000, tzinfo=UTC)
 SINCE_MS = int(SINCE.timestamp() * 1000)
 
 
+@pytest.mark.check("A-100")
 @pytest.mark.parametrize(
     ("status", "reason", "outcome"),
     [
