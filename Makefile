@@ -36,8 +36,8 @@ conformance: $(DEVELOPMENT) ## which numbered checks of docs/checks are proven
 conformance-mutate: $(DEVELOPMENT) ## break the product once for each [!] check: a test must notice
 	@$(BIN)/python -m tests.mutate
 
-bench: $(DEVELOPMENT) ## how fast it is, beside other programs on this machine
-	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py); done
+bench: $(DEVELOPMENT) ## how fast it is, beside other programs on this machine (BENCH=full: a million cards)
+	@$(BIN)/python -m benchmarks
 
 lock: ## choose versions anew and pin them (needs uv)
 	@$(COMPILE) --upgrade -o requirements.txt

@@ -11,6 +11,7 @@ with it, while the worker announces every change to a push server.
 
 from __future__ import annotations
 
+import random
 import re
 import sqlite3
 import statistics
@@ -277,8 +278,6 @@ def pgbench_script(recorded: Recorded, first: int) -> str:
 
 
 def _loop(database: Database, recorded: Recorded, first: int) -> float:
-    import random
-
     connection = sqlite3.connect(
         database.url.removeprefix("sqlite:///"), isolation_level=None, timeout=10, cached_statements=256
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sqlite3
 import tempfile
@@ -18,6 +17,7 @@ from passes import access, programmes, store
 from passes.access import Area, Grant, PasswordCost, Role
 from passes.server_keys import ServerKeys
 from passes.store import Store
+from passes.store import programmes as rows
 from passes.wiring import DEVELOPMENT_PASS_TYPE
 from tests import postgres
 
@@ -130,10 +130,12 @@ def sign_in(opened: Store) -> Cashier:
 
 _FILL = (
     """INSERT INTO account (programme_id, id, owner_kind, owner_id, asset, bucket, balance)
-       SELECT {programme}, {base} + i, 'member', CAST({base} + i AS {text}), 'points', 'available', 0 FROM n""",
+       SELECT {programme}, {base} + i, 'member', CAST({base} + i AS {text}), 'points', 'available', 0
+       FROM n""",
     """INSERT INTO member (programme_id, id, joined_at, language, holdout, welcome_given, merge_candidate_of,
            points_account_id, spend_year, spend_minor, last_purchase_at, closed_at)
-       SELECT {programme}, {base} + i, {at}, 'en', false, true, NULL, {base} + i, {year}, 0, NULL, NULL FROM n""",
+       SELECT {programme}, {base} + i, {at}, 'en', false, true, NULL, {base} + i, {year}, 0, NULL, NULL
+       FROM n""",
     """INSERT INTO person (programme_id, member_id, name)
        SELECT {programme}, {base} + i, 'Ana Reyes' FROM n""",
     """INSERT INTO card (programme_id, id, member_id, pass_type_id, serial, key_id, issued_at, voided_at,
@@ -144,10 +146,12 @@ _FILL = (
        SELECT {programme}, CAST({code} AS {text}), {base} + i, {at} FROM n""",
     """INSERT INTO device (pass_type_id, id, library_id, push_token, push_token_at)
        SELECT {pass_type}, {base} + i, {library}, {token}, {at} FROM devices""",
-    # Every fourth card is on a second phone.
-    """INSERT INTO registration (pass_type_id, device_id, card_id, programme_id, announced_revision, registered_at)
+    # Every fourth card is on a second phone. All were told of the card's first
+    # revision and the programme's.
+    """INSERT INTO registration (pass_type_id, device_id, card_id, programme_id, announced_revision,
+           registered_at)
        SELECT {pass_type}, {base} + i, {base} + CASE WHEN i < {cards} THEN i ELSE (i - {cards}) * 4 END,
-           {programme}, 1000, {at} FROM devices""",
+           {programme}, 2, {at} FROM devices""",
     "UPDATE pass_type SET counter = 1",
     "UPDATE programme SET stamped_revision = revision, tag = 1, spread_after = NULL",
 )
@@ -167,8 +171,6 @@ def fill(on: Database, cards: int, keys: ServerKeys) -> None:
     """Members with a card each and 1.25 phones, up to date; `cards` is a multiple of four."""
     opened = store.open(on.url)
     with opened.read() as read:
-        from passes.store import programmes as rows
-
         shop = rows.by_slug(read, SHOP)
     opened.close()
     values = {
@@ -183,7 +185,7 @@ def fill(on: Database, cards: int, keys: ServerKeys) -> None:
         "code": code_expression("i"),
         "serial": f"'benchmark-' || ({FIRST_ID} + i)",
         "library": f"'phone-' || ({FIRST_ID} + i)",
-        "token": ("lpad(to_hex(i), 64, 'a')" if on.postgresql else "substr(printf('%064x', i), 1, 64)"),
+        "token": ("lpad(to_hex(i), 64, '0')" if on.postgresql else "substr(printf('%064x', i), 1, 64)"),
     }
     numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count}) "
     if on.postgresql:
@@ -201,7 +203,7 @@ def fill(on: Database, cards: int, keys: ServerKeys) -> None:
         assert on.server is not None
         with psycopg.connect(on.server.url().replace("+psycopg", ""), autocommit=True) as connection:
             for sql in _FILL:
-                connection.execute(spoken(sql))  # type: ignore[arg-type]
+                connection.execute(spoken(sql))
             connection.execute("VACUUM ANALYZE")
             connection.execute("CHECKPOINT")
     else:
@@ -220,8 +222,3 @@ def free_port() -> int:
     """A port that nobody listens on just now."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])
-
-
-def load_average() -> float:
-    """How busy the machine was during the last minute."""
-    return os.getloadavg()[0]

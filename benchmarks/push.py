@@ -93,6 +93,8 @@ class DevelopmentSink:
     """The server as an installation in development finds it: where, and who signed its certificate."""
 
     port: int
+    open_port: int
+    folder: Path
     authority: Path
 
 
@@ -106,7 +108,7 @@ def sink_for_development(folder: Path) -> Iterator[DevelopmentSink]:
     clients = folder / "clients.pem"
     clients.write_bytes((certs / "wwdr.pem").read_bytes() + (certs / "root.pem").read_bytes())
     with _nginx(folder, Identity(certs / "apns.pem", certs / "apns.key"), clients=clients) as ports:
-        yield DevelopmentSink(ports[1], certs / "root.pem")
+        yield DevelopmentSink(ports[1], ports[0], folder, certs / "root.pem")
 
 
 @contextlib.contextmanager
@@ -136,7 +138,7 @@ def _nginx(folder: Path, server: Identity, *, clients: Path) -> Iterator[tuple[i
             nginx.terminate()
 
 
-def h2load_rate(server: Sink) -> float:
+def h2load_rate(server: Sink | DevelopmentSink) -> float:
     """Requests a second of h2load with one connection and as many streams as ours."""
     token = "0" * 64
     told = subprocess.run(
@@ -174,11 +176,16 @@ def our_rate(push: ApplePush, batch: list[Install]) -> float:
     return accepted / seconds
 
 
-def run() -> Iterator[Row]:
-    """Measure. Raises `NotMeasured`."""
+def require_programs() -> None:
+    """Raises `NotMeasured` when a program that the comparison needs is not installed."""
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
             raise NotMeasured(f"{program} is missing: apt-get install --no-install-recommends {package}")
+
+
+def run() -> Iterator[Row]:
+    """Measure. Raises `NotMeasured`."""
+    require_programs()
     batch = [Install(key=key, topic=TOPIC, address=f"{key:064x}") for key in range(PUSHES)]
     ours, theirs = [], []
     with sink() as server:
