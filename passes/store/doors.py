@@ -251,7 +251,7 @@ class _SqliteWriter:
         """One transaction over the group. Returns those that must run again on their own."""
         try:
             connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
+            _take_turn(connection)
         except sqlite3.OperationalError as error:
             refusal = _refusal(error)
             if refusal is None:
@@ -292,9 +292,26 @@ class _SqliteWriter:
     def _connection(self) -> sqlite3.Connection:
         if self._pooled is None:
             self._pooled = self._store._raw()
+            self._pooled.driver_connection.execute("PRAGMA busy_timeout=1")
         connection = self._pooled.driver_connection
         assert isinstance(connection, sqlite3.Connection)
         return connection
+
+
+def _take_turn(connection: sqlite3.Connection) -> None:
+    """Begin a transaction once no other process writes. Raises what SQLite says after five seconds.
+
+    SQLite's own waiting looks again after up to a tenth of a second: a busy
+    server, whose pauses are shorter, would keep the worker out for ever.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if not isinstance(_refusal(error), Busy) or time.monotonic() >= deadline:
+                raise
 
 
 def _refusal(error: BaseException) -> Busy | StorageFull | None:

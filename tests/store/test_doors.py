@@ -341,3 +341,30 @@ def test_a_snapshot_sees_one_instant(store: Store) -> None:
         store.write(lambda work: add(work, "later"))
         assert read.ask(_NAMES).all() == []
     assert names(store) == ["later"]
+
+
+@pytest.mark.slow
+def test_short_pauses_of_a_busy_neighbour_are_enough_to_write(sqlite_url: str) -> None:
+    """Another process that writes nearly all the time must not keep this one out."""
+    store = database.open(sqlite_url)
+    neighbour = sqlite3.connect(
+        sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
+    )
+
+    def hog() -> None:
+        for _ in range(40):
+            neighbour.execute("BEGIN IMMEDIATE")
+            time.sleep(0.02)
+            neighbour.execute("ROLLBACK")
+            time.sleep(0.004)
+
+    busy = threading.Thread(target=hog)
+    busy.start()
+    written: list[str] = []
+    while busy.is_alive():
+        written.append(f"number {len(written)}")
+        store.write(lambda work: add(work, written[-1]))
+        time.sleep(0.01)  # the neighbour needs a turn too
+    neighbour.close()
+    store.close()
+    assert len(written) >= 20
