@@ -128,7 +128,8 @@ def _pytest(copy: Path, tests: Sequence[str], **environment: str) -> tuple[int, 
         run = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
             cwd=copy,
-            env={**os.environ, **environment},
+            # A mutation may keep size and second of its file, and Python would run the old bytecode.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
