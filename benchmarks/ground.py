@@ -57,10 +57,9 @@ def database(engine: str) -> Iterator[Database]:
             yield made
             return
         server = postgres.start(
-            Path(tempfile.gettempdir()),
             fsync="on",
             full_page_writes="on",
-            shared_buffers="256MB",
+            shared_buffers="2GB",
             max_wal_size="4GB",
             autovacuum="on",
         )

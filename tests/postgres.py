@@ -73,8 +73,8 @@ class Postgres:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def start(parent: Path | None = None, **options: str) -> Postgres:
-    """Make an empty cluster in a folder and start a server on it (about a second).
+def start(**options: str) -> Postgres:
+    """Make an empty cluster and start a server on it (about a second).
 
     `options` replace those above: the benchmarks want what is answered to be on the disk.
     """
