@@ -6,14 +6,16 @@ Flask finds `templates/` and `static/` beside this file.
 from __future__ import annotations
 
 import hashlib
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, abort, request, url_for
 from jinja2 import StrictUndefined
 
+from passes import issuing
 from passes.loyalty.refusals import FormStale
 from passes.web import devices, errors, front, health, join, language, signin, theme, till
 
@@ -29,6 +31,7 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; report-uri /csp-report"
 )
 REQUEST_BYTES_MAX = 16_000_000
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -48,9 +51,23 @@ def create_app(installation: Installation | None = None) -> Flask:
         app.register_blueprint(module.blueprint)
     errors.register(app)
     language.register(app)
+    _refuse_null_characters(app)
     _refuse_foreign_forms(app, installation.public_url)
     _set_headers(app, https=installation.public_url.startswith("https:"))
     return app
+
+
+def _refuse_null_characters(app: Flask) -> None:
+    """No database can hold them, so they are refused here, in whichever part of a request they come."""
+
+    @app.before_request
+    def refuse() -> None:
+        named = list(request.args.items(multi=True))
+        # Any other body is read by whoever knows how large it may be.
+        if request.mimetype in _FORMS:
+            named += request.form.items(multi=True)
+        if any("\0" in text for text in (request.path, *(part for pair in named for part in pair))):
+            abort(400)
 
 
 def _refuse_foreign_forms(app: Flask, public_url: str) -> None:
@@ -103,4 +120,9 @@ def serve() -> Flask:
     from passes.supervisor import end_with_parent
 
     end_with_parent()
-    return create_app()
+    app = create_app()
+    installation = app.extensions["passes"]
+    threading.Thread(
+        target=issuing.draw_ahead, args=(installation.store, installation.office), name="artist", daemon=True
+    ).start()
+    return app

@@ -93,6 +93,15 @@ class Templates:
 # What a card says -----------------------------------------------------------------
 
 
+def draw_ahead(store: Store, office: Office) -> None:
+    """Draw the pictures of every programme's cards, so that no customer waits for the first of them."""
+    with store.read() as read:
+        standing = [loaded.programme for loaded in programmes.every(read)]
+    for programme in standing:
+        for step in range(programme.design.steps + 1):
+            office.templates.of(programme, Strip(programme.design.strip, step, programme.design.steps))
+
+
 def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace:
     """What the card says now, for any wallet, the web card and previews. Raises LinkUnknown."""
     found = cards.facts(read, loaded.id, card_id)

@@ -178,3 +178,20 @@ def test_a_stranger_is_refused_before_anything_is_read(shop: Shop, card: Card) -
             now=shop.now,
         )
     assert PUSH_TOKEN not in str(rows(shop.store, "device"))
+
+
+def test_pictures_drawn_ahead_are_those_that_cards_use(
+    shop: Shop, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuing.draw_ahead(shop.store, office)
+    card = a_card(shop)
+    monkeypatch.setattr(
+        issuing.artwork,
+        "pictures",
+        lambda *_arguments, **_options: pytest.fail("drawn while a customer waits"),
+    )
+    with shop.store.read() as read:
+        loaded = programmes.by_slug(read, "copperfinch")
+        facts = cards.facts(read, card.programme_id, card.card_id)
+    assert facts is not None
+    assert issuing.pass_file(office, loaded, facts, now=shop.now).size > 50_000

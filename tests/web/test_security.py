@@ -245,3 +245,43 @@ def test_the_words_of_a_template_are_never_markup(app: Flask) -> None:
     with app.test_request_context("/"):
         html = app.jinja_env.from_string("{{ _('Join %(programme)s', programme=name) }}").render(name="<b>")
     assert html == "Join &lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "form"),
+    [
+        ("GET", "/join/copper%00finch", {}),
+        ("GET", "/join/copperfinch?utm_source=a%00b", {}),
+        ("POST", "/join/copperfinch", {"name": "Ana\0", "form": "x"}),
+        ("GET", "/card/abc%00", {}),
+        ("GET", "/download/abc%00", {}),
+        ("GET", "/static-theme/copper%00finch.css", {}),
+        ("POST", "/till/sign-in", {"login": "c\0y", "password": "x"}),
+        ("POST", "/till/", {"code": "\0" * 16}),
+        ("GET", "/apple/v1/devices/a%00b/registrations/pass.dev.passes.loyalty", {}),
+        ("GET", "/apple/v1/passes/pass.dev.passes.loyalty/a%00b", {}),
+    ],
+)
+def test_a_null_character_anywhere_is_refused_in_words(
+    app: Flask, method: str, address: str, form: dict[str, str]
+) -> None:
+    answer = app.test_client().open(address, method=method, data=form or None)
+    assert answer.status_code == 400
+    assert b"Traceback" not in answer.data
+
+
+def test_a_null_character_in_a_phones_report_is_dropped(app: Flask, store: Store) -> None:
+    answer = app.test_client().post("/apple/v1/log", json={"logs": ["Get pass\0 task"]})
+    assert answer.status_code == 200
+    with store.read() as read:
+        kept = read.ask(text("SELECT text FROM wallet_log")).value()
+    assert kept is not None
+    assert "\0" not in kept
+
+
+def test_a_null_character_in_a_push_token_is_no_mistake_of_ours(app: Flask) -> None:
+    registration = "/apple/v1/devices/phone/registrations/pass.dev.passes.loyalty/serial"
+    answer = app.test_client().post(
+        registration, json={"pushToken": "a\0b"}, headers={"Authorization": "ApplePass x\x01"}
+    )
+    assert answer.status_code in (400, 401)
