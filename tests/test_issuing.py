@@ -185,11 +185,7 @@ def test_pictures_drawn_ahead_are_those_that_cards_use(
 ) -> None:
     issuing.draw_ahead(shop.store, office)
     card = a_card(shop)
-    monkeypatch.setattr(
-        issuing.artwork,
-        "pictures",
-        lambda *_arguments, **_options: pytest.fail("drawn while a customer waits"),
-    )
+    monkeypatch.setattr("passes.artwork.pictures", lambda *_, **__: pytest.fail("a customer waits for it"))
     with shop.store.read() as read:
         loaded = programmes.by_slug(read, "copperfinch")
         facts = cards.facts(read, card.programme_id, card.card_id)
