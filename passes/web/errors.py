@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, render_template
+from flask.globals import request_ctx
+from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
+from passes.language import SOURCE, say
 from passes.loyalty.refusals import Refused
 
 log = logging.getLogger(__name__)
@@ -91,4 +94,7 @@ def _broken() -> str:
 
 
 def _page(title: str, *, words: str | None = None, refused: Refused | None = None) -> str:
+    # Under a Host that makes no sense no address of ours can be written, and so no page.
+    if request_ctx.url_adapter is None:
+        return str(escape(say(SOURCE, title)))
     return render_template("error.html", title=title, words=words, refused=refused)

@@ -18,7 +18,7 @@ from passes import access, artwork, checkout
 from passes.access import Area, Limit, Person, Role
 from passes.checkout import MemberView
 from passes.loyalty import codes
-from passes.loyalty.money import parse_amount
+from passes.loyalty.money import AMOUNT_LIMIT_MINOR, parse_amount
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import (
     AmountInvalid,
@@ -46,6 +46,8 @@ blueprint = Blueprint("till", __name__, url_prefix="/till")
 PICTURE_BYTES_MAX = 12_000_000
 PICTURE_PIXELS_MAX = 50_000_000
 
+# A larger number fits into no database.
+_RECEIPT = f"int(max={2**63 - 1})"
 _VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 _NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, PictureUnreadable)
 _AMOUNT = (AmountInvalid, AmountTooLarge)
@@ -188,7 +190,7 @@ def _scan(
         sale_refused=sale_refused,
         sale_minor=sale_minor,
         sale_key=sale_key or _new_visit(),
-        sold=sold if sold and sold > 0 else None,
+        sold=sold if sold and 0 < sold < AMOUNT_LIMIT_MINOR else None,
     )
 
 
@@ -371,7 +373,7 @@ def _done(receipt: Receipt) -> AnyResponse:
     return redirect(url_for("till.done", receipt_id=receipt.id), 303)
 
 
-@blueprint.get("/done/<int:receipt_id>")
+@blueprint.get(f"/done/<{_RECEIPT}:receipt_id>")
 def done(receipt_id: int) -> str:
     """What was booked: the old and the new balance, Undo, and the next customer."""
     receipt = next((one for one in _mine() if one.id == receipt_id), None)
@@ -386,7 +388,7 @@ def done(receipt_id: int) -> str:
     )
 
 
-@blueprint.post("/undo/<int:receipt_id>")
+@blueprint.post(f"/undo/<{_RECEIPT}:receipt_id>")
 def undo(receipt_id: int) -> AnyResponse:
     """Reverse a booking."""
     receipt = checkout.undo(

@@ -85,6 +85,12 @@ def test_in_production_the_front_shows_the_shops_and_nothing_else(live: Flask) -
         assert words not in page.text
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_host_name_that_makes_no_sense_is_refused_in_words(app: Flask, host: str) -> None:
+    answer = app.test_client().get("/", headers={"Host": host})
+    assert (answer.status_code, answer.text) == (400, "This is not possible")
+
+
 def test_an_empty_service_says_that_nothing_is_open(
     store: Store, app: Flask, live: Flask, house: Shop
 ) -> None:

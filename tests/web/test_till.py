@@ -292,6 +292,14 @@ def test_my_bookings_are_mine_and_can_be_undone_for_ten_minutes(cy: Visitor, hou
     assert house.balance(ana.code) == 100 + 124 + 990
 
 
+def test_numbers_no_database_can_hold_are_no_mistake_of_ours(cy: Visitor) -> None:
+    token = cy.get("/till/").form("code").values["form_token"]
+    assert cy.post(f"/till/undo/{2**63}", {"form_token": token}).status == 404
+    assert cy.get(f"/till/done/{2**63}").status == 404
+    assert cy.post(f"/till/undo/{2**63 - 1}", {"form_token": token}).status == 404
+    assert cy.get(f"/till/?sold={10**40}").status == 200
+
+
 def test_undoing_twice_undoes_once(cy: Visitor, house: Shop) -> None:
     ana = house.join()
     done = enter(scan(cy, ana.code), cy, "12.40")
