@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, request, url_for
 from jinja2 import StrictUndefined
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from passes import issuing
 from passes.loyalty.refusals import FormStale
@@ -32,6 +33,8 @@ CONTENT_SECURITY_POLICY = (
 )
 REQUEST_BYTES_MAX = 16_000_000
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+# Whatever type their callers name: not forms, and with limits of their own.
+_READ_ELSEWHERE = ("devices.", "health.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -51,6 +54,11 @@ def create_app(installation: Installation | None = None) -> Flask:
         app.register_blueprint(module.blueprint)
     errors.register(app)
     language.register(app)
+    if installation.proxies:
+        # Only the address: what host and scheme people use is PASSES_PUBLIC_URL, whatever a proxy says.
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=installation.proxies, x_proto=0, x_host=0
+        )
     _refuse_null_characters(app)
     _refuse_foreign_forms(app, installation.public_url)
     _set_headers(app, https=installation.public_url.startswith("https:"))
@@ -64,7 +72,7 @@ def _refuse_null_characters(app: Flask) -> None:
     def refuse() -> None:
         named = list(request.args.items(multi=True))
         # Any other body is read by whoever knows how large it may be.
-        if request.mimetype in _FORMS:
+        if request.mimetype in _FORMS and not (request.endpoint or "").startswith(_READ_ELSEWHERE):
             named += request.form.items(multi=True)
         if any("\0" in text for text in (request.path, *(part for pair in named for part in pair))):
             abort(400)
@@ -80,8 +88,15 @@ def _refuse_foreign_forms(app: Flask, public_url: str) -> None:
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise FormStale
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc not in (request.host, urlsplit(public_url).netloc):
+        if origin is not None and _site(origin) not in (request.host, _site(public_url)):
             raise FormStale
+
+
+def _site(address: str) -> str | None:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return None
 
 
 def _set_headers(app: Flask, *, https: bool) -> None:

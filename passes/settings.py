@@ -71,6 +71,13 @@ SETTINGS = (
         "Web server processes. More than one needs PostgreSQL: SQLite has one writer.",
     ),
     Setting("PASSES_WEB_THREADS", "`16`", "Requests that one web process works on at the same time."),
+    Setting(
+        "PASSES_PROXIES",
+        "`0`",
+        "How many reverse proxies of your own stand in front. Each adds the visitor's address to "
+        "`X-Forwarded-For`; limits count by it. With 0 the header is ignored, and behind a proxy all "
+        "visitors share one limit.",
+    ),
     Setting("PASSES_PHONE_PORT", "`8001`", "The virtual phone (development)."),
     Setting("PASSES_GOOGLE_PORT", "`8002`", "The Google Wallet emulator (development)."),
     Setting("PASSES_APNS_PORT", "`8003`", "The APNs emulator (development)."),
@@ -131,6 +138,7 @@ class Settings:
     web_port: int
     web_processes: int
     web_threads: int
+    proxies: int
     phone_port: int
     google_port: int
     apns_port: int
@@ -190,6 +198,7 @@ class Settings:
             web_port=web_port,
             web_processes=_web_processes(given, database_url),
             web_threads=given.integer("PASSES_WEB_THREADS", 16, 1, 1024),
+            proxies=given.integer("PASSES_PROXIES", 0, 0, 9),
             phone_port=phone_port,
             google_port=google_port,
             apns_port=apns_port,

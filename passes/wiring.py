@@ -28,6 +28,7 @@ class Installation:
 
     `clock` gives the present instant; edges ask it once per request and pass
     the answer on. `phone_url` is the virtual phone's page, in development.
+    `proxies` pass requests on; only so many are believed about a visitor's address.
     """
 
     store: Store
@@ -37,6 +38,7 @@ class Installation:
     public_url: str
     development: bool
     phone_url: str | None
+    proxies: int = 0
 
     def close(self) -> None:
         """Finish waiting writes and let go of the database."""
@@ -78,6 +80,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         public_url=settings.public_url,
         development=settings.development,
         phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
+        proxies=settings.proxies,
     )
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import text
 
-from app import CONTENT_SECURITY_POLICY, REQUEST_BYTES_MAX
+from app import CONTENT_SECURITY_POLICY, REQUEST_BYTES_MAX, create_app
 from passes.loyalty.design import Colours
 from passes.loyalty.refusals import Refused
 from passes.store import Store
 from passes.web import errors
 from passes.web.theme import CONTRAST_MIN, DARK, LIGHT, accent, contrast
+from passes.wiring import Installation
 from tests.shop import Shop
 from tests.web.visitor import Visitor
 
@@ -285,3 +287,31 @@ def test_a_null_character_in_a_push_token_is_no_mistake_of_ours(app: Flask) -> N
         registration, json={"pushToken": "a\0b"}, headers={"Authorization": "ApplePass x\x01"}
     )
     assert answer.status_code in (400, 401)
+
+
+def test_an_origin_that_is_no_address_is_a_foreign_form(app: Flask) -> None:
+    answer = app.test_client().post("/join/copperfinch", headers={"Origin": "http://[bad"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [(0, "127.0.0.1"), (1, "192.0.2.9"), (2, "192.0.2.8")])
+def test_only_our_own_proxies_are_believed_about_an_address(
+    installation: Installation, proxies: int, believed: str
+) -> None:
+    app = create_app(replace(installation, proxies=proxies))
+    seen: list[str | None] = []
+    app.before_request(lambda: seen.append(request.remote_addr))
+    answer = app.test_client().get(
+        "/",
+        headers={"X-Forwarded-For": "127.0.0.1, 192.0.2.8, 192.0.2.9", "X-Forwarded-Host": "evil.example"},
+    )
+    assert seen == [believed]
+    assert "evil.example" not in answer.text
+
+
+def test_a_phones_report_is_read_whatever_type_it_names(app: Flask, store: Store) -> None:
+    body = b'{"logs":["Get pass task"]}'
+    kind = "application/x-www-form-urlencoded"
+    assert app.test_client().post("/apple/v1/log", data=body, content_type=kind).status_code == 200
+    with store.read() as read:
+        assert read.ask(text("SELECT text FROM wallet_log")).value() == "Get pass task"
