@@ -32,7 +32,8 @@ CONTENT_SECURITY_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; report-uri /csp-report"
 )
 REQUEST_BYTES_MAX = 16_000_000
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+# A form with a picture may be large, and is read only once it is known who sends it; its one text is a code.
+_FORM = "application/x-www-form-urlencoded"
 # Whatever type their callers name: not forms, and with limits of their own.
 _READ_ELSEWHERE = ("devices.", "health.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -72,7 +73,7 @@ def _refuse_null_characters(app: Flask) -> None:
     def refuse() -> None:
         named = list(request.args.items(multi=True))
         # Any other body is read by whoever knows how large it may be.
-        if request.mimetype in _FORMS and not (request.endpoint or "").startswith(_READ_ELSEWHERE):
+        if request.mimetype == _FORM and not (request.endpoint or "").startswith(_READ_ELSEWHERE):
             named += request.form.items(multi=True)
         if any("\0" in text for text in (request.path, *(part for pair in named for part in pair))):
             abort(400)

@@ -70,7 +70,7 @@ SETTINGS = (
         "`1`",
         "Web server processes. More than one needs PostgreSQL: SQLite has one writer.",
     ),
-    Setting("PASSES_WEB_THREADS", "`16`", "Requests that one web process works on at the same time."),
+    Setting("PASSES_WEB_THREADS", "`8`", "Requests that one web process works on at the same time."),
     Setting(
         "PASSES_PROXIES",
         "`0`",
@@ -197,7 +197,7 @@ class Settings:
             web_host=given.host("PASSES_WEB_HOST", "127.0.0.1"),
             web_port=web_port,
             web_processes=_web_processes(given, database_url),
-            web_threads=given.integer("PASSES_WEB_THREADS", 16, 1, 1024),
+            web_threads=given.integer("PASSES_WEB_THREADS", 8, 1, 1024),
             proxies=given.integer("PASSES_PROXIES", 0, 0, 9),
             phone_port=phone_port,
             google_port=google_port,

@@ -64,7 +64,7 @@ class AmountInvalid(Refused):
     """The amount is not a positive whole number of minor units."""
 
     code = "amount_invalid"
-    words = "Enter an amount greater than zero."
+    words = "Enter an amount above zero, in digits."
 
 
 class AmountTooLarge(Refused):

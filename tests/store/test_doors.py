@@ -45,6 +45,19 @@ def served(database_url: str) -> Iterator[Store]:
     opened.close()
 
 
+def test_an_sqlite_database_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "passes.sqlite3"
+    database.migrate(f"sqlite:///{path}")
+    store = database.open(f"sqlite:///{path}")
+    store.write(lambda work: add(work, "private"))
+    assert {found.name: oct(found.stat().st_mode & 0o777) for found in path.parent.iterdir()} == {
+        "passes.sqlite3": "0o600",
+        "passes.sqlite3-shm": "0o600",
+        "passes.sqlite3-wal": "0o600",
+    }
+    store.close()
+
+
 def test_a_refusal_undoes_everything_that_was_written(store: Store) -> None:
     def decide(work: Work) -> None:
         add(work, "gone")

@@ -198,13 +198,13 @@ def test_whoever_tries_numbers_at_random_is_signed_out(cy: Visitor, house: Shop)
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("", "Enter an amount greater than zero."),
-        ("0", "Enter an amount greater than zero."),
-        ("-5", "Enter an amount greater than zero."),
-        ("12,40", "Enter an amount greater than zero."),
-        ("a lot", "Enter an amount greater than zero."),
+        ("", "Enter an amount above zero, in digits."),
+        ("0", "Enter an amount above zero, in digits."),
+        ("-5", "Enter an amount above zero, in digits."),
+        ("12,40", "Enter an amount above zero, in digits."),
+        ("a lot", "Enter an amount above zero, in digits."),
         ("500.01", "This amount is above the limit of $500.00 for one purchase."),
-        ("9" * 50, "Enter an amount greater than zero."),
+        ("9" * 50, "Enter an amount above zero, in digits."),
     ],
 )
 def test_an_amount_that_cannot_be_is_refused_and_kept(
@@ -248,7 +248,7 @@ def test_the_live_echo_says_what_will_be_booked(cy: Visitor, house: Shop) -> Non
     assert told == {"minor": 1240, "words": "$12.40 = 124 beans"}
     refused = cy.fetch(f"/till/quote?code={code}&amount=0")
     assert refused.status_code == 422
-    assert json.loads(refused.data) == {"words": "Enter an amount greater than zero."}
+    assert json.loads(refused.data) == {"words": "Enter an amount above zero, in digits."}
     assert json.loads(cy.fetch("/till/quote?amount=3").data)["words"] == "$3.00"
 
 

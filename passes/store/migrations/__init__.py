@@ -26,6 +26,7 @@ def migrate(url: str) -> None:
     from alembic import command
     from alembic.config import Config
 
+    _make_private(url)
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     config.attributes["url"] = url
@@ -36,6 +37,15 @@ def migrate(url: str) -> None:
         with engine.connect() as connection:
             connection.execute(text("PRAGMA journal_mode=WAL"))
     engine.dispose()
+
+
+def _make_private(url: str) -> None:
+    """Create an SQLite file that its owner alone can read; what SQLite puts beside it follows suit."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite" and address.database:
+        path = Path(address.database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
 
 
 def require_current(url: str) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from alembic import context
 from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
 
 from passes.store.models import metadata
 
-url = make_url(context.config.attributes["url"])
-if url.get_backend_name() == "sqlite" and url.database:
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-engine = create_engine(url)
+engine = create_engine(context.config.attributes["url"])
 with engine.connect() as connection:
     context.configure(connection=connection, target_metadata=metadata)
     with context.begin_transaction():
