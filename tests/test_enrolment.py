@@ -139,7 +139,6 @@ def test_personal_data_stands_in_its_own_table_only(shop: Shop) -> None:
             assert "unmistakable@" not in repr(row), name
 
 
-@pytest.mark.check("L-84")
 def test_one_in_ten_is_held_out_for_ever() -> None:
     held = [enrolment.in_holdout(COFFEE, member_id) for member_id in range(10_000)]
     assert 900 < sum(held) < 1100
