@@ -10,8 +10,9 @@ announcement at worst. Telling a phone twice is harmless, never telling it is no
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 
@@ -143,6 +144,7 @@ class _Round:
     gone: list[tuple[Sequence[Claim], Gone]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     parked: str | None = None
+    outcomes: Counter[type[Outcome]] = field(default_factory=Counter)
 
 
 def announce_due(
@@ -169,16 +171,23 @@ def announce_due(
         for key, claims_of_phone in enumerate(pushes)
     ]
     running = _Round(pushes)
-    told = Told(claimed=len(claims))
     try:
         for install, outcome in wallets[APPLE].announce(batch):
-            told = _note(running, told, install.key, outcome, now)
+            _note(running, install.key, outcome, now)
             if len(running.accepted) >= BATCH:
                 _write_accepted(store, running, now=now)
     finally:
         # What was answered is written down even when the wallet fails half-way.
-        told = _settle(store, running, told, now=now)
-    return told
+        removed, suspicious = _settle(store, running, now=now)
+    return Told(
+        claimed=len(claims),
+        accepted=running.outcomes[Accepted],
+        later=running.outcomes[Later],
+        gone=running.outcomes[Gone],
+        rejected=running.outcomes[Rejected],
+        devices_removed=removed,
+        stopped=running.parked is not None or suspicious,
+    )
 
 
 def _by_phone(claims: Iterable[Claim]) -> list[list[Claim]]:
@@ -189,29 +198,25 @@ def _by_phone(claims: Iterable[Claim]) -> list[list[Claim]]:
     return list(phones.values())
 
 
-def _note(running: _Round, told: Told, key: int, outcome: Outcome, now: datetime) -> Told:
+def _note(running: _Round, key: int, outcome: Outcome, now: datetime) -> None:
     claims = running.pushes[key]
     running.answered.add(key)
+    running.outcomes[type(outcome)] += 1
     match outcome:
         case Accepted():
             running.accepted += claims
-            return replace(told, accepted=told.accepted + 1)
         case Later(at=at):
             running.postponed += ((claim, max(at, now)) for claim in claims)
-            return replace(told, later=told.later + 1)
         case Gone():
             running.gone.append((claims, outcome))
-            return replace(told, gone=told.gone + 1)
         case Rejected(reason=reason):
             running.rejected.append(reason)
             running.postponed += (
                 (claim, now + _backoff(_REJECTED_FIRST, _REJECTED_MAX, claim.attempts)) for claim in claims
             )
-            return replace(told, rejected=told.rejected + 1)
         case Parked(reason=reason):
             running.parked = reason
             running.answered.discard(key)
-            return told
 
 
 def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
@@ -226,7 +231,8 @@ def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
         store.write(decide)
 
 
-def _settle(store: Store, running: _Round, told: Told, *, now: datetime) -> Told:
+def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[int, bool]:
+    """Write the rest down. Returns the devices removed, and whether too many tokens were called bad."""
     _write_accepted(store, running, now=now)
     unanswered = [
         claim for key, claims in enumerate(running.pushes) if key not in running.answered for claim in claims
@@ -255,7 +261,7 @@ def _settle(store: Store, running: _Round, told: Told, *, now: datetime) -> Told
     removed = 0
     if unanswered or running.postponed or running.gone or running.parked:
         removed = store.write(decide)
-    return replace(told, devices_removed=removed, stopped=running.parked is not None or suspicious)
+    return removed, suspicious
 
 
 def _sound(work: Work, running: _Round, bad_tokens: int, *, now: datetime) -> None:
