@@ -46,6 +46,7 @@ from passes.store.work import Answer
 
 _LOOK_RECEIPTS = 5
 _CODE_LENGTH_MAX = 64
+_ID_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,8 @@ def undo(store: Store, *, programme: str, receipt_id: int, key: str, at: Counter
     spent may leave the balance below zero. Raises ReceiptUnknown,
     AlreadyUndone, UndoTooLate, KeyInvalid or KeyReused.
     """
+    if not 0 < receipt_id < _ID_LIMIT:
+        raise ReceiptUnknown()
 
     def decide(work: Work) -> Receipt:
         finding = Finding(work, programme)

@@ -110,6 +110,13 @@ def test_a_misspelt_command_is_explained(capsys: pytest.CaptureFixture[str]) -> 
     assert "acrue" in capsys.readouterr().err
 
 
+def test_a_name_too_long_for_its_column_is_explained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sale", COFFEE, "1", "--location", "x" * 65])
+    assert ended.value.code == 2
+    assert "at most 64 characters" in capsys.readouterr().err
+
+
 def test_staff_passwords_come_from_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("demo")
     monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))

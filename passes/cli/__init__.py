@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     joining.add_argument("programme")
     joining.add_argument("name")
     joining.add_argument("--email")
-    joining.add_argument("--language")
+    joining.add_argument("--language", help="one of the programme's; its first if it has no such")
     joining.add_argument("--agree", action="append", default=[], metavar="PURPOSE", help="a consent given")
     showing = add("card", counter.card, "show a card, or write its file")
     showing.add_argument("programme")
@@ -127,9 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     guest.add_argument("amount")
     for sub in (joining, earning, spending, undoing, guest):
         sub.add_argument("--key", default=None, help="name this request, so that repeating it is harmless")
-        sub.add_argument("--location", help="the shop's key in the programme")
-        sub.add_argument("--till")
+        sub.add_argument("--location", type=_short, help="the shop's key in the programme")
+        sub.add_argument("--till", type=_short)
     return parser
+
+
+def _short(text: str) -> str:
+    """A name that fits its column."""
+    if len(text) > 64:
+        raise argparse.ArgumentTypeError("at most 64 characters")
+    return text
 
 
 # Showing ----------------------------------------------------------------------

@@ -24,7 +24,7 @@ def enrol(parsed: argparse.Namespace) -> object:
             programme=parsed.programme,
             name=parsed.name,
             email=parsed.email,
-            language=parsed.language or _language(installation, parsed.programme),
+            language=_language(installation, parsed.programme, parsed.language),
             consents=dict.fromkeys(parsed.agree, True),
             source=enrolment.Source("cli", location=parsed.location),
             key=_key(parsed),
@@ -151,11 +151,12 @@ def _key(parsed: argparse.Namespace) -> str:
     return parsed.key if parsed.key is not None else f"cli-{uuid4()}"
 
 
-def _language(installation: Installation, programme: str) -> str:
+def _language(installation: Installation, programme: str, wanted: str | None = None) -> str:
+    from passes.language import choose
     from passes.store import programmes
 
     with installation.store.read() as read:
-        return programmes.by_slug(read, programme).programme.language
+        return choose(wanted, programmes.by_slug(read, programme).programme.languages)
 
 
 def _amount(installation: Installation, parsed: argparse.Namespace) -> int:

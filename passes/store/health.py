@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Select, String, column, select, table
 from sqlalchemy.exc import SQLAlchemyError
 
+from passes.loyalty.refusals import Busy
 from passes.store.doors import Store
 from passes.store.migrations import HEAD
 
@@ -28,5 +29,5 @@ def state(store: Store) -> State:
     try:
         with store.read() as read:
             return State.CURRENT if read.ask(_VERSION).value() == HEAD else State.OUTDATED
-    except (sqlite3.Error, psycopg.Error, SQLAlchemyError):
+    except (Busy, sqlite3.Error, psycopg.Error, SQLAlchemyError):
         return State.UNREACHABLE

@@ -20,7 +20,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from passes import store as database
 from passes.loyalty.refusals import Busy, StorageFull
-from passes.store import Store, Unexpected, Work, doors
+from passes.store import Store, Unexpected, Work, doors, health
 from passes.store.models import alarm
 
 _ADD = insert(alarm)
@@ -310,6 +310,7 @@ def test_a_server_that_cannot_be_reached_is_said_in_words() -> None:
             names(store)
         with pytest.raises(Busy):
             store.write(lambda work: add(work, "nowhere"))
+        assert health.state(store) is health.State.UNREACHABLE
         store.close()
 
 
