@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, lgamma, log, sqrt
+from math import exp, lgamma, log, pow, sqrt
 from typing import TypeVar
 
 REPEATING_FEWEST = 200
@@ -66,7 +66,7 @@ class Buying:
         if x == 0:
             return 1.0
         ratio = (self.alpha + history.age) / (self.alpha + history.last)
-        return 1 / (1 + self.a / (self.b + x - 1) * ratio ** (self.r + x))
+        return 1 / (1 + self.a / (self.b + x - 1) * pow(ratio, self.r + x))
 
     def purchases(self, history: History, ahead: float) -> float:
         """Expected repeat purchases in the next `ahead` units."""
@@ -75,7 +75,7 @@ class Buying:
         a = self.a if abs(self.a - 1) > 1e-9 else 1 + 1e-6
         reached = (alpha + history.age) / (alpha + history.age + ahead)
         series = _hypergeometric(r + x, b + x, a + b + x - 1, ahead / (alpha + history.age + ahead))
-        return (a + b + x - 1) / (a - 1) * (1 - reached ** (r + x) * series) * self.alive(history)
+        return (a + b + x - 1) / (a - 1) * (1 - pow(reached, r + x) * series) * self.alive(history)
 
 
 def _hypergeometric(first: float, second: float, third: float, z: float) -> float:

@@ -46,7 +46,11 @@ def test_an_exact_average_becomes_an_amount_half_up(exact: str, minor: int) -> N
 
 def test_five_at_the_start_six_at_the_end_two_of_them_new_is_80_percent() -> None:
     retention = Retention(start=5, active=6, new=2)
-    assert (retention.rate, retention.churn, retention.lifespan) == (Fraction(4, 5), Fraction(1, 5), 5)
+    assert (retention.rate, retention.churn, retention.lifespan) == (
+        Fraction(4, 5),
+        Fraction(1, 5),
+        Fraction(5),
+    )
 
 
 def test_where_nobody_leaves_no_lifespan_can_be_told() -> None:
@@ -112,7 +116,7 @@ def test_months_that_are_not_over_are_blank_and_months_without_orders_are_zero()
         Cohort(january, 3, (3, 0, 2, None)),
         Cohort(february, 1, (1, 0, None)),
     ]
-    assert matrix[0].rates == (1, 0, Fraction(2, 3), None)
+    assert matrix[0].rates == (Fraction(1), Fraction(0), Fraction(2, 3), None)
 
 
 @pytest.mark.check("L-68")
