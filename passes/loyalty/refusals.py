@@ -175,6 +175,149 @@ class ProgrammeInvalid(Refused):
     words = "The programme file has mistakes: %(summary)s"
 
 
+# Offers ----------------------------------------------------------------------
+
+
+class OfferUnknown(Refused):
+    """The programme has no such offer."""
+
+    code = "offer_unknown"
+    words = "There is no such offer."
+
+
+class OfferKeyTaken(Refused):
+    """Another offer of the programme has this key."""
+
+    code = "offer_key_taken"
+    words = "There is already an offer with the key %(key)s."
+
+
+class OfferStateWrong(Refused):
+    """The offer is in a state in which this cannot be done."""
+
+    code = "offer_state_wrong"
+    words = "This cannot be done: the offer %(key)s is %(state)s."
+
+
+class OfferInvalid(Refused):
+    """An offer file breaks a rule; `problems` as for programme files."""
+
+    code = "offer_invalid"
+    words = "The offer file has mistakes: %(summary)s"
+
+
+class OfferCodeUnknown(Refused):
+    """No offer has the code that was given."""
+
+    code = "offer_code_unknown"
+    words = "No offer has this code."
+
+
+class OfferCodeTaken(Refused):
+    """Another offer that is not over has the same code."""
+
+    code = "offer_code_taken"
+    words = "The code is already that of the offer %(key)s."
+
+
+class OfferCodeUsed(Refused):
+    """A code that works once was used before."""
+
+    code = "offer_code_used"
+    words = "This code was already used."
+
+
+class OfferNotStarted(Refused):
+    """The offer has not begun."""
+
+    code = "offer_not_started"
+    words = "This offer has not begun yet."
+
+
+class OfferEnded(Refused):
+    """The offer is over."""
+
+    code = "offer_ended"
+    words = "This offer is over."
+
+
+class OfferPaused(Refused):
+    """The shop has paused the offer."""
+
+    code = "offer_paused"
+    words = "This offer is paused."
+
+
+class OfferNotNow(Refused):
+    """The offer holds on other weekdays or at other hours."""
+
+    code = "offer_not_now"
+    words = "This offer does not hold at this hour."
+
+
+class OfferQuotaUsedUp(Refused):
+    """The offer was used as often as it may be."""
+
+    code = "offer_quota_used_up"
+    words = "This offer is used up."
+
+
+class OfferBudgetUsedUp(Refused):
+    """What the shop set aside for the offer does not cover this purchase."""
+
+    code = "offer_budget_used_up"
+    words = "What the shop set aside for this offer is used up."
+
+
+class OfferMemberLimit(Refused):
+    """The member has used the offer as often as one member may."""
+
+    code = "offer_member_limit"
+    words = "This card has already used this offer."
+
+
+class OfferNotForYou(Refused):
+    """The member is not among those whom the offer is for."""
+
+    code = "offer_not_for_you"
+    words = "This offer is not for this card."
+
+
+class OfferNotHere(Refused):
+    """The offer holds in other shops or channels."""
+
+    code = "offer_not_here"
+    words = "This offer does not hold in this shop."
+
+
+class OfferMinimum(Refused):
+    """The purchase is smaller than the offer asks."""
+
+    code = "offer_minimum"
+    words = "This offer needs a purchase of at least %(minimum)s."
+
+
+class OfferItems(Refused):
+    """Nothing is bought that the offer is about."""
+
+    code = "offer_items"
+    words = "Nothing in this purchase belongs to this offer."
+
+
+class OfferNoEffect(Refused):
+    """The offer would change nothing, and is therefore not used."""
+
+    code = "offer_no_effect"
+    words = "This offer changes nothing in this purchase; it was not used."
+
+
+class OfferNotCombinable(Refused):
+    """Another offer, which is better or goes first, does not go together with it."""
+
+    code = "offer_not_combinable"
+    words = "This offer does not go together with another one in this purchase."
+
+
 # People --------------------------------------------------------------------
 
 
