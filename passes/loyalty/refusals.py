@@ -74,6 +74,13 @@ class AmountTooLarge(Refused):
     words = "This amount is above the limit of %(limit)s for one purchase."
 
 
+class CapReached(Refused):
+    """The purchase would earn `points`, more than the `limit` that a rejecting cap leaves."""
+
+    code = "cap_reached"
+    words = "This purchase would earn %(points)s points; at most %(limit)s are allowed now."
+
+
 class NotEnoughPoints(Refused):
     """The card does not hold enough points for that reward.
 

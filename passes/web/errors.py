@@ -22,6 +22,7 @@ STATUS = {
     "card_voided": 410,
     "amount_invalid": 422,
     "amount_too_large": 422,
+    "cap_reached": 409,
     "not_enough_points": 409,
     "reward_unknown": 404,
     "key_reused": 409,
