@@ -143,7 +143,7 @@ def _face() -> CardFace:
         rules,
         member_name="Nora Whitfield",
         balance=640,
-        tier=tier_for(rules, 5400),
+        tier=tier_for(rules.tiers, 5400),
         code="CDFH23456789JKM4",
         language="en",
         say=language.say,

@@ -132,8 +132,8 @@ _FILL = (
        SELECT {programme}, {base} + i, 'member', CAST({base} + i AS {text}), 'points', 'available', 0
        FROM n""",
     """INSERT INTO member (programme_id, id, joined_at, language, holdout, welcome_given, merge_candidate_of,
-           points_account_id, spend_year, spend_minor, last_purchase_at, closed_at)
-       SELECT {programme}, {base} + i, {at}, 'en', false, true, NULL, {base} + i, {year}, 0, NULL, NULL
+           points_account_id, metric_period, metric, tier, purchases)
+       SELECT {programme}, {base} + i, {at}, 'en', false, true, NULL, {base} + i, {year}, 0, 'perch', 0
        FROM n""",
     """INSERT INTO person (programme_id, member_id, name)
        SELECT {programme}, {base} + i, 'Ana Reyes' FROM n""",

@@ -95,6 +95,10 @@ def _problems(read: Read, programme_id: int) -> list[str]:
             for row in books.wrong_holdings(read, programme_id)
         ),
         *(
+            f"account {row.id} shows {row.balance} held, its open holds add up to {row.held}"
+            for row in books.wrong_held(read, programme_id)
+        ),
+        *(
             f"receipt {row.id} states {row.points} points, its postings moved {row.booked}"
             for row in books.wrong_receipts(read, programme_id)
         ),

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from passes.booking import Booking
 from passes.loyalty import codes
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
-from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.refusals import EmailInvalid, LinkUnknown, NameInvalid
+from passes.loyalty.tiers import tier_for
 from passes.server_keys import ServerKeys
 from passes.store import Store, Work, journal, members, programmes
 from passes.store.ids import new_id
@@ -104,6 +106,9 @@ def join(
         member_id, card_id = new_id(now), new_id(now)
         code = codes.code_from(code_bytes, rules.code_kind)
         twin = members.same_email(work, loaded.id, clean_email)
+        welcome = rules.earning.welcome_points
+        gives_welcome = twin is None and welcome > 0 and not rules.earning.welcome_waits
+        lowest = tier_for(rules.tiers, 0)
         account_id = journal.add_account(
             work,
             programme_id=loaded.id,
@@ -124,7 +129,9 @@ def join(
             language=language,
             holdout=in_holdout(rules.slug, member_id),
             merge_candidate_of=twin,
-            year=now.astimezone(ZoneInfo(rules.zone)).year,
+            welcome_given=gives_welcome,
+            metric_period=now.astimezone(ZoneInfo(rules.zone)).year,
+            tier=lowest.key if lowest else None,
             now=now,
         )
         members.add_card(
@@ -148,9 +155,22 @@ def join(
             now=now,
         )
         _record(work, loaded, member_id, language, consents, source, now)
-        welcome = rules.earning.welcome_points
-        if welcome and twin is None:
-            _welcome(work, loaded, member_id, card_id, account_id, welcome, source, now)
+        if gives_welcome:
+            standing = members.standing(members.of_card(work, loaded.id, card_id))
+            assert standing is not None
+            booking = Booking(
+                work,
+                loaded,
+                standing,
+                kind=ReceiptKind.WELCOME,
+                at=Counter(location=source.location, channel=source.kind),
+                occurred_at=now,
+                now=now,
+            )
+            booking.reasons.append({"rule": "welcome", "points": welcome})
+            booking.credit(welcome, kind=PostingKind.BONUS)
+            # Nobody has seen the card yet: there is no change to tell.
+            booking.finish(face_changed=False)
         kept = {
             "member": member_id,
             "card": card_id,
@@ -243,51 +263,6 @@ def _record(
         utm_campaign=source.utm_campaign,
         terms_version=hashlib.sha256(rules.terms.in_(language).encode()).hexdigest()[:12],
     )
-
-
-def _welcome(
-    work: Work,
-    loaded: Loaded,
-    member_id: int,
-    card_id: int,
-    account_id: int,
-    points: int,
-    source: Source,
-    now: datetime,
-) -> None:
-    booked = Receipt(
-        id=new_id(now),
-        kind=ReceiptKind.WELCOME,
-        member_id=member_id,
-        card_id=card_id,
-        points=points,
-        balance_after=points,
-        amount_minor=None,
-        currency=loaded.programme.currency,
-        reward_key=None,
-        counter=Counter(location=source.location, channel=source.kind),
-        occurred_at=now,
-        recorded_at=now,
-        programme_version=loaded.version,
-        reasons=({"rule": "welcome", "points": points},),
-    )
-    posting_id = journal.add_posting(
-        work,
-        loaded.id,
-        journal.Entry(PostingKind.BONUS, loaded.accounts["issue"], account_id, points),
-        booked,
-    )
-    journal.open_lot(
-        work,
-        programme_id=loaded.id,
-        account_id=account_id,
-        posting_id=posting_id,
-        amount=points,
-        deficit=0,
-        booked=booked,
-    )
-    journal.move(work, loaded.id, account_id, points)
-    journal.add_receipt(work, loaded.id, booked, purchase_id=None)
 
 
 def _email(email: str | None) -> str | None:

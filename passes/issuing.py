@@ -24,7 +24,6 @@ from passes.apple.signing import Signer
 from passes.loyalty.card import CardFace, Strip, compose
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import CardVoided, LinkUnknown, TooManyTries
-from passes.loyalty.tiers import tier_for
 from passes.server_keys import ServerKeys
 from passes.store import Read, Store, Work, alarms, cards, installs, programmes, staff
 from passes.store.cards import CardFacts, Held
@@ -113,13 +112,12 @@ def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace
 def face_of(programme: Programme, facts: CardFacts, *, now: datetime) -> CardFace:
     """As `face`, from what is already known of the card."""
     zone = ZoneInfo(programme.zone)
-    # Spending of a year that is over counts for nothing.
-    spend_minor = facts.spend_minor if facts.spend_year == now.astimezone(zone).year else 0
     return compose(
         programme,
         member_name=facts.name,
         balance=facts.balance,
-        tier=tier_for(programme, spend_minor),
+        tier=programme.tier(facts.tier),
+        stamps=facts.stamps,
         code=facts.code,
         language=facts.language,
         say=language.say,

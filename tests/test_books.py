@@ -63,7 +63,7 @@ def test_books_that_are_right_say_so(busy: Shop) -> None:
 @pytest.mark.check("L-61")
 @pytest.mark.parametrize("table", ["posting", "consumption", "request", "purchase_line"])
 def test_the_database_itself_refuses_to_change_or_delete_the_journal(busy: Shop, table: str) -> None:
-    from passes.store.purchases import Line
+    from passes.loyalty.basket import Line
     from tests.cast import rows as read_rows
 
     busy.buy(busy.join("Cleo").code, 300, lines=[Line(1, 300)])

@@ -16,16 +16,11 @@ from passes.loyalty.codes import grouped
 from passes.loyalty.design import Colours as Colours
 from passes.loyalty.design import StripKind as StripKind
 from passes.loyalty.design import Symbology as Symbology
+from passes.loyalty.earning import Rounding
 from passes.loyalty.letters import cleaned, upper
 from passes.loyalty.money import Money
-from passes.loyalty.programme import (
-    Programme,
-    Rounding,
-    Tier,
-    affordable,
-    by_price,
-    next_reward,
-)
+from passes.loyalty.programme import Programme, affordable, by_price, next_reward
+from passes.loyalty.tiers import Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +301,9 @@ _ROUNDING_WORDS = {
     Rounding.FLOOR: "Part points are dropped.",
     Rounding.HALF_UP: "Part points are rounded to the nearest whole.",
     Rounding.CEIL: "Part points are rounded up.",
+    Rounding.PER_LINE_FLOOR: "Part points are dropped, line by line.",
     Rounding.BLOCK: "Only full amounts count.",
+    Rounding.CARRY: "Part points wait for your next purchase.",
 }
 
 

@@ -96,6 +96,17 @@ ROUTES: Mapping[PostingKind, frozenset[tuple[Bucket, Bucket]]] = {
 }
 """Between which buckets each kind moves; a reversal goes any of these ways backwards."""
 
+NAMES_ANOTHER = frozenset(
+    {
+        PostingKind.REVERSAL,
+        PostingKind.CAPTURE,
+        PostingKind.VOID,
+        PostingKind.CLAWBACK,
+        PostingKind.RESTORE,
+    }
+)
+"""The kinds that belong to an earlier posting: a capture to its hold, a restore to what it gives back."""
+
 MAY_OVERDRAW = frozenset({PostingKind.CLAWBACK, PostingKind.ADJUST, PostingKind.REVERSAL})
 """The kinds that may leave a member below zero. All others need the balance first."""
 
@@ -123,8 +134,10 @@ class Posting:
             raise ValueError("a posting has one asset")
         if self.source == self.target:
             raise ValueError("a posting needs two accounts")
-        if (self.kind is PostingKind.REVERSAL) != (self.reverses is not None):
-            raise ValueError("a reversal, and nothing else, names the posting it undoes")
+        if self.kind is PostingKind.REVERSAL and self.reverses is None:
+            raise ValueError("a reversal names the posting it undoes")
+        if self.reverses is not None and self.kind not in NAMES_ANOTHER:
+            raise ValueError(f"{self.kind} does not undo another posting")
         if self.kind is not PostingKind.REVERSAL:
             way = (self.source.bucket, self.target.bucket)
             if way not in ROUTES[self.kind]:
@@ -174,6 +187,7 @@ class Lot:
     """Points that were earned together and expire together; 0 ≤ remaining ≤ original.
 
     Spendable while `available_at <= now < expires_at`; None means never expires.
+    `pending` ones still stand in the account of waiting points.
     """
 
     id: int
@@ -182,6 +196,7 @@ class Lot:
     earned_at: datetime
     available_at: datetime
     expires_at: datetime | None = None
+    pending: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.remaining <= self.original:

@@ -18,6 +18,16 @@ class ReceiptKind(StrEnum):
     REDEEM = "redeem"
     UNDO = "undo"
     WELCOME = "welcome"
+    HOLD = "hold"
+    CAPTURE = "capture"
+    VOID = "void"
+    RETURN = "return"
+    ACTIVATE = "activate"
+    EXPIRE = "expire"
+    BIRTHDAY = "birthday"
+    ACTION = "action"
+    ADJUST = "adjust"
+    MERGE = "merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +42,10 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One booked movement. `points` is signed; `amount_minor` belongs to purchases.
+    """One booked movement. `amount_minor` belongs to purchases and returns.
 
+    `points` is what the member gained or lost, points that still wait
+    included; `balance_change` what of it moved the balance that can be spent.
     `reasons` explain every point. `undo_until` is None when it cannot be undone.
     """
 
@@ -42,6 +54,7 @@ class Receipt:
     member_id: int
     card_id: int
     points: int
+    balance_change: int
     balance_after: int
     amount_minor: int | None
     currency: str
@@ -54,11 +67,13 @@ class Receipt:
     undoes: int | None = None
     undone_by: int | None = None
     undo_until: datetime | None = None
+    stamps: int = 0
+    redemption_id: int | None = None
 
     @property
     def balance_before(self) -> int:
         """The balance that this receipt found."""
-        return self.balance_after - self.points
+        return self.balance_after - self.balance_change
 
     def may_be_undone(self, now: datetime) -> bool:
         """Whether a cashier may still undo it."""

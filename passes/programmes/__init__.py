@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from passes.loyalty.ledger import Bucket
+from passes.loyalty.ledger import POINTS, Bucket
 from passes.loyalty.programme_file import parse
+from passes.loyalty.stamps import STAMPS
 from passes.store import Store, Work, journal, programmes
 
 DEMONSTRATION = tuple(sorted(Path(__file__).parent.glob("*.toml")))
@@ -43,15 +44,17 @@ def load(store: Store, *, name: str, source: str, pass_type: str, now: datetime)
         if current is None:
             pass_type_id = programmes.pass_type_id(work, pass_type, now=now)
             programme_id = programmes.add(work, slug=rules.slug, pass_type_id=pass_type_id, now=now)
-            for bucket in _SYSTEM_BUCKETS:
-                journal.add_account(
-                    work,
-                    programme_id=programme_id,
-                    owner_kind="system",
-                    owner_id=rules.slug,
-                    bucket=bucket.value,
-                    now=now,
-                )
+            for asset in (POINTS, STAMPS):
+                for bucket in _SYSTEM_BUCKETS:
+                    journal.add_account(
+                        work,
+                        programme_id=programme_id,
+                        owner_kind="system",
+                        owner_id=rules.slug,
+                        bucket=bucket.value,
+                        asset=asset,
+                        now=now,
+                    )
             version = 1
         elif current.digest == digest:
             return LoadedFile(rules.slug, current.version, changed=False)

@@ -9,7 +9,17 @@ from datetime import datetime
 from sqlalchemy import bindparam, case, func, insert, select, union_all, update
 
 from passes.store.instants import micros
-from passes.store.models import account, block, consumption, lot, posting, programme, receipt
+from passes.store.models import (
+    account,
+    block,
+    consumption,
+    hold,
+    lot,
+    member,
+    posting,
+    programme,
+    receipt,
+)
 from passes.store.work import Read, Row, Work
 
 GENESIS = "0" * 64
@@ -135,19 +145,48 @@ _WRONG_HOLDINGS = (
     .where(
         account.c.programme_id == bindparam("programme_id"),
         account.c.balance.is_not(None),
+        # Held points left their lots when they were set aside.
+        account.c.bucket != "held",
         # Points below zero are a hole that no lot shows.
         func.coalesce(_held.c.remaining, 0) != case((account.c.balance > 0, account.c.balance), else_=0),
     )
 )
+_WRONG_HELD = (
+    select(account.c.id, account.c.balance, func.coalesce(func.sum(hold.c.amount), 0).label("held"))
+    .select_from(
+        account.outerjoin(
+            member,
+            (member.c.programme_id == account.c.programme_id) & (member.c.held_account_id == account.c.id),
+        ).outerjoin(
+            hold,
+            (hold.c.programme_id == member.c.programme_id)
+            & (hold.c.member_id == member.c.id)
+            & (hold.c.state == "authorised"),
+        )
+    )
+    .where(
+        account.c.programme_id == bindparam("programme_id"),
+        account.c.balance.is_not(None),
+        account.c.bucket == "held",
+    )
+    .group_by(account.c.id, account.c.balance)
+    .having(account.c.balance != func.coalesce(func.sum(hold.c.amount), 0))
+)
+# Within a member's own accounts the two sides of a posting cancel out; of a
+# merge, one side is the other member's and belongs to the other receipt.
+_signed = case((account.c.id == posting.c.target, posting.c.amount), else_=-posting.c.amount)
+_counts = (posting.c.kind != "merge") | (account.c.id == posting.c.target)
 _booked = (
     select(
         posting.c.receipt_id,
+        func.sum(case((_counts & (account.c.asset == "points"), _signed), else_=0)).label("points"),
         func.sum(
             case(
-                (account.c.id == posting.c.target, posting.c.amount),
-                else_=-posting.c.amount,
+                (_counts & (account.c.asset == "points") & (account.c.bucket == "available"), _signed),
+                else_=0,
             )
-        ).label("points"),
+        ).label("change"),
+        func.sum(case((_counts & (account.c.asset == "stamps"), _signed), else_=0)).label("stamps"),
     )
     .select_from(
         posting.join(
@@ -162,11 +201,19 @@ _booked = (
     .subquery("booked")
 )
 _WRONG_RECEIPTS = (
-    select(receipt.c.id, receipt.c.points, func.coalesce(_booked.c.points, 0).label("booked"))
+    select(
+        receipt.c.id,
+        receipt.c.points,
+        receipt.c.stamps,
+        func.coalesce(_booked.c.points, 0).label("booked"),
+        func.coalesce(_booked.c.stamps, 0).label("booked_stamps"),
+    )
     .select_from(receipt.outerjoin(_booked, _booked.c.receipt_id == receipt.c.id))
     .where(
         receipt.c.programme_id == bindparam("programme_id"),
-        receipt.c.points != func.coalesce(_booked.c.points, 0),
+        (receipt.c.points != func.coalesce(_booked.c.points, 0))
+        | (receipt.c.balance_change != func.coalesce(_booked.c.change, 0))
+        | (receipt.c.stamps != func.coalesce(_booked.c.stamps, 0)),
     )
 )
 
@@ -283,6 +330,11 @@ def wrong_lots(read: Read, programme_id: int) -> list[Row]:
 def wrong_holdings(read: Read, programme_id: int) -> list[Row]:
     """Accounts whose lots do not add up to their balance."""
     return read.ask(_WRONG_HOLDINGS, programme_id=programme_id).all()
+
+
+def wrong_held(read: Read, programme_id: int) -> list[Row]:
+    """Accounts of held points that differ from their open holds."""
+    return read.ask(_WRONG_HELD, programme_id=programme_id).all()
 
 
 def wrong_receipts(read: Read, programme_id: int) -> list[Row]:

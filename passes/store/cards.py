@@ -27,8 +27,7 @@ class CardFacts:
     """Everything that a card's face is made from, as of one instant.
 
     `revision` is the card's own, `programme_revision` that of all cards of its
-    programme. `spend_minor` counts for `spend_year`. `name` is empty once the
-    person was erased.
+    programme. `name` is empty once the person was erased.
     """
 
     programme_id: int
@@ -42,8 +41,8 @@ class CardFacts:
     name: str
     language: str
     balance: int
-    spend_year: int
-    spend_minor: int
+    stamps: int
+    tier: str | None
     issued_at: datetime
     voided_at: datetime | None
     revision: int
@@ -96,6 +95,9 @@ _newest_receipt = (
 )
 
 
+_stamps = account.alias("stamps")
+
+
 def _facts_statement(by_card: str) -> Select[Any]:
     # The first code was made with the card; later ones came from elsewhere.
     code: ColumnElement[str] = literal_column(
@@ -113,8 +115,8 @@ def _facts_statement(by_card: str) -> Select[Any]:
             func.coalesce(person.c.name, "").label("name"),
             member.c.language,
             account.c.balance,
-            member.c.spend_year,
-            member.c.spend_minor,
+            func.coalesce(_stamps.c.balance, 0).label("stamps"),
+            member.c.tier,
             card.c.issued_at,
             card.c.voided_at,
             card.c.revision,
@@ -133,6 +135,11 @@ def _facts_statement(by_card: str) -> Select[Any]:
                 account,
                 (account.c.programme_id == member.c.programme_id)
                 & (account.c.id == member.c.points_account_id),
+            )
+            .outerjoin(
+                _stamps,
+                (_stamps.c.programme_id == member.c.programme_id)
+                & (_stamps.c.id == member.c.stamps_account_id),
             )
             .outerjoin(
                 person, (person.c.programme_id == member.c.programme_id) & (person.c.member_id == member.c.id)
@@ -205,8 +212,8 @@ def facts(read: Read, programme_id: int, card_id: int) -> CardFacts | None:
         name=row.name,
         language=row.language,
         balance=row.balance,
-        spend_year=row.spend_year,
-        spend_minor=row.spend_minor,
+        stamps=row.stamps,
+        tier=row.tier,
         issued_at=instant(row.issued_at),
         voided_at=instant_or_none(row.voided_at),
         revision=row.revision,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, union_all, update
 
 from passes.loyalty.ledger import Consumption, Lot, PostingKind
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
@@ -50,17 +50,36 @@ _OPEN_LOTS = select(lot).where(
 _LOTS_OF_POSTING = select(lot).where(
     lot.c.programme_id == bindparam("programme_id"), lot.c.posting_id == bindparam("posting_id")
 )
+_naming_it = union_all(
+    select(posting.c.id).where(
+        posting.c.programme_id == bindparam("programme_id"), posting.c.id == bindparam("posting_id")
+    ),
+    select(posting.c.id).where(
+        posting.c.programme_id == bindparam("programme_id"), posting.c.reverses == bindparam("posting_id")
+    ),
+).subquery("naming_it")
+_taken_by_it = (
+    select(consumption.c.lot_id, func.sum(consumption.c.amount).label("amount"))
+    .select_from(consumption.join(_naming_it, _naming_it.c.id == consumption.c.posting_id))
+    .where(consumption.c.programme_id == bindparam("programme_id"))
+    .group_by(consumption.c.lot_id)
+    .subquery("taken_by_it")
+)
 _CONSUMED_BY = (
-    select(consumption.c.amount, lot)
-    .select_from(
-        consumption.join(
-            lot, (lot.c.programme_id == consumption.c.programme_id) & (lot.c.id == consumption.c.lot_id)
-        )
-    )
-    .where(
-        consumption.c.programme_id == bindparam("programme_id"),
-        consumption.c.posting_id == bindparam("posting_id"),
-    )
+    select(_taken_by_it.c.amount, lot)
+    .select_from(_taken_by_it.join(lot, lot.c.id == _taken_by_it.c.lot_id))
+    .where(lot.c.programme_id == bindparam("programme_id"))
+    .order_by(lot.c.id)
+)
+_ACTIVATE_LOT = (
+    update(lot)
+    .where(lot.c.programme_id == bindparam("programme"), lot.c.id == bindparam("lot"))
+    .values(pending=False, account_id=bindparam("account"))
+)
+_EXTEND_LOT = (
+    update(lot)
+    .where(lot.c.programme_id == bindparam("programme"), lot.c.id == bindparam("lot"))
+    .values(expires_at=bindparam("until"))
 )
 _TAKE_FROM_LOT = (
     update(lot)
@@ -154,22 +173,31 @@ class Entry:
     asset: str = "points"
 
 
-def add_posting(work: Work, programme_id: int, entry: Entry, booked: Receipt) -> int:
+def add_posting(
+    work: Work,
+    programme_id: int,
+    entry: Entry,
+    *,
+    receipt_id: int,
+    programme_version: int,
+    occurred_at: datetime,
+    now: datetime,
+) -> int:
     """Append one posting of a receipt. Returns its id. Balances are moved by `move`."""
-    posting_id = new_id(booked.recorded_at)
+    posting_id = new_id(now)
     work.put(
         _ADD_POSTING,
         programme_id=programme_id,
         id=posting_id,
-        receipt_id=booked.id,
+        receipt_id=receipt_id,
         kind=entry.kind.value,
         asset=entry.asset,
         source=entry.source,
         target=entry.target,
         amount=entry.amount,
-        occurred_at=micros(booked.occurred_at),
-        recorded_at=micros(booked.recorded_at),
-        programme_version=booked.programme_version,
+        occurred_at=micros(occurred_at),
+        recorded_at=micros(now),
+        programme_version=programme_version,
         reverses=entry.reverses,
         block=None,
     )
@@ -215,26 +243,32 @@ def open_lot(
     programme_id: int,
     account_id: int,
     posting_id: int,
+    asset: str,
     amount: int,
-    deficit: int,
-    booked: Receipt,
-) -> None:
-    """Open the lot of a credit; a deficit of the account swallows its share at once."""
-    swallowed = min(amount, deficit)
-    lot_id = new_id(booked.recorded_at)
+    swallowed: int,
+    pending: bool,
+    earned_at: datetime,
+    available_at: datetime,
+    expires_at: datetime | None,
+    programme_version: int,
+    now: datetime,
+) -> int:
+    """Open the lot of a credit, of which a deficit of the account has `swallowed` a part. Returns its id."""
+    lot_id = new_id(now)
     work.put(
         _ADD_LOT,
         programme_id=programme_id,
         id=lot_id,
         account_id=account_id,
-        asset="points",
+        asset=asset,
         posting_id=posting_id,
         original=amount,
         remaining=amount - swallowed,
-        earned_at=micros(booked.occurred_at),
-        available_at=micros(booked.occurred_at),
-        expires_at=None,
-        programme_version=booked.programme_version,
+        earned_at=micros(earned_at),
+        available_at=micros(available_at),
+        expires_at=None if expires_at is None else micros(expires_at),
+        pending=pending,
+        programme_version=programme_version,
     )
     if swallowed:
         work.put(
@@ -244,6 +278,7 @@ def open_lot(
             posting_id=posting_id,
             amount=swallowed,
         )
+    return lot_id
 
 
 def open_lots(read: Read, programme_id: int, account_id: int) -> list[Lot]:
@@ -258,9 +293,19 @@ def lots_of_posting(read: Read, programme_id: int, posting_id: int) -> list[Lot]
 
 
 def consumed_by(read: Read, programme_id: int, posting_id: int) -> list[tuple[Lot, Consumption]]:
-    """Which lots a posting took from, as they stand now, and how much."""
+    """What a posting took from which lots, less what was given back since; the lots as they stand now."""
     rows = read.ask(_CONSUMED_BY, programme_id=programme_id, posting_id=posting_id).all()
-    return [(_lot(row), Consumption(row.id, row.amount)) for row in rows]
+    return [(_lot(row), Consumption(row.id, int(row.amount))) for row in rows if row.amount > 0]
+
+
+def activate_lot(work: Work, programme_id: int, lot_id: int, *, account_id: int) -> None:
+    """A lot that waited can be spent from now on; `account_id` is that of available points."""
+    work.put(_ACTIVATE_LOT, expect=1, programme=programme_id, lot=lot_id, account=account_id)
+
+
+def extend_lot(work: Work, programme_id: int, lot_id: int, *, expires_at: datetime) -> None:
+    """Give a lot a later expiry."""
+    work.put(_EXTEND_LOT, expect=1, programme=programme_id, lot=lot_id, until=micros(expires_at))
 
 
 def change_lots(work: Work, programme_id: int, posting_id: int, taken: Mapping[int, int]) -> None:
@@ -292,7 +337,9 @@ def add_receipt(work: Work, programme_id: int, booked: Receipt, *, purchase_id: 
         purchase_id=purchase_id,
         reward_key=booked.reward_key,
         points=booked.points,
+        balance_change=booked.balance_change,
         balance_after=booked.balance_after,
+        stamps=booked.stamps,
         amount_minor=booked.amount_minor,
         location=booked.counter.location,
         till=booked.counter.till,
@@ -339,7 +386,9 @@ def as_receipt(row: Row, *, currency: str, undo_until: datetime | None) -> Recei
         member_id=row.member_id,
         card_id=row.card_id,
         points=row.points,
+        balance_change=row.balance_change,
         balance_after=row.balance_after,
+        stamps=row.stamps,
         amount_minor=row.amount_minor,
         currency=currency,
         reward_key=row.reward_key,
@@ -362,4 +411,5 @@ def _lot(row: Row) -> Lot:
         earned_at=instant(row.earned_at),
         available_at=instant(row.available_at),
         expires_at=instant_or_none(row.expires_at),
+        pending=row.pending,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 
 from sqlalchemy import bindparam, insert, select, update
@@ -21,18 +22,48 @@ from passes.store.models import (
 )
 from passes.store.work import Answer, Read, Row, Work
 
-_counter_columns = (
-    card.c.id.label("card_id"),
-    card.c.voided_at,
-    card.c.serial,
-    member.c.id.label("member_id"),
-    member.c.language,
-    member.c.spend_year,
-    member.c.spend_minor,
-    member.c.last_purchase_at,
-    member.c.closed_at,
-    member.c.points_account_id,
-    account.c.balance,
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a member stands, as read from the rows that a booking locks. Instants as stored.
+
+    `balance` is what can be spent, below zero after a return of spent points.
+    """
+
+    card_id: int
+    voided_at: int | None
+    member_id: int
+    language: str
+    joined_at: int
+    holdout: bool
+    welcome_given: bool
+    points_account_id: int
+    pending_account_id: int | None
+    held_account_id: int | None
+    stamps_account_id: int | None
+    metric_period: int
+    metric: int
+    tier: str | None
+    tier_until: int | None
+    tier_due_at: int | None
+    tier_waiting: str | None
+    carried: str | None
+    purchases: int
+    last_purchase_at: int | None
+    last_stamp_at: int | None
+    points_lapse_at: int | None
+    balance: int
+
+
+_STANDING_OF = {
+    "card_id": card.c.id,
+    "voided_at": card.c.voided_at,
+    "member_id": member.c.id,
+    "balance": account.c.balance,
+}
+_counter_columns = tuple(
+    (_STANDING_OF[field.name] if field.name in _STANDING_OF else member.c[field.name]).label(field.name)
+    for field in fields(Standing)
 )
 _card_member_account = card.join(
     member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id)
@@ -63,14 +94,27 @@ _CODE_ELSEWHERE = select(card_code.c.programme_id).where(card_code.c.code == bin
 _NAME = select(person.c.name).where(
     person.c.programme_id == bindparam("programme_id"), person.c.member_id == bindparam("member_id")
 )
-_SPENT = (
+_KEPT = (
+    "pending_account_id",
+    "held_account_id",
+    "stamps_account_id",
+    "welcome_given",
+    "metric_period",
+    "metric",
+    "tier",
+    "tier_until",
+    "tier_due_at",
+    "tier_waiting",
+    "carried",
+    "purchases",
+    "last_purchase_at",
+    "last_stamp_at",
+    "points_lapse_at",
+)
+_KEEP = (
     update(member)
     .where(member.c.programme_id == bindparam("programme"), member.c.id == bindparam("member"))
-    .values(
-        spend_year=bindparam("year"),
-        spend_minor=bindparam("spend"),
-        last_purchase_at=bindparam("last_purchase"),
-    )
+    .values({name: bindparam(f"new_{name}") for name in _KEPT})
 )
 _REVISE_CARDS = (
     update(card)
@@ -109,7 +153,7 @@ _COUNT_FIRST = insert(join_count)
 
 
 def look(read: Read, programme_id: int, code: str) -> Answer:
-    """Card, member and balance behind a code, for reading."""
+    """Card, member and balance behind a code, for reading; `standing` reads the answer."""
     return read.ask(_LOOK, programme_id=programme_id, code=code)
 
 
@@ -123,6 +167,12 @@ def of_card(work: Work, programme_id: int, card_id: int) -> Answer:
     return work.ask(_OF_CARD, programme_id=programme_id, card_id=card_id)
 
 
+def standing(answer: Answer) -> Standing | None:
+    """What `look`, `at_counter` or `of_card` found."""
+    row = answer.one()
+    return None if row is None else Standing(*row)
+
+
 def code_elsewhere(read: Read, code: str) -> bool:
     """Whether another programme of this installation has this code."""
     return read.ask(_CODE_ELSEWHERE, code=code).one() is not None
@@ -133,24 +183,14 @@ def name_of(read: Read, programme_id: int, member_id: int) -> Answer:
     return read.ask(_NAME, programme_id=programme_id, member_id=member_id)
 
 
-def spent(
-    work: Work,
-    programme_id: int,
-    member_id: int,
-    *,
-    year: int,
-    spend_minor: int,
-    last_purchase_at: int | None,
-) -> None:
-    """Write the year's spending as it now stands. `last_purchase_at` as stored, in microseconds."""
+def keep(work: Work, programme_id: int, standing: Standing) -> None:
+    """Write how a member stands now. The balance and the card have doors of their own."""
     work.put(
-        _SPENT,
+        _KEEP,
         expect=1,
         programme=programme_id,
-        member=member_id,
-        year=year,
-        spend=spend_minor,
-        last_purchase=last_purchase_at,
+        member=standing.member_id,
+        **{f"new_{name}": getattr(standing, name) for name in _KEPT},
     )
 
 
@@ -175,7 +215,9 @@ def add(
     language: str,
     holdout: bool,
     merge_candidate_of: int | None,
-    year: int,
+    welcome_given: bool,
+    metric_period: int,
+    tier: str | None,
     now: datetime,
 ) -> None:
     """Write a member and, apart from it, the person."""
@@ -186,12 +228,24 @@ def add(
         joined_at=micros(now),
         language=language,
         holdout=holdout,
-        welcome_given=merge_candidate_of is None,
+        welcome_given=welcome_given,
         merge_candidate_of=merge_candidate_of,
+        merged_into=None,
         points_account_id=points_account_id,
-        spend_year=year,
-        spend_minor=0,
+        pending_account_id=None,
+        held_account_id=None,
+        stamps_account_id=None,
+        metric_period=metric_period,
+        metric=0,
+        tier=tier,
+        tier_until=None,
+        tier_due_at=None,
+        tier_waiting=None,
+        carried=None,
+        purchases=0,
         last_purchase_at=None,
+        last_stamp_at=None,
+        points_lapse_at=None,
         closed_at=None,
     )
     work.put(
@@ -204,6 +258,7 @@ def add(
         phone=phone,
         birthday_month=birthday.month if birthday else None,
         birthday_day=birthday.day if birthday else None,
+        birthday_changed_at=None,
     )
 
 
@@ -301,6 +356,8 @@ def add_card(
         key_id=key_id,
         issued_at=micros(now),
         voided_at=None,
+        installed_at=None,
+        removed_at=None,
         revision=0,
         downloaded_revision=0,
         stamped_revision=0,

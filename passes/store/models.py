@@ -120,15 +120,49 @@ member = _table(
     Column("holdout", Boolean, nullable=False),
     Column("welcome_given", Boolean, nullable=False),
     Column("merge_candidate_of", BigInteger, nullable=True),
-    # The account of available points, so that a checkout finds it by its key.
+    # The member whose card this one's became; the codes of both keep scanning.
+    Column("merged_into", BigInteger, nullable=True),
+    # Accounts by their key, so that a checkout finds them at once. The
+    # available points always have one, the others from their first use on.
     _id("points_account_id"),
-    # Spend of one calendar year of the programme's zone; older years are in `purchase`.
-    Column("spend_year", Integer, nullable=False),
-    Column("spend_minor", BigInteger, nullable=False),
+    Column("pending_account_id", BigInteger, nullable=True),
+    Column("held_account_id", BigInteger, nullable=True),
+    Column("stamps_account_id", BigInteger, nullable=True),
+    # What counts towards the next tier in the present period (a year, or 0
+    # where there is but one); older periods are in `purchase`.
+    Column("metric_period", Integer, nullable=False),
+    Column("metric", BigInteger, nullable=False),
+    Column("tier", String(40), nullable=True),
+    # Until when the tier is kept without earning it again; NULL is for ever.
+    _at("tier_until", nullable=True),
+    # The next instant at which the tier must be looked at.
+    _at("tier_due_at", nullable=True),
+    # An upgrade that is still held back.
+    Column("tier_waiting", String(40), nullable=True),
+    # What rounding left over for the next purchase: points as an exact fraction, or minor units.
+    Column("carried", String(64), nullable=True),
+    Column("purchases", Integer, nullable=False),
     _at("last_purchase_at", nullable=True),
+    _at("last_stamp_at", nullable=True),
+    # Where inactivity lets points lapse: when all of this member's do.
+    _at("points_lapse_at", nullable=True),
     _at("closed_at", nullable=True),
     _key("programme_id", "id"),
     _of("programme", "programme_id", target=("id",)),
+    Index(
+        "ix_member_tier_due",
+        "programme_id",
+        "tier_due_at",
+        sqlite_where=text("tier_due_at IS NOT NULL"),
+        postgresql_where=text("tier_due_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_member_points_lapse",
+        "programme_id",
+        "points_lapse_at",
+        sqlite_where=text("points_lapse_at IS NOT NULL"),
+        postgresql_where=text("points_lapse_at IS NOT NULL"),
+    ),
     **_ROOM_FOR_UPDATES,
 )
 
@@ -142,9 +176,18 @@ person = _table(
     Column("phone", String(32), nullable=True),
     Column("birthday_month", SmallInteger, nullable=True),
     Column("birthday_day", SmallInteger, nullable=True),
+    _at("birthday_changed_at", nullable=True),
     _key("programme_id", "member_id"),
     _of("member", "programme_id", "member_id", target=("programme_id", "id")),
     Index(None, "programme_id", "email_key"),
+    Index(
+        "ix_person_birthday",
+        "programme_id",
+        "birthday_month",
+        "birthday_day",
+        sqlite_where=text("birthday_month IS NOT NULL"),
+        postgresql_where=text("birthday_month IS NOT NULL"),
+    ),
 )
 
 consent = _table(
@@ -202,6 +245,10 @@ card = _table(
     Column("key_id", String(16), nullable=False),
     _at("issued_at"),
     _at("voided_at", nullable=True),
+    # When the first phone took it, and when the last one let go of it (NULL
+    # while one has it): installs leave no other trace.
+    _at("installed_at", nullable=True),
+    _at("removed_at", nullable=True),
     Column("revision", BigInteger, nullable=False),
     # Highest revision handed out by a first download: a phone that registers
     # after a later change must be told.
@@ -356,7 +403,11 @@ purchase = _table(
     Column("person", String(64), nullable=True),
     Column("currency", String(3), nullable=False),
     Column("gross_minor", BigInteger, nullable=False),
+    # What the lines and the whole were reduced by together, and the part of
+    # it that was taken off the whole.
     Column("discount_minor", BigInteger, nullable=False),
+    Column("order_discount_minor", BigInteger, nullable=False),
+    Column("unearning_minor", BigInteger, nullable=False),
     Column("net_minor", BigInteger, nullable=False),
     _at("occurred_at"),
     _at("recorded_at"),
@@ -378,11 +429,48 @@ purchase_line = _table(
     Column("sku", String(64), nullable=True),
     Column("name", String(200), nullable=True),
     Column("category", String(64), nullable=True),
+    Column("brand", String(64), nullable=True),
     Column("quantity", Integer, nullable=False),
     Column("unit_minor", BigInteger, nullable=False),
     Column("discount_minor", BigInteger, nullable=False),
+    Column("tax_minor", BigInteger, nullable=False),
     Column("net_minor", BigInteger, nullable=False),
     _key("programme_id", "purchase_id", "line_number"),
+)
+
+# Goods that came back. A purchase may have several; together never more than it sold.
+goods_return = _table(
+    "goods_return",
+    _id("programme_id"),
+    _id("id"),
+    _id("purchase_id"),
+    Column("member_id", BigInteger, nullable=True),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("channel", String(16), nullable=False),
+    Column("location", String(64), nullable=True),
+    Column("till", String(64), nullable=True),
+    Column("person", String(64), nullable=True),
+    Column("gross_minor", BigInteger, nullable=False),
+    Column("net_minor", BigInteger, nullable=False),
+    # Kept back from the refund where points that are gone could not be taken.
+    Column("withheld_minor", BigInteger, nullable=False),
+    _at("occurred_at"),
+    _at("recorded_at"),
+    Column("local_day", Integer, nullable=False),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "purchase_id"),
+    Index(None, "programme_id", "local_day"),
+)
+
+return_line = _table(
+    "return_line",
+    _id("programme_id"),
+    _id("return_id"),
+    Column("line_number", Integer, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("gross_minor", BigInteger, nullable=False),
+    Column("net_minor", BigInteger, nullable=False),
+    _key("programme_id", "return_id", "line_number"),
 )
 
 receipt = _table(
@@ -394,8 +482,12 @@ receipt = _table(
     _id("card_id"),
     Column("purchase_id", BigInteger, nullable=True),
     Column("reward_key", String(64), nullable=True),
+    # What the member gained or lost, waiting points included, and what of it
+    # moved the balance that can be spent.
     Column("points", BigInteger, nullable=False),
+    Column("balance_change", BigInteger, nullable=False),
     Column("balance_after", BigInteger, nullable=False),
+    Column("stamps", Integer, nullable=False),
     Column("amount_minor", BigInteger, nullable=True),
     Column("location", String(64), nullable=True),
     Column("till", String(64), nullable=True),
@@ -440,6 +532,13 @@ posting = _table(
     CheckConstraint("source <> target", name="two_accounts"),
     Index(None, "programme_id", "receipt_id"),
     Index(
+        "ix_posting_reverses",
+        "programme_id",
+        "reverses",
+        sqlite_where=text("reverses IS NOT NULL"),
+        postgresql_where=text("reverses IS NOT NULL"),
+    ),
+    Index(
         "ix_posting_unsealed",
         "programme_id",
         "id",
@@ -467,6 +566,8 @@ lot = _table(
     _at("earned_at"),
     _at("available_at"),
     _at("expires_at", nullable=True),
+    # Still in the account of waiting points; activation moves it.
+    Column("pending", Boolean, nullable=False),
     Column("programme_version", Integer, nullable=False),
     _key("programme_id", "id"),
     CheckConstraint("remaining >= 0 AND remaining <= original", name="remaining_in_bounds"),
@@ -476,6 +577,20 @@ lot = _table(
         "account_id",
         sqlite_where=text("remaining > 0"),
         postgresql_where=text("remaining > 0"),
+    ),
+    Index(
+        "ix_lot_expiry",
+        "programme_id",
+        "expires_at",
+        sqlite_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+        postgresql_where=text("remaining > 0 AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_lot_pending",
+        "programme_id",
+        "available_at",
+        sqlite_where=text("pending"),
+        postgresql_where=text("pending"),
     ),
     Index(None, "programme_id", "posting_id"),
     **_ROOM_FOR_UPDATES,
@@ -501,6 +616,267 @@ block = _table(
     Column("hash", String(64), nullable=False),
     _at("sealed_at"),
     _key("programme_id", "number"),
+)
+
+# Points set aside until a payment is done: authorised, then captured, voided or lapsed.
+hold = _table(
+    "hold",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    _id("card_id"),
+    Column("amount", BigInteger, nullable=False),
+    Column("captured", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    _id("posting_id"),
+    Column("redemption_id", BigInteger, nullable=True),
+    Column("extended", Boolean, nullable=False),
+    _at("authorised_at"),
+    _at("lapses_at"),
+    _at("resolved_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "member_id"),
+    Index(
+        "ix_hold_open",
+        "programme_id",
+        "lapses_at",
+        sqlite_where=text("state = 'authorised'"),
+        postgresql_where=text("state = 'authorised'"),
+    ),
+)
+
+# Rewards and entitlements ---------------------------------------------------
+
+# One reward in a member's hands, however it got there: bought, stamped, given.
+redemption = _table(
+    "redemption",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    _id("card_id"),
+    Column("reward_key", String(64), nullable=False),
+    # points, stamps, offer, birthday, tier
+    Column("source", String(16), nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("amount_minor", BigInteger, nullable=True),
+    # issued, used, cancelled, expired, restored
+    Column("state", String(16), nullable=False),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("used_receipt_id", BigInteger, nullable=True),
+    Column("purchase_id", BigInteger, nullable=True),
+    _at("issued_at"),
+    _at("expires_at", nullable=True),
+    _at("used_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "member_id", "reward_key"),
+    Index(None, "programme_id", "receipt_id"),
+    Index(
+        "ix_redemption_purchase",
+        "programme_id",
+        "purchase_id",
+        sqlite_where=text("purchase_id IS NOT NULL"),
+        postgresql_where=text("purchase_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_redemption_expiry",
+        "programme_id",
+        "expires_at",
+        sqlite_where=text("state = 'issued' AND expires_at IS NOT NULL"),
+        postgresql_where=text("state = 'issued' AND expires_at IS NOT NULL"),
+    ),
+)
+
+# How much of something limited was used: stock, a quota, a budget, a daily cap.
+# Rows are locked only where something is limited.
+allowance = _table(
+    "allowance",
+    _id("programme_id"),
+    Column("name", String(200), nullable=False),
+    Column("used", BigInteger, nullable=False),
+    _key("programme_id", "name"),
+    CheckConstraint("used >= 0", name="used_not_negative"),
+    **_ROOM_FOR_UPDATES,
+)
+
+# What a member got of something that is limited for each member.
+member_allowance = _table(
+    "member_allowance",
+    _id("programme_id"),
+    _id("member_id"),
+    Column("name", String(200), nullable=False),
+    Column("used", BigInteger, nullable=False),
+    _at("last_at"),
+    _key("programme_id", "member_id", "name"),
+)
+
+tier_change = _table(
+    "tier_change",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    Column("from_key", String(40), nullable=True),
+    Column("to_key", String(40), nullable=True),
+    # upgrade, kept, review, return, by_hand, merge
+    Column("cause", String(16), nullable=False),
+    Column("metric_period", Integer, nullable=False),
+    Column("metric", BigInteger, nullable=False),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("reason", String(200), nullable=True),
+    _at("at"),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "member_id", "id"),
+    Index(None, "programme_id", "at"),
+)
+
+# What a member was told, so that it is told once: points about to lapse, a birthday.
+notice = _table(
+    "notice",
+    _id("programme_id"),
+    _id("member_id"),
+    Column("kind", String(24), nullable=False),
+    Column("about", String(64), nullable=False),
+    Column("words", Text, nullable=False),
+    _at("at"),
+    _key("programme_id", "member_id", "kind", "about"),
+)
+
+# Offers ----------------------------------------------------------------------
+
+offer = _table(
+    "offer",
+    _id("programme_id"),
+    _id("id"),
+    Column("key", String(40), nullable=False),
+    # The offer as it was written; parsed once per process and revision.
+    Column("source", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    # draft, scheduled, live, paused, ended
+    Column("state", String(16), nullable=False),
+    _at("starts_at", nullable=True),
+    _at("ends_at", nullable=True),
+    Column("quota", BigInteger, nullable=True),
+    Column("used", BigInteger, nullable=False),
+    Column("budget_minor", BigInteger, nullable=True),
+    Column("spent_minor", BigInteger, nullable=False),
+    Column("spent_points", BigInteger, nullable=False),
+    _at("created_at"),
+    _at("published_at", nullable=True),
+    _at("ended_at", nullable=True),
+    Column("created_by", String(64), nullable=True),
+    _key("programme_id", "id"),
+    UniqueConstraint("programme_id", "key"),
+    CheckConstraint("quota IS NULL OR used <= quota", name="within_quota"),
+    CheckConstraint("budget_minor IS NULL OR spent_minor <= budget_minor", name="within_budget"),
+    Index(None, "programme_id", "state"),
+    **_ROOM_FOR_UPDATES,
+)
+
+# Who was meant by an offer when it started, and in which arm: results are
+# counted by this, whether or not anything reached a phone.
+offer_assignment = _table(
+    "offer_assignment",
+    _id("programme_id"),
+    _id("offer_id"),
+    _id("member_id"),
+    # treated, holdout
+    Column("arm", String(8), nullable=False),
+    _at("at"),
+    _key("programme_id", "offer_id", "member_id"),
+    Index(None, "programme_id", "member_id"),
+)
+
+offer_use = _table(
+    "offer_use",
+    _id("programme_id"),
+    _id("id"),
+    _id("offer_id"),
+    _id("member_id"),
+    _id("receipt_id"),
+    Column("discount_minor", BigInteger, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    # consumed, restored
+    Column("state", String(16), nullable=False),
+    _at("at"),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "offer_id", "member_id"),
+    Index(None, "programme_id", "receipt_id"),
+)
+
+# "Tell me when it's back": who asked for which product.
+wish = _table(
+    "wish",
+    _id("programme_id"),
+    Column("product", String(64), nullable=False),
+    _id("member_id"),
+    _at("asked_at"),
+    _key("programme_id", "product", "member_id"),
+)
+
+# Merging, acts, corrections by hand -------------------------------------------
+
+merge = _table(
+    "merge",
+    _id("programme_id"),
+    _id("id"),
+    _id("survivor_id"),
+    _id("loser_id"),
+    Column("proof", String(200), nullable=False),
+    Column("person", String(64), nullable=True),
+    # Everything that was moved, as JSON, so that it can be taken apart again.
+    Column("detail", Text, nullable=False),
+    _at("at"),
+    _at("undone_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "loser_id"),
+    Index(None, "programme_id", "survivor_id"),
+)
+
+act = _table(
+    "act",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    _id("card_id"),
+    Column("action_key", String(40), nullable=False),
+    Column("words", String(1000), nullable=False),
+    # waiting, granted, refused
+    Column("state", String(16), nullable=False),
+    Column("submitted_by", String(64), nullable=True),
+    Column("decided_by", String(64), nullable=True),
+    Column("receipt_id", BigInteger, nullable=True),
+    _at("submitted_at"),
+    _at("decided_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "member_id", "action_key"),
+    Index(
+        "ix_act_waiting",
+        "programme_id",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
+adjustment = _table(
+    "adjustment",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    _id("card_id"),
+    Column("points", BigInteger, nullable=False),
+    Column("reason", String(40), nullable=False),
+    Column("note", String(1000), nullable=False),
+    Column("words", String(200), nullable=False),
+    # waiting, booked, refused
+    Column("state", String(16), nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("decided_by", String(64), nullable=True),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("local_day", Integer, nullable=False),
+    _at("asked_at"),
+    _at("decided_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "asked_by", "local_day"),
 )
 
 # Staff ---------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
+from passes.loyalty.ledger import POINTS
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import parse
 from passes.loyalty.refusals import ProgrammeUnknown
@@ -22,7 +23,8 @@ class Loaded:
     """A programme as it stands now.
 
     `revision` and `tag` count changes to all of its cards. `accounts` maps the
-    buckets of the system's points accounts to their ids.
+    buckets of the system's accounts to their ids: `issue` is where points come
+    from, `stamps:issue` where stamps do.
     """
 
     id: int
@@ -50,10 +52,8 @@ _SOURCE = (
         programme_version.c.version == bindparam("version"),
     )
 )
-_ACCOUNTS = select(account.c.bucket, account.c.id).where(
-    account.c.programme_id == bindparam("programme_id"),
-    account.c.owner_kind == "system",
-    account.c.asset == "points",
+_ACCOUNTS = select(account.c.asset, account.c.bucket, account.c.id).where(
+    account.c.programme_id == bindparam("programme_id"), account.c.owner_kind == "system"
 )
 _REVISE = (
     update(programme)
@@ -146,7 +146,9 @@ def _accounts(read: Read, programme_id: int) -> Mapping[str, int]:
     found = read.unchanging.get(key)
     if found is None:
         rows = read.ask(_ACCOUNTS, programme_id=programme_id).all()
-        found = read.unchanging[key] = {row.bucket: row.id for row in rows}
+        found = read.unchanging[key] = {
+            row.bucket if row.asset == POINTS else f"{row.asset}:{row.bucket}": row.id for row in rows
+        }
     assert isinstance(found, dict)
     return found
 

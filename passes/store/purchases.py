@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import bindparam, insert, update
 
+from passes.loyalty.basket import Basket
 from passes.loyalty.receipt import Counter
 from passes.store.ids import new_id
 from passes.store.instants import micros
@@ -27,28 +26,6 @@ _VOID = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a purchase, in minor units; `quantity` whole pieces."""
-
-    quantity: int
-    unit_minor: int
-    discount_minor: int = 0
-    sku: str | None = None
-    name: str | None = None
-    category: str | None = None
-
-    @property
-    def gross_minor(self) -> int:
-        """Before discount."""
-        return self.quantity * self.unit_minor
-
-    @property
-    def net_minor(self) -> int:
-        """What was paid."""
-        return self.gross_minor - self.discount_minor
-
-
 def add(
     work: Work,
     *,
@@ -58,15 +35,15 @@ def add(
     card_id: int | None,
     counter: Counter,
     currency: str,
-    net_minor: int,
-    lines: Sequence[Line],
+    basket: Basket,
+    has_lines: bool,
     local_day: int,
     occurred_at: datetime,
     now: datetime,
 ) -> int:
-    """Write a sale. Returns its id."""
+    """Write a sale, and its lines where they are known. Returns its id."""
     purchase_id = new_id(now)
-    discount_minor = sum(line.discount_minor for line in lines)
+    net_minor = basket.net_minor
     work.put(
         _ADD,
         programme_id=programme_id,
@@ -78,8 +55,10 @@ def add(
         till=counter.till,
         person=counter.person,
         currency=currency,
-        gross_minor=net_minor + discount_minor,
-        discount_minor=discount_minor,
+        gross_minor=basket.gross_minor,
+        discount_minor=basket.gross_minor - net_minor,
+        order_discount_minor=basket.discount_minor,
+        unearning_minor=basket.unearning_minor,
         net_minor=net_minor,
         occurred_at=micros(occurred_at),
         recorded_at=micros(now),
@@ -87,24 +66,27 @@ def add(
         programme_version=programme_version,
         voided_by=None,
     )
-    work.put_many(
-        _ADD_LINE,
-        [
-            {
-                "programme_id": programme_id,
-                "purchase_id": purchase_id,
-                "line_number": number,
-                "sku": line.sku,
-                "name": line.name,
-                "category": line.category,
-                "quantity": line.quantity,
-                "unit_minor": line.unit_minor,
-                "discount_minor": line.discount_minor,
-                "net_minor": line.net_minor,
-            }
-            for number, line in enumerate(lines, start=1)
-        ],
-    )
+    if has_lines:
+        work.put_many(
+            _ADD_LINE,
+            [
+                {
+                    "programme_id": programme_id,
+                    "purchase_id": purchase_id,
+                    "line_number": number,
+                    "sku": line.sku,
+                    "name": line.name,
+                    "category": line.category,
+                    "brand": line.brand,
+                    "quantity": line.quantity,
+                    "unit_minor": line.unit_minor,
+                    "discount_minor": line.discount_minor,
+                    "tax_minor": line.tax_minor,
+                    "net_minor": line.net_minor,
+                }
+                for number, line in enumerate(basket.lines, start=1)
+            ],
+        )
     return purchase_id
 
 

@@ -139,7 +139,7 @@ def sample_face(programme: Programme, *, balance: int, name: str, code: str = ""
         programme,
         member_name=name,
         balance=balance,
-        tier=tier_for(programme, 0),
+        tier=tier_for(programme.tiers, 0),
         code=code,
         language=language.current(),
         say=say,

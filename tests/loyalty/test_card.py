@@ -14,7 +14,9 @@ from passes.language import say
 from passes.loyalty.card import CardFace, FieldKind, OfferLine, Strip, compose
 from passes.loyalty.design import StripKind
 from passes.loyalty.letters import cleaned, upper
-from passes.loyalty.programme import Programme, Shop, StampRule, Text
+from passes.loyalty.programme import Programme, Shop
+from passes.loyalty.stamps import StampRule
+from passes.loyalty.text import Text
 from passes.loyalty.tiers import tier_for
 from tests.loyalty.shops import shop
 
@@ -47,7 +49,7 @@ def face_of(
         programme,
         member_name=name,
         balance=balance,
-        tier=tier_for(programme, spend_minor),
+        tier=tier_for(programme.tiers, spend_minor),
         code=CODE,
         language=language,
         say=say,

@@ -40,4 +40,7 @@ def test_a_question_uses_its_whole_key(sqlite_url: str, question: str) -> None:
     connection.close()
     store.close()
     assert any(word in line for line in plan for word in wanted), plan
-    assert not any(line.startswith("SCAN") for line in plan), plan
+    # What a part of the question found is walked through; a table never is.
+    found = {line.removeprefix("MATERIALIZE ") for line in plan if line.startswith("MATERIALIZE")}
+    scanned = {line.split()[1] for line in plan if line.startswith("SCAN")}
+    assert scanned <= found, plan

@@ -19,8 +19,25 @@ WHEN OLD.block IS NOT NULL OR NEW.block IS NULL
       NEW.occurred_at, NEW.recorded_at, NEW.programme_version, coalesce(NEW.reverses, 0))
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END
 """
-_APPEND_ONLY = ("posting", "consumption", "request", "block", "purchase_line")
-_NEVER_CHANGED = ("consumption", "request", "block", "purchase_line")
+_APPEND_ONLY = (
+    "posting",
+    "consumption",
+    "request",
+    "block",
+    "purchase_line",
+    "goods_return",
+    "return_line",
+    "tier_change",
+)
+_NEVER_CHANGED = (
+    "consumption",
+    "request",
+    "block",
+    "purchase_line",
+    "goods_return",
+    "return_line",
+    "tier_change",
+)
 
 
 def _protect_sqlite() -> None:
@@ -127,6 +144,63 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "act",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("action_key", sa.String(length=40), nullable=False),
+        sa.Column("words", sa.String(length=1000), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("submitted_by", sa.String(length=64), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("submitted_at", sa.BigInteger(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_act")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_act_programme_id_member_id_action_key"),
+        "act",
+        ["programme_id", "member_id", "action_key"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_act_waiting",
+        "act",
+        ["programme_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_table(
+        "adjustment",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("note", sa.String(length=1000), nullable=False),
+        sa.Column("words", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=False),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("local_day", sa.Integer(), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_adjustment")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_adjustment_programme_id_asked_by_local_day"),
+        "adjustment",
+        ["programme_id", "asked_by", "local_day"],
+        unique=False,
+    )
+    op.create_table(
         "alarm",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
@@ -135,6 +209,16 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("cleared_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_alarm")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "allowance",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_allowance_used_not_negative")),
+        sa.PrimaryKeyConstraint("programme_id", "name", name=op.f("pk_allowance")),
+        postgresql_with={"fillfactor": "80"},
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -223,6 +307,67 @@ def upgrade() -> None:
         op.f("ix_device_pass_type_id_push_token"), "device", ["pass_type_id", "push_token"], unique=False
     )
     op.create_table(
+        "goods_return",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("purchase_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("location", sa.String(length=64), nullable=True),
+        sa.Column("till", sa.String(length=64), nullable=True),
+        sa.Column("person", sa.String(length=64), nullable=True),
+        sa.Column("gross_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("withheld_minor", sa.BigInteger(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("local_day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_goods_return")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_goods_return_programme_id_local_day"),
+        "goods_return",
+        ["programme_id", "local_day"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_goods_return_programme_id_purchase_id"),
+        "goods_return",
+        ["programme_id", "purchase_id"],
+        unique=False,
+    )
+    op.create_table(
+        "hold",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("captured", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("posting_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("redemption_id", sa.BigInteger(), nullable=True),
+        sa.Column("extended", sa.Boolean(), nullable=False),
+        sa.Column("authorised_at", sa.BigInteger(), nullable=False),
+        sa.Column("lapses_at", sa.BigInteger(), nullable=False),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_hold")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_hold_open",
+        "hold",
+        ["programme_id", "lapses_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'authorised'"),
+        postgresql_where=sa.text("state = 'authorised'"),
+    )
+    op.create_index(
+        op.f("ix_hold_programme_id_member_id"), "hold", ["programme_id", "member_id"], unique=False
+    )
+    op.create_table(
         "join_count",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("local_day", sa.Integer(), nullable=False),
@@ -261,6 +406,7 @@ def upgrade() -> None:
         sa.Column("earned_at", sa.BigInteger(), nullable=False),
         sa.Column("available_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("pending", sa.Boolean(), nullable=False),
         sa.Column("programme_version", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             "remaining >= 0 AND remaining <= original", name=op.f("ck_lot_remaining_in_bounds")
@@ -268,6 +414,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_lot")),
         postgresql_with={"fillfactor": "80"},
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_lot_expiry",
+        "lot",
+        ["programme_id", "expires_at"],
+        unique=False,
+        sqlite_where=sa.text("remaining > 0 AND expires_at IS NOT NULL"),
+        postgresql_where=sa.text("remaining > 0 AND expires_at IS NOT NULL"),
     )
     op.create_index(
         "ix_lot_open",
@@ -278,7 +432,127 @@ def upgrade() -> None:
         postgresql_where=sa.text("remaining > 0"),
     )
     op.create_index(
+        "ix_lot_pending",
+        "lot",
+        ["programme_id", "available_at"],
+        unique=False,
+        sqlite_where=sa.text("pending"),
+        postgresql_where=sa.text("pending"),
+    )
+    op.create_index(
         op.f("ix_lot_programme_id_posting_id"), "lot", ["programme_id", "posting_id"], unique=False
+    )
+    op.create_table(
+        "member_allowance",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "member_id", "name", name=op.f("pk_member_allowance")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "merge",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("survivor_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("loser_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("proof", sa.String(length=200), nullable=False),
+        sa.Column("person", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("undone_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_merge")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_merge_programme_id_loser_id"), "merge", ["programme_id", "loser_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_merge_programme_id_survivor_id"), "merge", ["programme_id", "survivor_id"], unique=False
+    )
+    op.create_table(
+        "notice",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("about", sa.String(length=64), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "member_id", "kind", "about", name=op.f("pk_notice")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "offer",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.String(length=40), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=True),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.Column("quota", sa.BigInteger(), nullable=True),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("budget_minor", sa.BigInteger(), nullable=True),
+        sa.Column("spent_minor", sa.BigInteger(), nullable=False),
+        sa.Column("spent_points", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_by", sa.String(length=64), nullable=True),
+        sa.CheckConstraint(
+            "budget_minor IS NULL OR spent_minor <= budget_minor", name=op.f("ck_offer_within_budget")
+        ),
+        sa.CheckConstraint("quota IS NULL OR used <= quota", name=op.f("ck_offer_within_quota")),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_offer")),
+        sa.UniqueConstraint("programme_id", "key", name=op.f("uq_offer_programme_id_key")),
+        postgresql_with={"fillfactor": "80"},
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_offer_programme_id_state"), "offer", ["programme_id", "state"], unique=False)
+    op.create_table(
+        "offer_assignment",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("offer_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("arm", sa.String(length=8), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "offer_id", "member_id", name=op.f("pk_offer_assignment")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_offer_assignment_programme_id_member_id"),
+        "offer_assignment",
+        ["programme_id", "member_id"],
+        unique=False,
+    )
+    op.create_table(
+        "offer_use",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("offer_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_offer_use")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_offer_use_programme_id_offer_id_member_id"),
+        "offer_use",
+        ["programme_id", "offer_id", "member_id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_offer_use_programme_id_receipt_id"),
+        "offer_use",
+        ["programme_id", "receipt_id"],
+        unique=False,
     )
     op.create_table(
         "owed",
@@ -335,6 +609,14 @@ def upgrade() -> None:
         op.f("ix_posting_programme_id_receipt_id"), "posting", ["programme_id", "receipt_id"], unique=False
     )
     op.create_index(
+        "ix_posting_reverses",
+        "posting",
+        ["programme_id", "reverses"],
+        unique=False,
+        sqlite_where=sa.text("reverses IS NOT NULL"),
+        postgresql_where=sa.text("reverses IS NOT NULL"),
+    )
+    op.create_index(
         "ix_posting_unsealed",
         "posting",
         ["programme_id", "id"],
@@ -355,6 +637,8 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("gross_minor", sa.BigInteger(), nullable=False),
         sa.Column("discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("order_discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("unearning_minor", sa.BigInteger(), nullable=False),
         sa.Column("net_minor", sa.BigInteger(), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
@@ -382,9 +666,11 @@ def upgrade() -> None:
         sa.Column("sku", sa.String(length=64), nullable=True),
         sa.Column("name", sa.String(length=200), nullable=True),
         sa.Column("category", sa.String(length=64), nullable=True),
+        sa.Column("brand", sa.String(length=64), nullable=True),
         sa.Column("quantity", sa.Integer(), nullable=False),
         sa.Column("unit_minor", sa.BigInteger(), nullable=False),
         sa.Column("discount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
         sa.Column("net_minor", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("programme_id", "purchase_id", "line_number", name=op.f("pk_purchase_line")),
         sqlite_with_rowid=False,
@@ -407,7 +693,9 @@ def upgrade() -> None:
         sa.Column("purchase_id", sa.BigInteger(), nullable=True),
         sa.Column("reward_key", sa.String(length=64), nullable=True),
         sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("balance_change", sa.BigInteger(), nullable=False),
         sa.Column("balance_after", sa.BigInteger(), nullable=False),
+        sa.Column("stamps", sa.Integer(), nullable=False),
         sa.Column("amount_minor", sa.BigInteger(), nullable=True),
         sa.Column("location", sa.String(length=64), nullable=True),
         sa.Column("till", sa.String(length=64), nullable=True),
@@ -436,6 +724,54 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "redemption",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reward_key", sa.String(length=64), nullable=False),
+        sa.Column("source", sa.String(length=16), nullable=False),
+        sa.Column("points", sa.BigInteger(), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("used_receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("purchase_id", sa.BigInteger(), nullable=True),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_redemption")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_redemption_expiry",
+        "redemption",
+        ["programme_id", "expires_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'issued' AND expires_at IS NOT NULL"),
+        postgresql_where=sa.text("state = 'issued' AND expires_at IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_redemption_programme_id_member_id_reward_key"),
+        "redemption",
+        ["programme_id", "member_id", "reward_key"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_redemption_programme_id_receipt_id"),
+        "redemption",
+        ["programme_id", "receipt_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_redemption_purchase",
+        "redemption",
+        ["programme_id", "purchase_id"],
+        unique=False,
+        sqlite_where=sa.text("purchase_id IS NOT NULL"),
+        postgresql_where=sa.text("purchase_id IS NOT NULL"),
+    )
+    op.create_table(
         "request",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.String(length=128), nullable=False),
@@ -444,6 +780,17 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("programme_id", "key", name=op.f("pk_request")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "return_line",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("return_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("line_number", sa.Integer(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("gross_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "return_id", "line_number", name=op.f("pk_return_line")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -474,11 +821,45 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "tier_change",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("from_key", sa.String(length=40), nullable=True),
+        sa.Column("to_key", sa.String(length=40), nullable=True),
+        sa.Column("cause", sa.String(length=16), nullable=False),
+        sa.Column("metric_period", sa.Integer(), nullable=False),
+        sa.Column("metric", sa.BigInteger(), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_tier_change")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_tier_change_programme_id_at"), "tier_change", ["programme_id", "at"], unique=False
+    )
+    op.create_index(
+        op.f("ix_tier_change_programme_id_member_id_id"),
+        "tier_change",
+        ["programme_id", "member_id", "id"],
+        unique=False,
+    )
+    op.create_table(
         "wallet_log",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_wallet_log")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "wish",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "product", "member_id", name=op.f("pk_wish")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -537,15 +918,43 @@ def upgrade() -> None:
         sa.Column("holdout", sa.Boolean(), nullable=False),
         sa.Column("welcome_given", sa.Boolean(), nullable=False),
         sa.Column("merge_candidate_of", sa.BigInteger(), nullable=True),
+        sa.Column("merged_into", sa.BigInteger(), nullable=True),
         sa.Column("points_account_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("spend_year", sa.Integer(), nullable=False),
-        sa.Column("spend_minor", sa.BigInteger(), nullable=False),
+        sa.Column("pending_account_id", sa.BigInteger(), nullable=True),
+        sa.Column("held_account_id", sa.BigInteger(), nullable=True),
+        sa.Column("stamps_account_id", sa.BigInteger(), nullable=True),
+        sa.Column("metric_period", sa.Integer(), nullable=False),
+        sa.Column("metric", sa.BigInteger(), nullable=False),
+        sa.Column("tier", sa.String(length=40), nullable=True),
+        sa.Column("tier_until", sa.BigInteger(), nullable=True),
+        sa.Column("tier_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("tier_waiting", sa.String(length=40), nullable=True),
+        sa.Column("carried", sa.String(length=64), nullable=True),
+        sa.Column("purchases", sa.Integer(), nullable=False),
         sa.Column("last_purchase_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_stamp_at", sa.BigInteger(), nullable=True),
+        sa.Column("points_lapse_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_member_programme_id")),
         sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_member")),
         postgresql_with={"fillfactor": "80"},
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_member_points_lapse",
+        "member",
+        ["programme_id", "points_lapse_at"],
+        unique=False,
+        sqlite_where=sa.text("points_lapse_at IS NOT NULL"),
+        postgresql_where=sa.text("points_lapse_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_member_tier_due",
+        "member",
+        ["programme_id", "tier_due_at"],
+        unique=False,
+        sqlite_where=sa.text("tier_due_at IS NOT NULL"),
+        postgresql_where=sa.text("tier_due_at IS NOT NULL"),
     )
     op.create_table(
         "programme_version",
@@ -570,6 +979,8 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(length=16), nullable=False),
         sa.Column("issued_at", sa.BigInteger(), nullable=False),
         sa.Column("voided_at", sa.BigInteger(), nullable=True),
+        sa.Column("installed_at", sa.BigInteger(), nullable=True),
+        sa.Column("removed_at", sa.BigInteger(), nullable=True),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("downloaded_revision", sa.BigInteger(), nullable=False),
         sa.Column("stamped_revision", sa.BigInteger(), nullable=False),
@@ -607,6 +1018,7 @@ def upgrade() -> None:
         sa.Column("phone", sa.String(length=32), nullable=True),
         sa.Column("birthday_month", sa.SmallInteger(), nullable=True),
         sa.Column("birthday_day", sa.SmallInteger(), nullable=True),
+        sa.Column("birthday_changed_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["programme_id", "member_id"],
             ["member.programme_id", "member.id"],
@@ -614,6 +1026,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("programme_id", "member_id", name=op.f("pk_person")),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_person_birthday",
+        "person",
+        ["programme_id", "birthday_month", "birthday_day"],
+        unique=False,
+        sqlite_where=sa.text("birthday_month IS NOT NULL"),
+        postgresql_where=sa.text("birthday_month IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_person_programme_id_email_key"), "person", ["programme_id", "email_key"], unique=False

@@ -1,0 +1,484 @@
+"""One receipt in the making: every movement of one member's points that has one cause.
+
+Use cases decide what is to happen; a booking writes it down so that postings,
+lots, balances and the receipt always agree. The member's rows are locked by
+whoever made the `Standing` it begins with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from passes.loyalty.ledger import (
+    MAY_OVERDRAW,
+    POINTS,
+    Bucket,
+    Consumption,
+    Lot,
+    OwnerKind,
+    PostingKind,
+    consume,
+    spendable,
+)
+from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.refusals import NotEnoughPoints
+from passes.loyalty.stamps import STAMPS
+from passes.store import Row, Work, journal, members
+from passes.store.ids import new_id
+from passes.store.members import Standing
+from passes.store.programmes import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class ClawedBack:
+    """Where points that were taken back came from; `short` is what nothing was left for."""
+
+    pending: int
+    available: int
+    short: int
+
+
+class Booking:
+    """Movements of one member that share a receipt. Nothing is kept before `finish`'s transaction commits.
+
+    `points` is what the member gains or loses in all, `balance_change` what of
+    it moves the balance that can be spent, `reasons` what explains it.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        loaded: Loaded,
+        standing: Standing,
+        *,
+        kind: ReceiptKind,
+        at: Counter,
+        occurred_at: datetime,
+        now: datetime,
+    ) -> None:
+        self.work = work
+        self.loaded = loaded
+        self.standing = standing
+        self.kind = kind
+        self.at = at
+        self.occurred_at = occurred_at
+        self.now = now
+        self.id = new_id(now)
+        self.points = 0
+        self.balance_change = 0
+        self.stamps = 0
+        self.reasons: list[Mapping[str, Any]] = []
+        self._moves: dict[int, int] = {}
+        self._changed = False
+
+    @property
+    def balance(self) -> int:
+        """What can be spent after everything booked so far."""
+        return self.standing.balance + self.balance_change
+
+    # Giving ---------------------------------------------------------------------
+
+    def credit(
+        self,
+        amount: int,
+        *,
+        kind: PostingKind = PostingKind.EARN,
+        available_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        asset: str = POINTS,
+        stamps_balance: int = 0,
+    ) -> int:
+        """Give points: a new lot, waiting when `available_at` is still to come. Returns the posting's id.
+
+        A balance below zero is filled first; of stamps the caller says what it is.
+        """
+        opens_at = max(available_at or self.occurred_at, self.occurred_at)
+        pending = opens_at > self.now
+        account_id = self._account(Bucket.PENDING if pending else Bucket.AVAILABLE, asset)
+        source = self._system(Bucket.ADJUST if kind is PostingKind.ADJUST else Bucket.ISSUE, asset)
+        posting_id = self.post(kind, source, account_id, amount, asset=asset)
+        before = self.balance if asset == POINTS else stamps_balance
+        journal.open_lot(
+            self.work,
+            programme_id=self.loaded.id,
+            account_id=account_id,
+            posting_id=posting_id,
+            asset=asset,
+            amount=amount,
+            swallowed=0 if pending else min(amount, max(-before, 0)),
+            pending=pending,
+            earned_at=self.occurred_at,
+            available_at=opens_at,
+            expires_at=expires_at,
+            programme_version=self.loaded.version,
+            now=self.now,
+        )
+        self._count(account_id, amount, asset=asset, can_be_spent=not pending)
+        return posting_id
+
+    def restore(self, posting_id: int, *, amount: int | None = None) -> int:
+        """Give back what a redemption took, or `amount` of it, into its old lots. Returns how much.
+
+        The lots keep their expiry; one that lapsed meanwhile lasts for the
+        programme's days of grace. What lasts longest comes back first.
+        """
+        taken = journal.consumed_by(self.work, self.loaded.id, posting_id)
+        taken.sort(key=lambda part: (part[0].expires_at is not None, _negative(part[0].expires_at)))
+        left = sum(part.amount for _, part in taken) if amount is None else amount
+        given: list[tuple[Lot, int]] = []
+        for lot, part in taken:
+            back = min(left, part.amount)
+            if back > 0:
+                given.append((lot, back))
+                left -= back
+        total = sum(back for _, back in given)
+        if total == 0:
+            return 0
+        account_id = self.standing.points_account_id
+        restored = self.post(
+            PostingKind.RESTORE, self._system(Bucket.REDEEMED), account_id, total, reverses=posting_id
+        )
+        self._put_back(restored, given)
+        self._count(account_id, total)
+        return total
+
+    def activate(self, lots: Sequence[Lot]) -> None:
+        """Let points that waited be spent."""
+        for lot in lots:
+            account_id = self.standing.points_account_id
+            pending_id = self._account(Bucket.PENDING)
+            if lot.remaining:
+                posting_id = self.post(PostingKind.ACTIVATE, pending_id, account_id, lot.remaining)
+                swallowed = min(lot.remaining, max(-self.balance, 0))
+                journal.change_lots(self.work, self.loaded.id, posting_id, {lot.id: swallowed})
+                self._move(pending_id, -lot.remaining)
+                self._count(account_id, lot.remaining, is_gain=False)
+            journal.activate_lot(self.work, self.loaded.id, lot.id, account_id=account_id)
+
+    # Taking ---------------------------------------------------------------------
+
+    def spend(self, amount: int, *, kind: PostingKind = PostingKind.REDEEM) -> int:
+        """Take points out of the lots in their order. Returns the posting's id.
+
+        Raises NotEnoughPoints where the balance does not cover it and the kind may not overdraw.
+        """
+        lots = spendable(self._open_lots(), self.now)
+        if kind not in MAY_OVERDRAW:
+            self.require(amount, among=lots)
+        account_id = self.standing.points_account_id
+        target = {
+            PostingKind.REDEEM: Bucket.REDEEMED,
+            PostingKind.ADJUST: Bucket.ADJUST,
+            PostingKind.HOLD: Bucket.HELD,
+        }[kind]
+        to_id = self._account(Bucket.HELD) if kind is PostingKind.HOLD else self._system(target)
+        posting_id = self.post(kind, account_id, to_id, amount)
+        journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot(consume(lots, amount)))
+        if kind is PostingKind.HOLD:
+            self._move(to_id, amount)
+        self._count(account_id, -amount, is_gain=kind is not PostingKind.HOLD)
+        return posting_id
+
+    def require(self, amount: int, *, among: Iterable[Lot] | None = None) -> None:
+        """Refuse by NotEnoughPoints unless the balance covers the amount.
+
+        Points that lapsed but are still in the books do not count.
+        """
+        lots = spendable(self._open_lots(), self.now) if among is None else among
+        usable = min(self.balance, sum(lot.remaining for lot in lots))
+        if usable < amount:
+            rules = self.loaded.programme
+            ready = [reward.key for reward in rules.rewards if reward.price(self.standing.tier) <= usable]
+            raise NotEnoughPoints(
+                unit=rules.unit.name(amount, rules.language), needed=amount, available=usable, ready=ready
+            )
+
+    def capture(self, hold_posting_id: int, held: int, amount: int) -> None:
+        """Spend `amount` of points that are held; the rest goes back to its lots."""
+        held_id = self._account(Bucket.HELD)
+        if amount:
+            redeemed = self._system(Bucket.REDEEMED)
+            self.post(PostingKind.CAPTURE, held_id, redeemed, amount, reverses=hold_posting_id)
+            self._move(held_id, -amount)
+            self.points -= amount
+            self._changed = True
+        if held > amount:
+            self.release(hold_posting_id, held - amount)
+
+    def release(self, hold_posting_id: int, amount: int) -> None:
+        """Give held points back to their old lots."""
+        held_id, account_id = self._account(Bucket.HELD), self.standing.points_account_id
+        posting_id = self.post(PostingKind.VOID, held_id, account_id, amount, reverses=hold_posting_id)
+        taken = journal.consumed_by(self.work, self.loaded.id, hold_posting_id)
+        taken.sort(key=lambda part: (part[0].expires_at is not None, _negative(part[0].expires_at)))
+        given, left = [], amount
+        for lot, part in taken:
+            back = min(left, part.amount)
+            if back > 0:
+                given.append((lot, back))
+                left -= back
+        self._put_back(posting_id, given, grace=False)
+        self._move(held_id, -amount)
+        self._count(account_id, amount, is_gain=False)
+
+    def claw_back(self, amount: int, *, first: Sequence[int] = (), may_overdraw: bool = True) -> ClawedBack:
+        """Take points back: those of the postings `first` while they wait, what is left of them, then others.
+
+        What is missing then makes the balance negative, or stays `short` when
+        that is not allowed. Reference: loyalty A20.
+        """
+        own = [lot for one in first for lot in journal.lots_of_posting(self.work, self.loaded.id, one)]
+        reverses = first[0] if len(first) == 1 else None
+        waiting = consume([lot for lot in own if lot.pending], amount)
+        pending = sum(part.amount for part in waiting)
+        if pending:
+            pending_id = self._account(Bucket.PENDING)
+            posting_id = self.post(
+                PostingKind.CLAWBACK, pending_id, self._system(Bucket.CLAWBACK), pending, reverses=reverses
+            )
+            journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot(waiting))
+            self._count(pending_id, -pending, can_be_spent=False)
+        left = amount - pending
+        mine = consume([lot for lot in own if not lot.pending], left)
+        known = {lot.id for lot in own}
+        others = [lot for lot in self._open_lots() if lot.id not in known]
+        rest = consume(others, left - sum(part.amount for part in mine))
+        available = sum(part.amount for part in (*mine, *rest))
+        if may_overdraw:
+            available = left
+        if available:
+            account_id = self.standing.points_account_id
+            posting_id = self.post(
+                PostingKind.CLAWBACK, account_id, self._system(Bucket.CLAWBACK), available, reverses=reverses
+            )
+            journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot((*mine, *rest)))
+            self._count(account_id, -available)
+        return ClawedBack(pending, available, left - available)
+
+    def expire(self, lots: Sequence[Lot], *, at: datetime | None = None) -> int:
+        """Let what is left of these lots lapse, each at its own instant or at `at`. Returns how much."""
+        account_id = self.standing.points_account_id
+        total = 0
+        for lot in lots:
+            if not lot.remaining:
+                continue
+            posting_id = self.post(
+                PostingKind.EXPIRE,
+                account_id,
+                self._system(Bucket.EXPIRED),
+                lot.remaining,
+                occurred_at=at or lot.expires_at,
+            )
+            journal.change_lots(self.work, self.loaded.id, posting_id, {lot.id: lot.remaining})
+            total += lot.remaining
+        if total:
+            self._count(account_id, -total)
+        return total
+
+    def reverse(self, entry: Row) -> None:
+        """Undo one stored posting of this member: the same way backwards.
+
+        Points that waited then and can be spent by now are taken from where they went.
+        """
+        if entry.target == self.standing.pending_account_id:
+            opened = journal.lots_of_posting(self.work, self.loaded.id, entry.id)
+            if not all(lot.pending for lot in opened):
+                self.claw_back(entry.amount, first=(entry.id,))
+                return
+        reversal_id = self.post(
+            PostingKind.REVERSAL,
+            entry.target,
+            entry.source,
+            entry.amount,
+            asset=entry.asset,
+            reverses=entry.id,
+        )
+        mine = {
+            self.standing.points_account_id,
+            self.standing.pending_account_id,
+            self.standing.held_account_id,
+            self.standing.stamps_account_id,
+        }
+        if entry.target in mine:
+            self._take_from(entry.target, reversal_id, entry)
+        if entry.source in mine:
+            self._give_to(entry.source, reversal_id, entry)
+
+    def _take_from(self, account_id: int, reversal_id: int, entry: Row) -> None:
+        # The lots that the posting opened pay first, then the others in their order.
+        own = journal.lots_of_posting(self.work, self.loaded.id, entry.id)
+        first = consume(own, entry.amount)
+        known = {lot.id for lot in own}
+        others = [lot for lot in self._lots_in(account_id) if lot.id not in known]
+        rest = consume(others, entry.amount - sum(part.amount for part in first))
+        journal.change_lots(self.work, self.loaded.id, reversal_id, _by_lot((*first, *rest)))
+        self._count(
+            account_id,
+            -entry.amount,
+            asset=entry.asset,
+            can_be_spent=account_id != self.standing.pending_account_id,
+        )
+
+    def _give_to(self, account_id: int, reversal_id: int, entry: Row) -> None:
+        given = journal.consumed_by(self.work, self.loaded.id, entry.id)
+        self._put_back(
+            reversal_id, [(lot, part.amount) for lot, part in given], grace=False, account_id=account_id
+        )
+        self._count(account_id, entry.amount, asset=entry.asset)
+
+    # Writing it down --------------------------------------------------------------
+
+    def post(
+        self,
+        kind: PostingKind,
+        source: int,
+        target: int,
+        amount: int,
+        *,
+        asset: str = POINTS,
+        reverses: int | None = None,
+        occurred_at: datetime | None = None,
+    ) -> int:
+        """Append one posting between account ids; balances and lots are the caller's. Returns its id."""
+        return journal.add_posting(
+            self.work,
+            self.loaded.id,
+            journal.Entry(kind, source, target, amount, reverses=reverses, asset=asset),
+            receipt_id=self.id,
+            programme_version=self.loaded.version,
+            occurred_at=occurred_at or self.occurred_at,
+            now=self.now,
+        )
+
+    def finish(
+        self,
+        *,
+        amount_minor: int | None = None,
+        purchase_id: int | None = None,
+        reward_key: str | None = None,
+        undoes: int | None = None,
+        is_undoable: bool = False,
+        redemption_id: int | None = None,
+        face_changed: bool | None = None,
+    ) -> Receipt:
+        """Write receipt and balances. The member's cards say something new if anything moved, or as told."""
+        rules = self.loaded.programme
+        receipt = Receipt(
+            id=self.id,
+            kind=self.kind,
+            member_id=self.standing.member_id,
+            card_id=self.standing.card_id,
+            points=self.points,
+            balance_change=self.balance_change,
+            balance_after=self.balance,
+            amount_minor=amount_minor,
+            currency=rules.currency,
+            reward_key=reward_key,
+            counter=self.at,
+            occurred_at=self.occurred_at,
+            recorded_at=self.now,
+            programme_version=self.loaded.version,
+            reasons=tuple(self.reasons),
+            undoes=undoes,
+            undo_until=self.now + timedelta(seconds=rules.undo_seconds) if is_undoable else None,
+            stamps=self.stamps,
+            redemption_id=redemption_id,
+        )
+        for account_id, delta in self._moves.items():
+            if delta:
+                journal.move(self.work, self.loaded.id, account_id, delta)
+        journal.add_receipt(self.work, self.loaded.id, receipt, purchase_id=purchase_id)
+        if self._changed if face_changed is None else face_changed:
+            members.revise_cards(self.work, self.loaded.id, self.standing.member_id)
+        return receipt
+
+    # Bookkeeping ------------------------------------------------------------------
+
+    def _count(
+        self,
+        account_id: int,
+        amount: int,
+        *,
+        asset: str = POINTS,
+        can_be_spent: bool = True,
+        is_gain: bool = True,
+    ) -> None:
+        self._move(account_id, amount)
+        self._changed = True
+        if asset == STAMPS:
+            self.stamps += amount
+            return
+        if is_gain:
+            self.points += amount
+        if can_be_spent:
+            self.balance_change += amount
+
+    def _move(self, account_id: int, amount: int) -> None:
+        self._moves[account_id] = self._moves.get(account_id, 0) + amount
+
+    def _put_back(
+        self,
+        posting_id: int,
+        given: Sequence[tuple[Lot, int]],
+        *,
+        grace: bool = True,
+        account_id: int | None = None,
+    ) -> None:
+        """Put points back into lots; a hole that opened meanwhile swallows its share."""
+        changes = {lot.id: -amount for lot, amount in given}
+        grace_days = self.loaded.programme.points.restore_grace_days
+        for lot, _ in given:
+            if grace and lot.expires_at is not None and lot.expires_at <= self.now:
+                journal.extend_lot(
+                    self.work, self.loaded.id, lot.id, expires_at=self.now + timedelta(days=grace_days)
+                )
+        if account_id in (None, self.standing.points_account_id):
+            refilled = [replace(lot, remaining=lot.remaining + amount) for lot, amount in given]
+            for part in consume(refilled, max(-self.balance, 0)):
+                changes[part.lot_id] = changes.get(part.lot_id, 0) + part.amount
+        journal.change_lots(self.work, self.loaded.id, posting_id, changes)
+
+    def _open_lots(self) -> list[Lot]:
+        return journal.open_lots(self.work, self.loaded.id, self.standing.points_account_id)
+
+    def _lots_in(self, account_id: int) -> list[Lot]:
+        return journal.open_lots(self.work, self.loaded.id, account_id)
+
+    def _system(self, bucket: Bucket, asset: str = POINTS) -> int:
+        return self.loaded.accounts[bucket.value if asset == POINTS else f"{asset}:{bucket.value}"]
+
+    def _account(self, bucket: Bucket, asset: str = POINTS) -> int:
+        """The member's account, opened when it is used for the first time."""
+        name = "stamps_account_id" if asset == STAMPS else f"{_ACCOUNT_NAMES[bucket]}_account_id"
+        found: int | None = getattr(self.standing, name)
+        if found is None:
+            found = journal.add_account(
+                self.work,
+                programme_id=self.loaded.id,
+                owner_kind=OwnerKind.MEMBER.value,
+                owner_id=str(self.standing.member_id),
+                bucket=bucket.value,
+                asset=asset,
+                now=self.now,
+            )
+            opened: Mapping[str, Any] = {name: found}
+            self.standing = replace(self.standing, **opened)
+            members.keep(self.work, self.loaded.id, self.standing)
+        return found
+
+
+_ACCOUNT_NAMES = {Bucket.AVAILABLE: "points", Bucket.PENDING: "pending", Bucket.HELD: "held"}
+
+
+def _by_lot(parts: Iterable[Consumption]) -> dict[int, int]:
+    taken: dict[int, int] = {}
+    for part in parts:
+        taken[part.lot_id] = taken.get(part.lot_id, 0) + part.amount
+    return taken
+
+
+def _negative(at: datetime | None) -> float:
+    return -at.timestamp() if at else 0.0

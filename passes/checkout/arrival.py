@@ -1,0 +1,97 @@
+"""Who stands at the counter: from a code or a receipt to a member whose rows are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from passes.loyalty import codes
+from passes.loyalty.conditions import MemberFacts
+from passes.loyalty.programme import Programme
+from passes.loyalty.receipt import Receipt, ReceiptKind
+from passes.loyalty.refusals import CardForeign, CardVoided, CodeMistyped, CodeUnknown, ReceiptUnknown
+from passes.store import Read, Row, Work, journal, members
+from passes.store.instants import instant, instant_or_none
+from passes.store.members import Standing
+from passes.store.programmes import Finding, Loaded
+from passes.store.work import Answer
+
+_CODE_LENGTH_MAX = 64
+ID_LIMIT = 2**63
+
+UNDOABLE = frozenset({ReceiptKind.ACCRUE, ReceiptKind.REDEEM})
+"""What a cashier may take back for a while."""
+
+
+def typed(code: str) -> str:
+    """The code as it may be looked up; whether its check character is right is known with the programme."""
+    read = codes.normalise(code)
+    if not (read.isascii() and read.isalnum() and len(read) <= _CODE_LENGTH_MAX):
+        raise CodeMistyped()
+    return read
+
+
+def arrive(
+    work: Work, programme: str, code: str, key: str, operation: str, content: Mapping[str, Any]
+) -> tuple[Loaded, journal.Asked, Answer]:
+    """The programme, whether this was asked before, and the card behind a typed code, locked.
+
+    The card is asked for before the programme's kind of code is known, so that
+    all three questions travel together.
+    """
+    finding = Finding(work, programme)
+    asked = journal.Asked(work, finding.id, key, operation, content)
+    candidate = members.at_counter(work, finding.id, code)
+    return finding.loaded(), asked, candidate
+
+
+def card(read: Read, loaded: Loaded, code: str, answer: Answer) -> Standing:
+    """The member behind a typed code. Raises CodeMistyped, CodeUnknown, CardForeign or CardVoided."""
+    checked = codes.read(code, loaded.programme.code_kind)
+    standing = members.standing(answer)
+    if standing is None:
+        raise CardForeign() if members.code_elsewhere(read, checked) else CodeUnknown()
+    if standing.voided_at is not None:
+        raise CardVoided()
+    return standing
+
+
+def receipt(work: Work, loaded: Loaded, receipt_id: int) -> tuple[Row, Standing]:
+    """A receipt as it stands, and its member, locked. Raises ReceiptUnknown."""
+    if not 0 < receipt_id < ID_LIMIT:
+        raise ReceiptUnknown()
+    row = journal.receipt_row(work, loaded.id, receipt_id)
+    if row is None:
+        raise ReceiptUnknown()
+    standing = members.standing(members.of_card(work, loaded.id, row.card_id))
+    assert standing is not None
+    # Read again under the member's lock: another till may have changed it meanwhile.
+    row = journal.receipt_row(work, loaded.id, receipt_id)
+    assert row is not None
+    return row, standing
+
+
+def as_receipt(row: Row, rules: Programme) -> Receipt:
+    """A stored receipt; it can be undone as long as the programme says."""
+    undo_until = instant(row.recorded_at) + timedelta(seconds=rules.undo_seconds)
+    return journal.as_receipt(
+        row, currency=rules.currency, undo_until=undo_until if row.kind in UNDOABLE else None
+    )
+
+
+def facts(standing: Standing) -> MemberFacts:
+    """What rules may know of the member."""
+    return MemberFacts(
+        tier=standing.tier,
+        joined_at=instant(standing.joined_at),
+        last_purchase_at=instant_or_none(standing.last_purchase_at),
+        purchases=standing.purchases,
+        balance=standing.balance,
+        language=standing.language,
+    )
+
+
+def happened(occurred_at: datetime | None, now: datetime) -> datetime:
+    """When something happened: at an offline till earlier, never later than now."""
+    return min(occurred_at, now) if occurred_at else now
