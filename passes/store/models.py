@@ -763,6 +763,8 @@ offer = _table(
     _at("published_at", nullable=True),
     _at("ended_at", nullable=True),
     Column("created_by", String(64), nullable=True),
+    # While a change of state is being spread to the cards it concerns: the last member done.
+    Column("spread_after", BigInteger, nullable=True),
     _key("programme_id", "id"),
     UniqueConstraint("programme_id", "key"),
     CheckConstraint("quota IS NULL OR used <= quota", name="within_quota"),
@@ -796,10 +798,26 @@ offer_use = _table(
     Column("points", BigInteger, nullable=False),
     # consumed, restored
     Column("state", String(16), nullable=False),
+    # Which single-use code it took, so that giving the use back frees the code.
+    Column("code_hash", LargeBinary(32), nullable=True),
     _at("at"),
     _key("programme_id", "id"),
     Index(None, "programme_id", "offer_id", "member_id"),
     Index(None, "programme_id", "receipt_id"),
+)
+
+# Single-use codes of an offer: only what they hash to is kept.
+offer_code = _table(
+    "offer_code",
+    _id("programme_id"),
+    Column("code_hash", LargeBinary(32), nullable=False),
+    _id("offer_id"),
+    # Whose it is; anybody's when NULL.
+    Column("member_id", BigInteger, nullable=True),
+    Column("receipt_id", BigInteger, nullable=True),
+    _at("made_at"),
+    _key("programme_id", "code_hash"),
+    Index(None, "programme_id", "offer_id"),
 )
 
 # "Tell me when it's back": who asked for which product.

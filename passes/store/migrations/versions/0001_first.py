@@ -502,6 +502,7 @@ def upgrade() -> None:
         sa.Column("published_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("created_by", sa.String(length=64), nullable=True),
+        sa.Column("spread_after", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "budget_minor IS NULL OR spent_minor <= budget_minor", name=op.f("ck_offer_within_budget")
         ),
@@ -529,6 +530,20 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "offer_code",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("offer_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "code_hash", name=op.f("pk_offer_code")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_offer_code_programme_id_offer_id"), "offer_code", ["programme_id", "offer_id"], unique=False
+    )
+    op.create_table(
         "offer_use",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -538,6 +553,7 @@ def upgrade() -> None:
         sa.Column("discount_minor", sa.BigInteger(), nullable=False),
         sa.Column("points", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_offer_use")),
         sqlite_with_rowid=False,
