@@ -750,6 +750,8 @@ offer = _table(
     # The offer as it was written; parsed once per process and revision.
     Column("source", Text, nullable=False),
     Column("revision", Integer, nullable=False),
+    # What it was checked against: it is read with that version for ever.
+    Column("programme_version", Integer, nullable=False),
     # draft, scheduled, live, paused, ended
     Column("state", String(16), nullable=False),
     _at("starts_at", nullable=True),
