@@ -119,7 +119,7 @@ class Earned:
         return {one.key: one.points for one in self.multipliers if one.bound is not None and one.points}
 
     def as_json(self) -> dict[str, Any]:
-        """As `dataclasses.asdict`, but an order of magnitude faster."""
+        """As `dataclasses.asdict` after a way through JSON, but an order of magnitude faster."""
         values = _plain(self)
         for name in ("lines", "multipliers", "bonuses", "cuts"):
             values[name] = [_plain(one) for one in values[name]]
@@ -148,4 +148,6 @@ class Earned:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    values = ((name, getattr(value, name)) for name in value.__dataclass_fields__)
+    # Lists, because a receipt that was read back must equal the one that was written.
+    return {name: list(part) if isinstance(part, tuple) else part for name, part in values}
