@@ -19,6 +19,7 @@ from passes.loyalty.money import Money
 from passes.loyalty.refusals import (
     OfferBudgetUsedUp,
     OfferCodeUnknown,
+    OfferCodeUsed,
     OfferEnded,
     OfferItems,
     OfferMemberLimit,
@@ -184,8 +185,8 @@ class Offer:
 class Standing:
     """An offer as it stands for one member: what was used of it, by all and by this member.
 
-    `arm` is None for a member whom the offer is not for. `presented` when the
-    code that it needs was given.
+    `arm` is None for a member whom the offer is not for. `code` is the
+    single-use code that was given, folded; `code_used` when it was used before.
     """
 
     id: int
@@ -195,7 +196,8 @@ class Standing:
     spent_minor: int = 0
     arm: Arm | None = Arm.TREATED
     member_uses: int = 0
-    presented: bool = False
+    code: str | None = None
+    code_used: bool = False
 
     @property
     def budget_left_minor(self) -> int | None:
@@ -270,6 +272,8 @@ def applicable(standing: Standing, basket: Basket, situation: Situation) -> Refu
     offer, window = standing.offer, standing.offer.window
     if standing.state is OfferState.DRAFT:
         return OfferCodeUnknown()
+    if standing.code_used:
+        return OfferCodeUsed()
     if standing.is_used_up:
         return OfferQuotaUsedUp()
     if standing.budget_left_minor == 0:

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from passes.loyalty.basket import Basket, Line, allocate
 from passes.loyalty.conditions import Condition
-from passes.loyalty.earning import Bonus, Multiplier
+from passes.loyalty.earn_rules import Bonus, Multiplier
 from passes.loyalty.offers import (
     AmountOff,
     BonusPoints,
@@ -53,12 +53,15 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An offer that a purchase uses, and what it took off. Points are known once they are earned."""
+    """An offer that a purchase uses, and what it took off."""
 
-    offer_id: int
-    key: str
+    standing: Standing
     discount_minor: int
-    points: int = 0
+
+    @property
+    def key(self) -> str:
+        """The offer's key."""
+        return self.standing.offer.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,11 @@ def best(
     unknown = dict(given)
     for standing in sorted(standings, key=lambda one: (-one.offer.priority, one.offer.key)):
         offer = standing.offer
-        if offer.code_kind is CodeKind.SHARED:
-            unknown.pop(offer.code or "", None)
-        if offer.code_kind is not CodeKind.NONE and not (standing.presented or offer.code in given):
-            continue
+        if offer.code_kind is not CodeKind.NONE:
+            code = (standing.code if offer.code_kind is CodeKind.UNIQUE else offer.code) or ""
+            unknown.pop(code, None)
+            if code not in given:
+                continue
         reason = applicable(standing, basket, situation)
         if reason is None:
             alone = _applied([standing], basket, percent_first)
@@ -270,7 +274,7 @@ def _apply(standing: Standing, basket: Basket, result: _Result) -> None:
             result.reasons[offer.key] = OfferNoEffect()
             return
         _give_points(offer, result)
-        result.uses.append(Use(standing.id, offer.key, 0))
+        result.uses.append(Use(standing, 0))
         return
     parts = _parts(effect, basket.lines, places, result.left)
     discount = sum(parts)
@@ -287,7 +291,7 @@ def _apply(standing: Standing, basket: Basket, result: _Result) -> None:
         if not on_order:
             result.line_discounts[place] += part
     result.order_discount += discount if on_order else 0
-    result.uses.append(Use(standing.id, offer.key, discount))
+    result.uses.append(Use(standing, discount))
     result.steps.append(Step(offer.key, stage_of(effect), base, discount))
 
 

@@ -300,6 +300,16 @@ def test_a_code_works_however_it_is_typed() -> None:
 
 
 @pytest.mark.check("L-29")
+def test_a_single_use_code_works_once() -> None:
+    fresh = standing(code_kind=CodeKind.UNIQUE, code=None)
+    typed = "23c-45d"
+    assert applied(fresh).uses == ()
+    given = replace(fresh, code=folded(typed))
+    assert [use.key for use in applied(given, codes=(typed,)).uses] == ["maple"]
+    assert reasons(applied(replace(given, code_used=True), codes=(typed,))) == {"maple": "offer_code_used"}
+
+
+@pytest.mark.check("L-29")
 def test_a_code_of_no_offer_is_named_in_the_refusal() -> None:
     coded = standing(code_kind=CodeKind.SHARED, code=folded("MAPLE"), state=OfferState.PAUSED)
     assert reasons(applied(coded, codes=("walnut", "maple"))) == {
