@@ -195,10 +195,9 @@ class Desk:
     def post(self, kind: str, source: int, target: int, amount: int, at: datetime, **values: Any) -> int:
         """Points from an account to another. Returns the posting's id."""
         posting_id: int = next(self.numbers)
-        self.write(
-            posting, id=posting_id, kind=kind, asset="points", source=source, target=target,
-            amount=amount, occurred_at=micros(at), recorded_at=micros(at), **values,
-        )  # fmt: skip
+        moved = {"id": posting_id, "kind": kind, "source": source, "target": target, "amount": amount}
+        instants = {"occurred_at": micros(at), "recorded_at": micros(at)}
+        self.write(posting, **{"asset": "points", **moved, **instants, **values})
         return posting_id
 
     def send(self) -> None:

@@ -110,6 +110,10 @@ _END_DAY: ColumnElement[int] = bindparam("end_day", type_=Integer)
 _DAWN, _DUSK = 0, 99_999_999
 
 
+def _one_of(column: ColumnElement[Any], kinds: Iterable[StrEnum]) -> ColumnElement[bool]:
+    return or_(*(column == kind.value for kind in kinds))
+
+
 def month_number(day: date) -> int:
     """Months since year 0."""
     return 12 * day.year + day.month - 1
@@ -658,7 +662,7 @@ def _flow_of(moved: dict[str, int]) -> PointsFlow:
     return PointsFlow(earned, bonus, burned, expired)
 
 
-_ISSUING = (PostingKind.EARN.value, PostingKind.BONUS.value, PostingKind.ADJUST.value)
+_ISSUING = (PostingKind.EARN, PostingKind.BONUS, PostingKind.ADJUST)
 # A hold takes points out of their lots; what it does not capture goes back.
 _USING = (
     PostingKind.REDEEM.value,
@@ -682,7 +686,7 @@ _issued_lots = (
         lot.c.asset == POINTS,
         lot.c.earned_at >= _FROM,
         lot.c.earned_at < _UNTIL,
-        _source_posting.c.kind.in_(_ISSUING),
+        _one_of(_source_posting.c.kind, _ISSUING),
     )
 )
 _issued = _issued_lots.subquery("issued")
@@ -729,7 +733,7 @@ def issue_cohort(read: Read, programme_id: int, *, since: datetime, until: datet
 _usable = and_(
     account.c.programme_id == _PROGRAMME,
     account.c.asset == POINTS,
-    account.c.owner_kind.in_((OwnerKind.MEMBER.value, OwnerKind.POOL.value)),
+    _one_of(account.c.owner_kind, (OwnerKind.MEMBER, OwnerKind.POOL)),
 )
 
 
@@ -802,7 +806,7 @@ _moved_points = (
     .where(
         posting.c.programme_id == _PROGRAMME,
         posting.c.asset == POINTS,
-        posting.c.kind.in_((PostingKind.EARN.value, PostingKind.REDEEM.value, PostingKind.CAPTURE.value)),
+        _one_of(posting.c.kind, (PostingKind.EARN, PostingKind.REDEEM, PostingKind.CAPTURE)),
         posting.c.occurred_at >= _FROM,
         posting.c.occurred_at <= _AT,
         receipt.c.undone_by.is_(None),
@@ -921,20 +925,13 @@ _first_cards = (
     .group_by(card.c.member_id)
     .subquery("first_card")
 )
-_AT_TILLS = (ReceiptKind.ACCRUE.value, ReceiptKind.REDEEM.value, ReceiptKind.HOLD.value)
-
-
-def _first(kind: Iterable[ReceiptKind]) -> ColumnElement[Any]:
-    kinds = tuple(one.value for one in kind)
-    return func.min(
-        case((and_(receipt.c.kind.in_(kinds), receipt.c.undone_by.is_(None)), receipt.c.occurred_at))
-    )
+_AT_TILLS = (ReceiptKind.ACCRUE, ReceiptKind.REDEEM, ReceiptKind.HOLD)
 
 
 _first_receipts = (
     select(
         receipt.c.member_id,
-        func.min(case((receipt.c.kind.in_(_AT_TILLS), receipt.c.occurred_at))).label("scanned_at"),
+        func.min(case((_one_of(receipt.c.kind, _AT_TILLS), receipt.c.occurred_at))).label("scanned_at"),
         func.min(
             case(
                 (
@@ -947,7 +944,17 @@ _first_receipts = (
                 )
             )
         ).label("earned_at"),
-        _first((ReceiptKind.REDEEM, ReceiptKind.CAPTURE)).label("redeemed_at"),
+        func.min(
+            case(
+                (
+                    and_(
+                        _one_of(receipt.c.kind, (ReceiptKind.REDEEM, ReceiptKind.CAPTURE)),
+                        receipt.c.undone_by.is_(None),
+                    ),
+                    receipt.c.occurred_at,
+                )
+            )
+        ).label("redeemed_at"),
     )
     .select_from(receipt.join(_newcomers, _newcomers.c.id == receipt.c.member_id))
     .where(receipt.c.programme_id == _PROGRAMME)
