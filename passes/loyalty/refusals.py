@@ -137,6 +137,62 @@ class UndoTooLate(Refused):
     words = "It is too late to undo this."
 
 
+class NotAPurchase(Refused):
+    """Goods come back from purchases; this receipt is of another kind."""
+
+    code = "not_a_purchase"
+    words = "This receipt is not that of a purchase."
+
+
+class PurchaseUnknown(Refused):
+    """No such sale in this programme."""
+
+    code = "purchase_unknown"
+    words = "There is no such purchase."
+
+
+class NothingLeftToReturn(Refused):
+    """Everything that was sold has come back."""
+
+    code = "nothing_left_to_return"
+    words = "Everything of this purchase has already come back."
+
+
+class ReturnTooLarge(Refused):
+    """More would come back than was sold; `left` is what still can, money or pieces."""
+
+    code = "return_too_large"
+    words = "At most %(left)s of this can still come back."
+
+
+class ReturnLineUnknown(Refused):
+    """The purchase has no line with this number."""
+
+    code = "return_line_unknown"
+    words = "This purchase has no line %(line)s."
+
+
+class ReturnTooLate(Refused):
+    """The programme takes goods back for so many days only."""
+
+    code = "return_too_late"
+    words = "Goods can come back within %(days)s days of their purchase; that time is over."
+
+
+class ReturnBeforeSale(Refused):
+    """The return is said to have happened before its purchase."""
+
+    code = "return_before_sale"
+    words = "A return cannot be dated before its purchase."
+
+
+class UndoAfterReturn(Refused):
+    """Goods of the purchase came back, so that it can no longer be undone as a whole."""
+
+    code = "undo_after_return"
+    words = "Goods of this purchase came back; it can no longer be undone."
+
+
 # Joining -------------------------------------------------------------------
 
 
