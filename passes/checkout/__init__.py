@@ -7,17 +7,23 @@ answers as it did first; a refusal keeps nothing, not even the key.
 from passes.checkout.looking import MemberView, RewardView, look, quote, recent
 from passes.checkout.purchases import Sale, accrue, sale
 from passes.checkout.returns import undo
-from passes.checkout.rewards import redeem
+from passes.checkout.rewards import Held, authorise, capture, extend, redeem, release, use
 
 __all__ = [
+    "Held",
     "MemberView",
     "RewardView",
     "Sale",
     "accrue",
+    "authorise",
+    "capture",
+    "extend",
     "look",
     "quote",
     "recent",
     "redeem",
+    "release",
     "sale",
     "undo",
+    "use",
 ]

@@ -99,6 +99,76 @@ class RewardUnknown(Refused):
     words = "This programme has no such reward."
 
 
+class RewardNotNow(Refused):
+    """The reward is not given at this time."""
+
+    code = "reward_not_now"
+    words = "This reward is not given at this time."
+
+
+class RewardNotHere(Refused):
+    """The reward is not given at this location."""
+
+    code = "reward_not_here"
+    words = "This reward is not given in this shop."
+
+
+class RewardNotForTier(Refused):
+    """The reward belongs to other tiers."""
+
+    code = "reward_not_for_tier"
+    words = "This reward is not for this tier."
+
+
+class RewardSoldOut(Refused):
+    """Nothing of the reward's stock is left."""
+
+    code = "reward_sold_out"
+    words = "None of this reward are left."
+
+
+class RewardLimitReached(Refused):
+    """The member already had as many of this reward as one may have."""
+
+    code = "reward_limit_reached"
+    words = "This card already had as many of this reward as one may have: %(limit)s."
+
+
+class PointsChosenWrong(Refused):
+    """Points paid as money are chosen in steps, from the least to the most that the purchase takes."""
+
+    code = "points_chosen_wrong"
+    words = "Choose from %(least)s to %(most)s in steps of %(step)s."
+
+
+class RedemptionUnknown(Refused):
+    """The member has no such reward."""
+
+    code = "redemption_unknown"
+    words = "This card has no such reward."
+
+
+class RedemptionOver(Refused):
+    """The reward was used, given back or has lapsed."""
+
+    code = "redemption_over"
+    words = "This reward was already used or has lapsed."
+
+
+class HoldUnknown(Refused):
+    """No such hold in this programme."""
+
+    code = "hold_unknown"
+    words = "Nothing is held under this number."
+
+
+class HoldOver(Refused):
+    """The hold was resolved otherwise, or its time ran out."""
+
+    code = "hold_over"
+    words = "What was held has already been used or given back."
+
+
 # Requests, receipts, undo --------------------------------------------------
 
 

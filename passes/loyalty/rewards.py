@@ -62,3 +62,47 @@ class Reward:
     def price(self, tier: str | None) -> int:
         """Its points for a member of this tier."""
         return dict(self.tier_points).get(tier or "", self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """From how many points to how many, in which steps, a customer may pay as money. `most` 0: not at all."""
+
+    least: int
+    most: int
+    step: int
+
+
+def choice(reward: Reward, *, balance: int, basket_minor: int) -> Choice:
+    """What POINTS_AS_MONEY lets a customer choose from, whose basket may be paid for with points.
+
+    The cashier may always take less than the most. Reference: loyalty A7.
+    """
+    assert reward.kind is RewardKind.POINTS_AS_MONEY
+    assert reward.amount_minor
+    step = reward.points
+    payable_minor = basket_minor * reward.share_percent // 100
+    most = min(max(balance, 0) // step, payable_minor // reward.amount_minor) * step
+    least = -(-max(reward.least_points, step) // step) * step
+    return Choice(least, most if most >= least else 0, step)
+
+
+def worth(reward: Reward, *, points: int, basket_minor: int | None) -> int | None:
+    """What a reward takes off, in minor units; None where that depends on the item or is not money.
+
+    `points` matter for POINTS_AS_MONEY, `basket_minor` for PERCENT_OFF.
+    """
+    match reward.kind:
+        case RewardKind.POINTS_AS_MONEY:
+            return points // reward.points * (reward.amount_minor or 0)
+        case RewardKind.PERCENT_OFF if basket_minor is not None:
+            off = (basket_minor * (reward.percent or 0) + 50) // 100
+            return off if reward.amount_minor is None else min(off, reward.amount_minor)
+        case RewardKind.AMOUNT_OFF:
+            return (
+                reward.amount_minor if basket_minor is None else min(reward.amount_minor or 0, basket_minor)
+            )
+        case RewardKind.STORE_CREDIT | RewardKind.DONATION:
+            return reward.amount_minor
+        case _:
+            return None

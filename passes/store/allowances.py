@@ -44,7 +44,7 @@ _MEMBER_ADD = insert(member_allowance)
 
 
 def take(work: Work, programme_id: int, name: str, amount: int, *, limit: int) -> bool:
-    """Use `amount` of something of which there is `limit`. False, with nothing used, where that is too much."""
+    """Use `amount` of something of which there is `limit`. False, with nothing used, when that is too much."""
     taken = work.ask(_TAKE, programme=programme_id, what=name, amount=amount, limit=limit).one()
     if taken is not None:
         return True
@@ -78,7 +78,7 @@ def member_used(read: Read, programme_id: int, member_id: int) -> dict[str, tupl
 def member_take(
     work: Work, programme_id: int, member_id: int, name: str, amount: int, *, now: datetime
 ) -> int:
-    """Write down that a member got `amount`. Returns what they have had by now; the caller knows the limit."""
+    """Write down that a member got `amount`. Returns what they have had by now; the caller has the limit."""
     known = work.ask(
         _MEMBER_TAKE, programme=programme_id, member=member_id, what=name, amount=amount, at=micros(now)
     ).value()

@@ -634,6 +634,8 @@ hold = _table(
     _at("authorised_at"),
     _at("lapses_at"),
     _at("resolved_at", nullable=True),
+    # The receipt that captured or voided it.
+    Column("resolved_by", BigInteger, nullable=True),
     _key("programme_id", "id"),
     Index(None, "programme_id", "member_id"),
     Index(

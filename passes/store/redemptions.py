@@ -54,7 +54,14 @@ _SET_STATE = (
     .where(*_one, redemption.c.state == bindparam("was"))
     .values(
         state=bindparam("becomes"),
-        used_at=bindparam("at_used"),
+    )
+)
+_USE = (
+    update(redemption)
+    .where(*_one, redemption.c.state == ISSUED)
+    .values(
+        state=USED,
+        used_at=bindparam("at"),
         used_receipt_id=bindparam("by_receipt"),
         purchase_id=bindparam("for_purchase"),
     )
@@ -68,7 +75,12 @@ _RESOLVE = (
         hold.c.id == bindparam("hold_id"),
         hold.c.state == AUTHORISED,
     )
-    .values(state=bindparam("becomes"), captured=bindparam("taken"), resolved_at=bindparam("at"))
+    .values(
+        state=bindparam("becomes"),
+        captured=bindparam("taken"),
+        resolved_at=bindparam("at"),
+        resolved_by=bindparam("receipt"),
+    )
 )
 _EXTEND = (
     update(hold)
@@ -156,21 +168,29 @@ def change(
     *,
     was: str,
     becomes: str,
-    used_at: datetime | None = None,
-    used_receipt_id: int | None = None,
-    purchase_id: int | None = None,
 ) -> None:
     """Move a reward from one state to the next; of two at once, one does."""
+    work.put(_SET_STATE, expect=1, programme=programme_id, redemption=redemption_id, was=was, becomes=becomes)
+
+
+def use(
+    work: Work,
+    programme_id: int,
+    redemption_id: int,
+    *,
+    receipt_id: int | None,
+    purchase_id: int | None,
+    now: datetime,
+) -> None:
+    """A member uses an issued reward; of two at once, one does."""
     work.put(
-        _SET_STATE,
+        _USE,
         expect=1,
         programme=programme_id,
         redemption=redemption_id,
-        was=was,
-        becomes=becomes,
-        at_used=None if used_at is None else micros(used_at),
-        by_receipt=used_receipt_id,
+        by_receipt=receipt_id,
         for_purchase=purchase_id,
+        at=micros(now),
     )
 
 
@@ -203,6 +223,7 @@ def add_hold(
         authorised_at=micros(now),
         lapses_at=micros(lapses_at),
         resolved_at=None,
+        resolved_by=None,
     )
 
 
@@ -212,7 +233,14 @@ def hold_by_id(read: Read, programme_id: int, hold_id: int) -> Row | None:
 
 
 def resolve_hold(
-    work: Work, programme_id: int, hold_id: int, *, becomes: str, captured: int, now: datetime
+    work: Work,
+    programme_id: int,
+    hold_id: int,
+    *,
+    becomes: str,
+    captured: int,
+    receipt_id: int,
+    now: datetime,
 ) -> None:
     """End a hold, once."""
     work.put(
@@ -222,6 +250,7 @@ def resolve_hold(
         hold_id=hold_id,
         becomes=becomes,
         taken=captured,
+        receipt=receipt_id,
         at=micros(now),
     )
 

@@ -353,6 +353,7 @@ def upgrade() -> None:
         sa.Column("authorised_at", sa.BigInteger(), nullable=False),
         sa.Column("lapses_at", sa.BigInteger(), nullable=False),
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolved_by", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_hold")),
         sqlite_with_rowid=False,
     )
