@@ -37,6 +37,7 @@ from passes.apple import document, signing
 from passes.apple.bundle import Template, build
 from passes.apple.certificates import make_development_chain
 from passes.apple.signing import Signer
+from passes.language import say
 from passes.loyalty.card import CardFace, compose
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import parse
@@ -180,7 +181,7 @@ def _art(folder: Path) -> dict[str, bytes]:
 
 
 def _rules() -> Programme:
-    return parse(COFFEE.read_text("utf-8"), name="copperfinch")
+    return parse(COFFEE.read_text("utf-8"), name="copperfinch", say=say)
 
 
 def _with_comment(png: bytes, text: bytes) -> bytes:

@@ -52,9 +52,10 @@ class Programme:
 
     `languages[0]` is the default one. Amounts are minor units of `currency`;
     `zone` is the IANA zone in which its days and years begin. `categories` are
-    those that rules and lines may name. `undo_seconds` is how long a cashier
-    may undo a receipt. `warnings` are sentences about what is allowed but
-    unwise, for whoever writes the file.
+    those that rules and lines may name, `category_names` what people call them.
+    `terms` are those that follow from the rules and then the file's own.
+    `undo_seconds` is how long a cashier may undo a receipt. `warnings` are
+    sentences about what is allowed but unwise, for whoever writes the file.
     """
 
     slug: str
@@ -86,6 +87,7 @@ class Programme:
     birthday: Birthday | None = None
     win_back: WinBack | None = None
     adjustments: AdjustmentRule = field(default_factory=AdjustmentRule)
+    category_names: tuple[tuple[str, Text], ...] = ()
 
     @property
     def language(self) -> str:

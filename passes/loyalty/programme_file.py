@@ -9,35 +9,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
-from enum import StrEnum
-from fractions import Fraction
+from dataclasses import replace
 from functools import lru_cache
-from typing import TypeVar
-from unicodedata import category
 from zoneinfo import available_timezones
 
+from passes.loyalty import placeholders, rule_file
 from passes.loyalty.codes import CodeKind
 from passes.loyalty.design import Colours, Design, Scene, StripKind, Symbology
-from passes.loyalty.money import CURRENCIES, minor_digits
-from passes.loyalty.programme import (
-    Consent,
-    Contact,
-    EarnRule,
-    Programme,
-    Reward,
-    RewardKind,
-    Rounding,
-    Shop,
-    StampRule,
-    Text,
-    Tier,
-    Unit,
-)
+from passes.loyalty.money import CURRENCIES
+from passes.loyalty.placeholders import Say
+from passes.loyalty.programme import Consent, Contact, Programme, Shop
 from passes.loyalty.refusals import ProgrammeInvalid
+from passes.loyalty.rewards import RewardKind
+from passes.loyalty.rule_file import STEPS_MAX, unique
+from passes.loyalty.stamps import StampRule
+from passes.loyalty.text import Text, Unit
+from passes.loyalty.toml_table import KEY, LIST_MAX, File, Table, decimal, lines_of, shown
 
 TEXT_LENGTH_MAX = 200_000
 """Longer files are not even parsed."""
@@ -49,51 +36,67 @@ CONTRAST_MIN = 3.0
 CONTRAST_GOOD = 4.5
 """WCAG 2: 3 for large text, 4.5 for the small labels. Between the two is a warning."""
 
-POINTS_MAX = 1_000_000_000
-STEPS_MAX = 20
 UNDO_SECONDS_MAX = 86_400
 
-_Path = tuple[str | int, ...]
-_Choice = TypeVar("_Choice", bound=StrEnum)
-_Row = TypeVar("_Row")
-
-_KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
-_RATE = re.compile(r"\s*([0-9]{1,7})\s+per\s+(\S+)\s*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,4}))?")
-_FACTOR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?")
 
 
-def parse(text: str, *, name: str) -> Programme:
+def plainly(language: str, words: str, **values: object) -> str:
+    """English, with numbers as they are stored: enough for whoever only checks a file."""
+    return words % values if values else words
+
+
+def parse(text: str, *, name: str, say: Say = plainly) -> Programme:
     """The programme that a file describes.
 
     `name` is the file's name, with or without `.toml`; it becomes the slug.
+    `say` writes the numbers that its texts take from its rules, and the terms,
+    in each of its languages: `passes.language.say` wherever people will read them.
     Raises ProgrammeInvalid, and nothing else, for whatever the text is: its
     values carry `summary` (a sentence) and `problems` (all of them).
     """
     if len(text) > TEXT_LENGTH_MAX:
         raise _refusal([f"the file has more than {TEXT_LENGTH_MAX} characters"])
     try:
-        content = tomllib.loads(text, parse_float=_decimal)
+        content = tomllib.loads(text, parse_float=decimal)
     except RecursionError:
         raise _refusal(["the file is nested too deeply"]) from None
     # TOMLDecodeError, and what tomllib lets through: impossible dates, endless integers.
     except ValueError as problem:
         raise _refusal([f"this is not TOML: {problem}"]) from None
-    file = _File(lines=_lines(text))
-    programme = _programme(_Table(file, (), content), name.removesuffix(".toml"))
+    file = File(lines=lines_of(text))
+    programme = _programme(Table(file, (), content), name.removesuffix(".toml"))
     for table in file.tables:
         table.refuse_unknown_keys()
+    if programme is not None:
+        _check_promises(file, programme)
     if file.problems or programme is None:
         raise _refusal(file.problems)
-    return replace(programme, warnings=tuple(file.warnings))
+    return _worded(replace(programme, warnings=tuple(file.warnings)), say)
 
 
 def _refusal(problems: list[str]) -> ProgrammeInvalid:
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return ProgrammeInvalid(summary=problems[0] + more, problems=problems)
+
+
+def _check_promises(file: File, programme: Programme) -> None:
+    """Note every text that states a number of its own, names a rule that is not there, or is too long."""
+    # With other problems a name may be missing only because its rule could not be read.
+    values = None if file.problems else placeholders.names(programme)
+    for promise in file.promises:
+        problems = placeholders.check(promise.text, values)
+        if values is not None and not problems:
+            length = len(placeholders.filled_in(promise.text, values, programme.language, plainly))
+            if length > promise.limit:
+                problems = [f"must have at most {promise.limit} characters, not {length}"]
+        file.problems += [file.located(promise.path, problem) for problem in problems]
+
+
+def _worded(programme: Programme, say: Say) -> Programme:
+    """With every placeholder filled in, so that whoever shows a text needs to know nothing of them."""
+    return placeholders.filled(programme, say)
 
 
 # The file, top to bottom ----------------------------------------------------
@@ -103,9 +106,9 @@ def _refusal(problems: list[str]) -> ProgrammeInvalid:
 # never returned.
 
 
-def _programme(top: _Table, slug: str) -> Programme | None:
+def _programme(top: Table, slug: str) -> Programme | None:
     """None when languages or currency are so wrong that nothing else can be judged."""
-    if not _KEY.fullmatch(slug) or len(slug) > 40:
+    if not KEY.fullmatch(slug) or len(slug) > 40:
         top.note(
             None, f"the file's name {slug[:60]!r} may only have small letters, digits and dashes, at most 40"
         )
@@ -116,34 +119,93 @@ def _programme(top: _Table, slug: str) -> Programme | None:
         # Every text and amount below would be a follow-up mistake.
         top.file.tables.clear()
         return None
+    top.file.zone = zone
+    category_names = _categories(top)
+    top.file.known = {
+        "category": frozenset(key for key, _ in category_names),
+        "shop": top.keys_of_rows("shops"),
+        "tier": top.keys_of_rows("tiers"),
+        "reward": top.keys_of_rows("rewards"),
+        "consent": top.keys_of_rows("consents", "purpose"),
+    }
     code_kind, symbology = _code(top.table("code"))
-    stamps = _stamps(top.table("stamps")) if "stamps" in top else None
-    return Programme(
+    tiering = rule_file.tiering(top.table("tiering", required=False))
+    stamps = rule_file.stamps(top.table("stamps")) if top.has("stamps") else None
+    programme = Programme(
         slug=slug,
         name=top.words("name", limit=64),
         organisation=top.words("organisation", limit=64),
-        description=top.words("description", limit=300),
+        description=top.promise("description", limit=300),
         languages=languages,
         currency=currency,
         zone=zone,
         unit=_unit(top.table("unit")),
         code_kind=code_kind,
         symbology=symbology,
-        earning=_earning(top.table("earning")),
-        rewards=_unique(top.rows("rewards", least=1, most=50), _reward),
-        tiers=_tiers(top.rows("tiers", most=20)),
+        earning=rule_file.earning(top.table("earning")),
+        rewards=rule_file.rewards(top.rows("rewards", least=1, most=50)),
+        tiers=rule_file.tiers(top.rows("tiers", most=20), tiering),
         stamps=stamps,
         design=_design(top.table("card"), stamps),
-        shops=_unique(top.rows("shops", most=SHOPS_MAX), _shop),
+        shops=unique(top.rows("shops", most=SHOPS_MAX), _shop),
         contact=_contact(top.table("contact")),
-        terms=top.words("terms", limit=8_000, lines=True),
-        consents=_unique(top.rows("consents", most=10), _consent, key="purpose"),
+        terms=top.promise("terms", limit=8_000, lines=True) if top.has("terms") else Text(()),
+        consents=unique(top.rows("consents", most=10), _consent, key="purpose"),
         undo_seconds=top.whole("undo_seconds", least=0, most=UNDO_SECONDS_MAX, default=600),
         can_alert_offers=top.flag("can_alert_offers", default=False),
+        categories=top.file.known["category"],
+        category_names=category_names,
+        points=rule_file.points(top.table("points", required=False)),
+        tiering=tiering,
+        actions=unique(top.rows("actions", most=50), rule_file.action),
+        birthday=rule_file.birthday(top.table("birthday")) if top.has("birthday") else None,
+        win_back=rule_file.win_back(top.table("win_back")) if top.has("win_back") else None,
+        adjustments=rule_file.adjustments(top.table("adjustments", required=False)),
     )
+    _check_whole(top, programme)
+    return programme
 
 
-def _languages(top: _Table) -> tuple[str, ...]:
+def _check_whole(top: Table, programme: Programme) -> None:
+    """What only shows when the parts are put together."""
+    if "tiering" in top and not programme.tiers:
+        top.note("tiering", "there are no [[tiers]] that this could be about")
+    as_money = {reward.key for reward in programme.rewards if reward.kind is RewardKind.POINTS_AS_MONEY}
+    for place, tier in enumerate(programme.tiers):
+        for key in sorted(as_money.intersection(tier.grants)):
+            top.file.problems.append(
+                top.file.located(
+                    ("tiers", place, "grants"), f"{shown(key)} is paid in points, so it cannot be given"
+                )
+            )
+    if programme.birthday and programme.birthday.reward_key in as_money:
+        top.file.problems.append(
+            top.file.located(
+                ("birthday", "reward"),
+                f"{shown(programme.birthday.reward_key)} is paid in points, so it cannot be given",
+            )
+        )
+
+
+def _categories(top: Table) -> tuple[tuple[str, Text], ...]:
+    """What articles may be sorted into: a list of keys, or a section with a name for each."""
+    given = top.take("categories", required=False)
+    if given is None:
+        return ()
+    if isinstance(given, list):
+        keys = top.keys("categories")
+        return tuple((key, Text.of(dict.fromkeys(top.file.languages, key.replace("-", " ")))) for key in keys)
+    table = top.table("categories", has_free_keys=True)
+    if len(table.values) > LIST_MAX:
+        top.note("categories", f"must have at most {LIST_MAX} entries, not {len(table.values)}")
+        return ()
+    for key in table.values:
+        if not KEY.fullmatch(key) or len(key) > 40:
+            table.note(key, "may only have small letters, digits and dashes, at most 40")
+    return tuple((key, table.words(key, limit=40)) for key in list(table.values))
+
+
+def _languages(top: Table) -> tuple[str, ...]:
     given = top.take("languages")
     if given is None:
         return ()
@@ -153,7 +215,7 @@ def _languages(top: _Table) -> tuple[str, ...]:
     languages: list[str] = []
     for language in given:
         if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
-            top.note("languages", f"{_shown(language)} is no language code such as en or pt-BR")
+            top.note("languages", f"{shown(language)} is no language code such as en or pt-BR")
         elif language in languages:
             top.note("languages", f"{language} appears twice")
         else:
@@ -161,7 +223,7 @@ def _languages(top: _Table) -> tuple[str, ...]:
     return tuple(languages)
 
 
-def _code(table: _Table) -> tuple[CodeKind, Symbology]:
+def _code(table: Table) -> tuple[CodeKind, Symbology]:
     kind = table.choice("kind", CodeKind.LETTERS)
     symbology = table.choice("symbology", Symbology.QR)
     is_digits = kind is not CodeKind.LETTERS
@@ -175,7 +237,7 @@ def _code(table: _Table) -> tuple[CodeKind, Symbology]:
     return kind, symbology
 
 
-def _unit(table: _Table) -> Unit:
+def _unit(table: Table) -> Unit:
     unit = Unit(one=table.words("one", limit=20), other=table.words("other", limit=20))
     for key, text in (("one", unit.one), ("other", unit.other)):
         # The unit stands inside sentences that phones fill in at a percent sign.
@@ -184,77 +246,7 @@ def _unit(table: _Table) -> Unit:
     return unit
 
 
-def _earning(table: _Table) -> EarnRule:
-    points, per_minor = _points_per(table)
-    rule = EarnRule(
-        points=points,
-        per_minor=per_minor,
-        rounding=table.choice("rounding", Rounding.FLOOR),
-        minimum_minor=table.amount("minimum", default=0),
-        limit_minor=table.amount("limit", default=1_000_000, least=1),
-        welcome_points=table.whole("welcome", least=0, most=POINTS_MAX, default=0),
-    )
-    if rule.minimum_minor > rule.limit_minor:
-        table.note("minimum", "must not be above the limit of one purchase")
-    return rule
-
-
-def _points_per(table: _Table) -> tuple[int, int]:
-    given = table.take("points_per")
-    if given is None:
-        return 1, 1
-    match = _RATE.fullmatch(given) if isinstance(given, str) else None
-    per_minor = table.minor(match[2]) if match else None
-    if not match or not int(match[1]) or not per_minor:
-        table.note("points_per", f'must be like "10 per 1.00", points for an amount, not {_shown(given)}')
-        return 1, 1
-    return int(match[1]), per_minor
-
-
-def _reward(row: _Table) -> Reward:
-    kind = row.choice("kind", RewardKind.FREE_ITEM)
-    amount_minor = None
-    if kind is RewardKind.AMOUNT_OFF:
-        amount_minor = row.amount("amount", least=1)
-    elif "amount" in row:
-        row.take("amount")
-        row.note("amount", 'only belongs to a reward of kind = "amount_off"')
-    return Reward(
-        key=row.key("key"),
-        name=row.words("name", limit=40),
-        points=row.whole("points", least=1, most=POINTS_MAX),
-        kind=kind,
-        amount_minor=amount_minor,
-    )
-
-
-def _tiers(rows: list[_Table]) -> tuple[Tier, ...]:
-    tiers = _unique(rows, _tier)
-    for row, tier, below in zip(rows, tiers, (None, *tiers), strict=False):
-        if below is None and tier.spend_minor != 0:
-            row.note("spend", "the first tier must begin at 0, so that every member has one")
-        if below is not None and tier.spend_minor <= below.spend_minor:
-            row.note("spend", "must be above the tier before it")
-    return tiers
-
-
-def _tier(row: _Table) -> Tier:
-    return Tier(
-        key=row.key("key"),
-        name=row.words("name", limit=30),
-        spend_minor=row.amount("spend"),
-        multiplier=row.factor("multiplier", default=Fraction(1)),
-        perk=row.words("perk", limit=120) if "perk" in row else None,
-    )
-
-
-def _stamps(table: _Table) -> StampRule:
-    return StampRule(
-        name=table.words("name", limit=30), target=table.whole("target", least=2, most=STEPS_MAX)
-    )
-
-
-def _design(table: _Table, stamps: StampRule | None) -> Design:
+def _design(table: Table, stamps: StampRule | None) -> Design:
     colours = Colours(table.colour("ground"), table.colour("text"), table.colour("label"))
     for key, colour in (("text", colours.text), ("label", colours.label)):
         if not (colour and colours.ground):
@@ -284,7 +276,7 @@ def _design(table: _Table, stamps: StampRule | None) -> Design:
     return Design(scene=table.choice("scene", Scene.PLAIN), colours=colours, strip=strip, steps=steps)
 
 
-def _shop(row: _Table) -> Shop:
+def _shop(row: Table) -> Shop:
     return Shop(
         key=row.key("key"),
         name=row.words("name", limit=40),
@@ -294,7 +286,7 @@ def _shop(row: _Table) -> Shop:
     )
 
 
-def _contact(table: _Table) -> Contact:
+def _contact(table: Table) -> Contact:
     contact = Contact(
         email=table.text("email", limit=254, default=""),
         phone=table.text("phone", limit=40, default=""),
@@ -309,24 +301,12 @@ def _contact(table: _Table) -> Contact:
     return contact
 
 
-def _consent(row: _Table) -> Consent:
+def _consent(row: Table) -> Consent:
     return Consent(
         purpose=row.key("purpose"),
         version=row.text("version", limit=40),
         text=row.words("text", limit=1_000, lines=True),
     )
-
-
-def _unique(rows: list[_Table], read: Callable[[_Table], _Row], *, key: str = "key") -> tuple[_Row, ...]:
-    """Every row read; a key that an earlier row has is a mistake."""
-    seen: set[object] = set()
-    for row in rows:
-        value = row.values.get(key)
-        if isinstance(value, str) and value in seen:
-            row.note(key, f"{_shown(value)} appears twice")
-        elif isinstance(value, str):
-            seen.add(value)
-    return tuple(read(row) for row in rows)
 
 
 @lru_cache(maxsize=1)
@@ -347,296 +327,3 @@ def _luminance(colour: str) -> float:
 
     red, green, blue = bytes.fromhex(colour[1:])
     return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
-
-
-# Reading values, and remembering what was wrong ------------------------------
-
-
-@dataclass(slots=True)
-class _File:
-    """What all tables of one file share."""
-
-    lines: Mapping[_Path, int]
-    languages: tuple[str, ...] = ()
-    currency: str = ""
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    tables: list[_Table] = field(default_factory=list)
-
-    def located(self, path: _Path, message: str) -> str:
-        """The message with its key path, and the line of the key or of what encloses it."""
-        line = next(
-            (self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), None
-        )
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-        return f"{where}{f' (line {line})' if line else ''}: {message}" if where else message
-
-
-class _Table:
-    """One table of the file: gives checked values, notes problems, knows which keys nobody asked for."""
-
-    def __init__(
-        self, file: _File, path: _Path, values: Mapping[str, object], *, is_missing: bool = False
-    ) -> None:
-        self.file = file
-        self.path = path
-        self.values = values
-        # The absence of the whole table was noted; that of each key would be noise.
-        self.is_missing = is_missing
-        self.asked: set[str] = set()
-        file.tables.append(self)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.values
-
-    def note(self, key: str | None, message: str) -> None:
-        if not self.is_missing:
-            self.file.problems.append(self.file.located((*self.path, key) if key else self.path, message))
-
-    def warn(self, key: str, message: str) -> None:
-        self.file.warnings.append(self.file.located((*self.path, key), message))
-
-    def refuse_unknown_keys(self) -> None:
-        for key in self.values:
-            if key not in self.asked:
-                near = get_close_matches(key, self.asked - set(self.values), n=1) or get_close_matches(
-                    key, self.asked, n=1
-                )
-                self.note(key, f"there is no such key{f'; did you mean {near[0]}?' if near else ''}")
-
-    def take(self, key: str, *, required: bool = True) -> object | None:
-        """The raw value; None, and a problem if it is required, when there is none."""
-        self.asked.add(key)
-        if key not in self.values and required:
-            self.note(key, "is missing")
-        return self.values.get(key)
-
-    def text(self, key: str, *, limit: int, default: str | None = None, lines: bool = False) -> str:
-        value = self.take(key, required=default is None)
-        if value is None:
-            return default or ""
-        return self._checked_text(key, value, limit, lines)
-
-    def key(self, key: str) -> str:
-        value = self.text(key, limit=40)
-        if value and not _KEY.fullmatch(value):
-            self.note(key, f"{value!r} may only have small letters, digits and dashes")
-        return value
-
-    def words(self, key: str, *, limit: int, lines: bool = False) -> Text:
-        """A text in every language of the programme; a plain string is the same in all."""
-        value = self.take(key)
-        languages = self.file.languages
-        if isinstance(value, str):
-            value = dict.fromkeys(languages, value)
-        elif value is not None and not isinstance(value, dict):
-            self.note(key, f'must be a text, or one per language such as {{ en = "…" }}, not {_shown(value)}')
-            value = None
-        if value is None:
-            return Text.of(dict.fromkeys(languages, ""))
-        table = _Table(self.file, (*self.path, key), value)
-        return Text.of({language: table.text(language, limit=limit, lines=lines) for language in languages})
-
-    def whole(self, key: str, *, least: int, most: int, default: int | None = None) -> int:
-        value = self.take(key, required=default is None)
-        if value is None:
-            return least if default is None else default
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            self.note(key, f"must be a whole number from {least} to {most}, not {_shown(value)}")
-            return least
-        return value
-
-    def amount(self, key: str, *, least: int = 0, default: int | None = None) -> int:
-        """Minor units of an amount such as 250.00, with or without quotes."""
-        value = self.take(key, required=default is None)
-        if value is None:
-            return least if default is None else default
-        minor = self.minor(value)
-        if minor is None or minor < least:
-            digits = minor_digits(self.file.currency)
-            example = f"25.{'0' * digits}" if digits else "25"
-            self.note(
-                key, f"must be an amount of {self.file.currency} such as {example}, not {_shown(value)}"
-            )
-            return least
-        return minor
-
-    def minor(self, value: object) -> int | None:
-        """An amount in the currency's minor units; None when it is none or has too many decimals."""
-        match = _AMOUNT.fullmatch(_spelled(value))
-        digits = minor_digits(self.file.currency)
-        if not match or len(match[2] or "") > digits:
-            return None
-        return int(match[1] + (match[2] or "").ljust(digits, "0"))
-
-    def factor(self, key: str, *, default: Fraction) -> Fraction:
-        """A positive decimal such as 1.2, exactly."""
-        value = self.take(key, required=False)
-        if value is None:
-            return default
-        text = _spelled(value)
-        # Matched before it is computed: 1e999999 is a valid number and would fill the memory.
-        factor = Fraction(text) if _FACTOR.fullmatch(text) else Fraction(0)
-        if not 0 < factor <= 100:
-            self.note(key, f"must be a number above 0 such as 1.5, at most 100, not {_shown(value)}")
-            return default
-        return factor
-
-    def coordinate(self, key: str, bound: int) -> float:
-        """Degrees from -bound to bound."""
-        value = self.take(key)
-        if value is None:
-            return 0.0
-        if not isinstance(value, Decimal | int) or isinstance(value, bool) or not _is_within(value, bound):
-            self.note(key, f"must be degrees from -{bound} to {bound}, not {_shown(value)}")
-            return 0.0
-        return float(value)
-
-    def colour(self, key: str) -> str:
-        value = self.take(key)
-        if isinstance(value, str) and _COLOUR.fullmatch(value):
-            return value.upper()
-        if value is not None:
-            self.note(key, f"must be a colour such as #1F2A2E, not {_shown(value)}")
-        return ""
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        value = self.take(key, required=False)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            self.note(key, f"must be true or false, not {_shown(value)}")
-            return default
-        return value
-
-    def choice(self, key: str, default: _Choice) -> _Choice:
-        """A member of the default's enumeration, which is taken when the key is left out."""
-        value = self.take(key, required=False)
-        if value is None:
-            return default
-        choices = {choice.value: choice for choice in type(default)}
-        if not isinstance(value, str) or value not in choices:
-            self.note(key, f"must be {' or '.join(choices)}, not {_shown(value)}{_hint(value, choices)}")
-            return default
-        return choices[value]
-
-    def one_of(self, key: str, allowed: Collection[str], what: str) -> str:
-        value = self.take(key)
-        if value is None:
-            return ""
-        if not isinstance(value, str) or value not in allowed:
-            self.note(key, f"must be {what}, not {_shown(value)}{_hint(value, allowed)}")
-            return ""
-        return value
-
-    def table(self, key: str) -> _Table:
-        value = self.take(key)
-        if value is not None and not isinstance(value, dict):
-            self.note(key, f"must be a section [{key}], not {_shown(value)}")
-            value = None
-        return _Table(self.file, (*self.path, key), value or {}, is_missing=value is None)
-
-    def rows(self, key: str, *, least: int = 0, most: int) -> list[_Table]:
-        value = self.take(key, required=least > 0)
-        if value is None:
-            return []
-        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-            self.note(key, f"must be sections [[{key}]], not {_shown(value)}")
-            return []
-        if not least <= len(value) <= most:
-            self.note(key, f"there must be {least} to {most}, not {len(value)}")
-        return [_Table(self.file, (*self.path, key, place), row) for place, row in enumerate(value[:most])]
-
-    def _checked_text(self, key: str, value: object, limit: int, lines: bool) -> str:
-        if not isinstance(value, str):
-            self.note(key, f"must be a text in quotes, not {_shown(value)}")
-            return ""
-        text = value.strip()
-        if not text:
-            self.note(key, "must not be empty")
-        elif len(text) > limit:
-            self.note(key, f"must have at most {limit} characters, not {len(text)}")
-        elif any(
-            category(symbol) in {"Cc", "Cs", "Cn"} and not (lines and symbol == "\n") for symbol in text
-        ):
-            self.note(key, "must not have control characters" + ("" if lines else " or line breaks"))
-        # Cut, so that what is checked next need not cope with texts of any length.
-        return text[:limit]
-
-
-def _is_within(value: Decimal | int, bound: int) -> bool:
-    # NaN compares with nothing, so it has to be asked for first.
-    return Decimal(value).is_finite() and -bound <= value <= bound
-
-
-def _decimal(text: str) -> Decimal:
-    """TOML floats as exact decimals; what does not fit becomes NaN, which every reader refuses."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return Decimal("NaN")
-
-
-def _spelled(value: object) -> str:
-    """A number as its text, whether it was written with or without quotes; empty for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
-        return ""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return ""
-    return str(value)
-
-
-def _shown(value: object) -> str:
-    """A value as a message may quote it: short, and on one line."""
-    if isinstance(value, dict):
-        return "a section"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int) and value.bit_length() > 200:
-        # Python refuses to spell out huge integers, and so do we.
-        return "a number that long"
-    words = repr(value) if isinstance(value, str) else str(value)
-    return words if len(words) <= 60 else words[:59] + "…"
-
-
-def _hint(value: object, allowed: Collection[str]) -> str:
-    near = get_close_matches(value, allowed, n=1) if isinstance(value, str) and len(value) <= 60 else []
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _lines(text: str) -> dict[_Path, int]:
-    """Where headers and keys stand, as far as that can be seen without parsing TOML again.
-
-    `rewards`, 1, `points` is that key under the second `[[rewards]]`. Texts
-    over several lines are skipped, so that nothing in them looks like a key.
-    """
-    found: dict[_Path, int] = {}
-    counts: dict[_Path, int] = {}
-    header: _Path = ()
-    fence = ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if fence:
-            if fence in line:
-                fence = ""
-            continue
-        # Cut by hand: the obvious regular expressions take cubic time on a line of blanks.
-        bare = line.strip()
-        if bare.startswith("["):
-            steps = _steps(bare.lstrip("[").partition("]")[0])
-            header = steps
-            if bare.startswith("[["):
-                header = (*steps, counts.get(steps, 0))
-                counts[steps] = counts.get(steps, 0) + 1
-                found.setdefault(steps, number)
-            found.setdefault(header, number)
-        elif "=" in bare and not bare.startswith("#"):
-            key, _, value = bare.partition("=")
-            found.setdefault((*header, *_steps(key)), number)
-            fence = next((mark for mark in ('"""', "'''") if value.count(mark) == 1), "")
-    return found
-
-
-def _steps(dotted: str) -> _Path:
-    return tuple(step.strip().strip("\"'") for step in dotted.split("."))

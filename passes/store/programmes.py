@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
+from passes.language import say
 from passes.loyalty.ledger import POINTS
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import parse
@@ -92,7 +93,7 @@ def at_version(read: Read, programme_id: int, version: int) -> Programme:
         row = read.ask(_SOURCE, programme_id=programme_id, version=version).one()
         if row is None:
             raise ProgrammeUnknown()
-        found = read.unchanging[key] = parse(row.source, name=row.slug)
+        found = read.unchanging[key] = parse(row.source, name=row.slug, say=say)
     assert isinstance(found, Programme)
     return found
 

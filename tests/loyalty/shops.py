@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import passes
+from passes.language import say
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import parse
 
@@ -18,4 +19,4 @@ def text_of(slug: str) -> str:
 
 @lru_cache(maxsize=4)
 def shop(slug: str) -> Programme:
-    return parse(text_of(slug), name=f"{slug}.toml")
+    return parse(text_of(slug), name=f"{slug}.toml", say=say)

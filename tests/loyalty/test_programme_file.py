@@ -2,23 +2,37 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime, time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import passes
+from passes.language import say
 from passes.loyalty import programme_file
+from passes.loyalty.actions import AdjustmentRule
 from passes.loyalty.codes import CodeKind
+from passes.loyalty.conditions import Hours
 from passes.loyalty.design import Scene, StripKind, Symbology
-from passes.loyalty.programme import Programme, RewardKind, Rounding
+from passes.loyalty.earning import Rounding
+from passes.loyalty.lasting import Expiry, PointsRule
+from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import contrast_of, parse
 from passes.loyalty.refusals import ProgrammeInvalid
+from passes.loyalty.rewards import RewardKind
+from passes.loyalty.stamps import StampFor
+from passes.loyalty.tiers import TierRule
+from passes.loyalty.toml_table import File, Table, decimal
 from tests.loyalty.shops import shop, text_of
 
 FINCH = text_of("copperfinch")
+FULL = (Path(__file__).parent / "programmes" / "full.toml").read_text(encoding="utf-8")
 
 
 def problems_of(text: str, name: str = "copperfinch") -> list[str]:
@@ -52,7 +66,7 @@ def test_the_coffee_shop_is_what_the_demonstration_promises() -> None:
         ("Any drink", 800),
         ("Bag of beans", 1500),
     ]
-    assert [(tier.name.in_("en"), tier.spend_minor, tier.multiplier) for tier in finch.tiers] == [
+    assert [(tier.name.in_("en"), tier.threshold, tier.multiplier) for tier in finch.tiers] == [
         ("Perch", 0, 1),
         ("Flight", 25_000, Fraction("1.2")),
         ("Copper", 75_000, Fraction("1.5")),
@@ -73,9 +87,12 @@ def test_the_bookshop_is_what_the_demonstration_promises() -> None:
     assert sayfa.earning.rate == Fraction(1, 1000)
     (lira,) = sayfa.rewards
     assert (lira.points, lira.kind, lira.amount_minor) == (50, RewardKind.AMOUNT_OFF, 2_500)
-    # A strip of stamps would promise what no rule gives yet.
-    assert sayfa.stamps is None
-    assert (sayfa.design.strip, sayfa.design.steps) == (StripKind.PROGRESS, 8)
+    assert (lira.name.in_("tr"), lira.name.in_("en")) == ("₺25,00 indirim", "TRY\u00a025.00 off")
+    stamps = sayfa.stamps
+    assert stamps is not None
+    assert (stamps.target, stamps.earned_for, stamps.categories) == (10, StampFor.ITEM, frozenset({"book"}))
+    assert (stamps.name.in_("tr"), stamps.name.in_("en")) == ("10. kitap", "Book no. 10")
+    assert (sayfa.design.strip, sayfa.design.steps) == (StripKind.STAMPS, 10)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +122,10 @@ def test_every_programme_file_that_ships_is_valid() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("points = 150", "points = 0", "rewards[0].points (line 35): must be a whole number from 1"),
-        ("points = 400", "points = 4.5", "rewards[1].points (line 41): must be a whole number"),
-        ("points = 800", "points = true", "rewards[2].points (line 47): must be a whole number"),
-        ("points = 1500", "", "rewards[3].points (line 50): is missing"),
+        ("points = 150", "points = 0", "rewards[0].points (line 51): must be a whole number from 1"),
+        ("points = 400", "points = 4.5", "rewards[1].points (line 57): must be a whole number"),
+        ("points = 800", "points = true", "rewards[2].points (line 63): must be a whole number"),
+        ("points = 1500", "", "rewards[3].points (line 66): is missing"),
         ('zone = "America/Chicago"', 'zone = "America/Chicgo"', "did you mean America/Chicago?"),
         ('zone = "America/Chicago"', 'zone = "../../etc/passwd"', "zone (line 5): must be an IANA time zone"),
         ('currency = "USD"', 'currency = "usd"', "currency (line 4): must be an ISO 4217 currency"),
@@ -125,57 +142,61 @@ def test_every_programme_file_that_ships_is_valid() -> None:
         (
             'points_per = "10 per 1.00"',
             'points_per = "ten"',
-            'earning.points_per (line 27): must be like "10 per',
+            'earning.points_per (line 34): must be like "10 per',
         ),
-        ('points_per = "10 per 1.00"', 'points_per = "10 per 0"', "earning.points_per (line 27)"),
-        ('points_per = "10 per 1.00"', 'points_per = "10 per 1.005"', "earning.points_per (line 27)"),
-        ('rounding = "floor"', 'rounding = "flor"', "earning.rounding (line 28): must be floor or half_up"),
+        ('points_per = "10 per 1.00"', 'points_per = "10 per 0"', "earning.points_per (line 34)"),
+        ('points_per = "10 per 1.00"', 'points_per = "10 per 1.005"', "earning.points_per (line 34)"),
+        ('rounding = "floor"', 'rounding = "flor"', "earning.rounding (line 35): must be floor or half_up"),
         (
             "limit = 500.00",
             "limit = -500.00",
-            "earning.limit (line 29): must be an amount of USD such as 25.00",
+            "earning.limit (line 36): must be an amount of USD such as 25.00",
         ),
-        ("limit = 500.00", "limit = 1e999999999", "earning.limit (line 29): must be an amount"),
-        ("limit = 500.00", "limit = 500.00\nminimum = 501", "earning.minimum (line 30): must not be above"),
-        ("welcome = 100", "welcome = -1", "earning.welcome (line 30): must be a whole number"),
+        ("limit = 500.00", "limit = 1e999999999", "earning.limit (line 36): must be an amount"),
+        ("limit = 500.00", "limit = 500.00\nminimum = 501", "earning.minimum (line 37): must not be above"),
+        ("welcome = 100", "welcome = -1", "earning.welcome (line 37): must be a whole number"),
         (
             "welcome = 100",
             "wellcome = 100",
-            "earning.wellcome (line 30): there is no such key; did you mean welcome?",
+            "earning.wellcome (line 37): there is no such key; did you mean welcome?",
         ),
-        ("multiplier = 1.2", "multiplier = 0", "tiers[1].multiplier (line 65): must be a number above 0"),
-        ("multiplier = 1.2", "multiplier = -1.2", "tiers[1].multiplier (line 65): must be a number above 0"),
-        ("multiplier = 1.2", "multiplier = nan", "tiers[1].multiplier (line 65): must be a number above 0"),
+        ("multiplier = 1.2", "multiplier = 0", "tiers[1].multiplier (line 81): must be a number above 0"),
+        ("multiplier = 1.2", "multiplier = -1.2", "tiers[1].multiplier (line 81): must be a number above 0"),
+        ("multiplier = 1.2", "multiplier = nan", "tiers[1].multiplier (line 81): must be a number above 0"),
         (
             "multiplier = 1.2",
             "multiplier = 1e999999",
-            "tiers[1].multiplier (line 65): must be a number above 0",
+            "tiers[1].multiplier (line 81): must be a number above 0",
         ),
-        ("spend = 750.00", "spend = 250.00", "tiers[2].spend (line 70): must be above the tier before it"),
-        ("spend = 0", "spend = 1", "tiers[0].spend (line 59): the first tier must begin at 0"),
-        ('key = "flight"', 'key = "perch"', "tiers[1].key (line 62): 'perch' appears twice"),
-        ('key = "any-drink"', 'key = "Any drink"', "rewards[2].key (line 45): 'Any drink' may only have"),
-        ('kind = "free_item"', 'kind = "amount_off"', "rewards[0].amount (line 32): is missing"),
+        ("spend = 750.00", "spend = 250.00", "tiers[2].spend (line 86): must be above the tier before it"),
+        ("spend = 0", "spend = 1", "tiers[0].spend (line 75): the first tier must begin at 0"),
+        ('key = "flight"', 'key = "perch"', "tiers[1].key (line 78): 'perch' appears twice"),
+        ('key = "any-drink"', 'key = "Any drink"', "rewards[2].key (line 61): 'Any drink' may only have"),
+        ('kind = "free_item"', 'kind = "amount_off"', "rewards[0].amount (line 48): is missing"),
         (
             'kind = "free_item"',
-            'kind = "free_item"\namount = 2',
-            "rewards[0].amount (line 37): only belongs to",
+            'kind = "event_seat"\namount = 2',
+            "rewards[0].amount (line 53): only belongs to",
         ),
         ('label = "#E8B48A"', 'label = "#5F4A3E"', "has a contrast of 1.8; it must be 3 or more"),
-        ('label = "#E8B48A"', 'label = "copper"', "card.label (line 78): must be a colour such as #1F2A2E"),
-        ('strip = "progress"', 'strip = "stamps"', "card.strip (line 79): a stamp strip needs a [stamps]"),
-        ('strip = "progress"', 'strip = "plain"', "card.steps (line 80): a plain strip has no steps"),
-        ("steps = 8", "steps = 21", "card.steps (line 80): must be a whole number from 1 to 20"),
-        ("latitude = 41.88578", "latitude = 141.88", "shops[0].latitude (line 86): must be degrees from -90"),
+        ('label = "#E8B48A"', 'label = "copper"', "card.label (line 109): must be a colour such as #1F2A2E"),
+        ('strip = "progress"', 'strip = "stamps"', "card.strip (line 110): a stamp strip needs a [stamps]"),
+        ('strip = "progress"', 'strip = "plain"', "card.steps (line 111): a plain strip has no steps"),
+        ("steps = 8", "steps = 21", "card.steps (line 111): must be a whole number from 1 to 20"),
+        (
+            "latitude = 41.88578",
+            "latitude = 141.88",
+            "shops[0].latitude (line 117): must be degrees",
+        ),
         (
             "longitude = -87.65054",
             "longitude = nan",
-            "shops[0].longitude (line 87): must be degrees from -180",
+            "shops[0].longitude (line 118): must be degrees from -180",
         ),
-        ("longitude = -87.65054", 'longitude = "west"', "shops[0].longitude (line 87): must be degrees"),
-        ('symbology = "qr"', 'symbology = "code128"', "code.symbology (line 24): letters codes are too long"),
-        ('kind = "letters"', 'kind = "ean13"', "code.symbology (line 24): ean13 codes are drawn as code128"),
-        ('en = "beans"', 'en = "be%@ns"', "unit.other (line 20): must not have a percent sign"),
+        ("longitude = -87.65054", 'longitude = "west"', "shops[0].longitude (line 118): must be degrees"),
+        ('symbology = "qr"', 'symbology = "code128"', "code.symbology (line 31): letters codes are too long"),
+        ('kind = "letters"', 'kind = "ean13"', "code.symbology (line 31): ean13 codes are drawn as code128"),
+        ('en = "beans"', 'en = "be%@ns"', "unit.other (line 27): must not have a percent sign"),
         ('"Finch Club"', '"Finch\\tClub"', "name.en (line 11): must not have control characters"),
         ('"Finch Club"', '"   "', "name.en (line 11): must not be empty"),
         ('"Finch Club"', f'"{"x" * 65}"', "name.en (line 11): must have at most 64 characters"),
@@ -183,9 +204,9 @@ def test_every_programme_file_that_ships_is_valid() -> None:
         (
             'email = "hello@copperfinch.example"',
             'email = "hello"',
-            "contact.email (line 104): 'hello' is no e-mail",
+            "contact.email (line 135): 'hello' is no e-mail",
         ),
-        ('website = "https', 'website = "http', "contact.website (line 106): must begin with https://"),
+        ('website = "https', 'website = "http', "contact.website (line 137): must begin with https://"),
         ("undo_seconds = 600", "undo_seconds = 90000", "undo_seconds (line 7): must be a whole number"),
         (
             "can_alert_offers = false",
@@ -220,7 +241,7 @@ def test_every_mistake_is_listed_at_once() -> None:
 def test_a_missing_section_is_one_mistake_and_not_one_for_every_key() -> None:
     assert problems_of(FINCH.replace("[contact]", "[kontakt]")) == [
         "contact: is missing",
-        "kontakt (line 103): there is no such key; did you mean contact?",
+        "kontakt (line 134): there is no such key; did you mean contact?",
     ]
 
 
@@ -229,17 +250,17 @@ def test_more_shops_than_a_card_can_name_are_refused() -> None:
         f'[[shops]]\nkey = "s{number}"\nname = "S"\naddress = "A"\nlatitude = 1\nlongitude = 1\n'
         for number in range(8)
     )
-    assert problems_of(FINCH + more) == ["shops (line 82): there must be 0 to 10, not 11"]
+    assert problems_of(FINCH + more) == ["shops (line 113): there must be 0 to 10, not 11"]
 
 
 def test_a_programme_needs_a_reward() -> None:
     start, end = FINCH.index("[[rewards]]"), FINCH.index("[[tiers]]")
-    assert problems_of(FINCH[:start] + FINCH[end:]) == ["rewards: is missing"]
+    assert problems_of(FINCH[:start] + FINCH[end:])[0] == "rewards: is missing"
 
 
 def test_a_weak_contrast_is_a_warning_and_no_refusal() -> None:
     (warning,) = parse(changed("#E8B48A", "#8A7768"), name="copperfinch").warnings
-    assert warning.startswith("card.label (line 78): #8A7768 on the ground #1F2A2E has a contrast of 3.")
+    assert warning.startswith("card.label (line 109): #8A7768 on the ground #1F2A2E has a contrast of 3.")
 
 
 def test_a_file_name_becomes_the_slug_and_must_fit_an_address() -> None:
@@ -274,7 +295,7 @@ def test_a_long_line_costs_no_time(text: str) -> None:
 
 def test_texts_over_several_lines_do_not_look_like_keys() -> None:
     text = FINCH.replace('[terms]\nen = """', '[terms]\nen = """\n[card]\nlabel = 1\n')
-    assert "card.steps (line 80)" in problems_of(text.replace("steps = 8", "steps = 0"))[0]
+    assert "card.steps (line 111)" in problems_of(text.replace("steps = 8", "steps = 0"))[0]
 
 
 def test_article_number_codes_go_with_code_128() -> None:
@@ -285,7 +306,7 @@ def test_article_number_codes_go_with_code_128() -> None:
 
 def test_amounts_follow_the_currency() -> None:
     text = FINCH.replace('"USD"', '"JPY"')
-    assert "earning.limit (line 29): must be an amount of JPY such as 25, not 500.00" in problems_of(text)
+    assert "earning.limit (line 36): must be an amount of JPY such as 25, not 500.00" in problems_of(text)
 
 
 # Whatever the text is -----------------------------------------------------------
@@ -358,17 +379,302 @@ def test_every_key_is_described_in_the_documentation() -> None:
 
 
 def asked_for() -> set[str]:
-    """The keys that a file with one of everything is asked for, as the documentation writes them."""
-    text = FINCH.replace('kind = "free_item"', 'kind = "amount_off"\namount = 1').replace(
-        "[contact]", '[stamps]\nname = "S"\ntarget = 8\n[contact]'
-    )
-    file = programme_file._File(lines={})
-    content = tomllib.loads(text, parse_float=programme_file._decimal)
-    programme_file._programme(programme_file._Table(file, (), content), "copperfinch")
+    """The keys that a file with one of everything is asked for, as the documentation writes them.
+
+    Conditions are described once, wherever they stand.
+    """
     keys = set()
-    for table in file.tables:
-        for key in table.asked - {"en", "tr"}:
-            path = [str(step) for step in (*table.path, key) if not isinstance(step, int)]
-            is_row = any(isinstance(step, int) for step in table.path)
-            keys.add(".".join([path[0] + "[]", *path[1:]] if is_row else path))
+    for table in tables_of(FULL):
+        if table.has_free_keys:
+            continue
+        for key in table.asked:
+            words = "".join(
+                f"[{step}]" if isinstance(step, int) else f".{step}" for step in (*table.path, key)
+            )
+            words = re.sub(r"\[[0-9]+\]", "[]", words).removeprefix(".")
+            words = re.sub(r"^(earning\.excluded\[\]|rewards\[\]\.window|.*\.when)\.", "when.", words)
+            keys.add(words)
     return {key for key in keys if not any(other.startswith((f"{key}.", f"{key}[]")) for other in keys)}
+
+
+def tables_of(text: str) -> list[Table]:
+    file = File(lines={})
+    content = tomllib.loads(text, parse_float=decimal)
+    programme_file._programme(Table(file, (), content), "full")
+    return file.tables
+
+
+# Every rule -----------------------------------------------------------------------
+
+
+def fuller(old: str, new: str) -> str:
+    assert old in FULL
+    return FULL.replace(old, new, 1)
+
+
+FIXED_DAY = fuller(
+    'kind = "rolling"\nmonths = 18\nto = "quarter"\nstarts = "activation"',
+    'kind = "fixed_day"\nmonth = 2\nday = 29',
+)
+STAMPS_BY_AMOUNT = fuller(
+    'earned_for = "item"\ncategories = ["coffee"]\nskus = ["A-1"]', 'earned_for = "amount"\namount = 5.00'
+)
+STAMPS_BY_VISIT = STAMPS_BY_AMOUNT.replace('"amount"\namount = 5.00', '"visit"\nminutes_between = 45')
+BY_VISITS = fuller('metric = "spend"', 'metric = "visits"').replace("spend = 0", "visits = 0")
+BY_VISITS = BY_VISITS.replace("spend = 400.00", "visits = 12").replace("{tier.gold.threshold}", "them")
+REJECTING = fuller('mode = "clamp"', 'mode = "reject"')
+UNMODERATED = fuller("moderated = true", "moderated = false")
+VARIANTS = (FULL, UNMODERATED, FIXED_DAY, STAMPS_BY_AMOUNT, STAMPS_BY_VISIT, BY_VISITS, REJECTING)
+
+
+def test_every_field_of_every_rule_can_be_written_in_a_file() -> None:
+    """Each field with a default is something else in one of the files at least."""
+    left: set[str] = set()
+    found: set[str] = set()
+    for text in VARIANTS:
+        for value in values_within(parse(text, name="full")):
+            for one in fields(value):
+                name = f"{type(value).__name__}.{one.name}"
+                left.add(name)
+                standard = one.default_factory() if callable(one.default_factory) else one.default
+                if getattr(value, one.name) != standard:
+                    found.add(name)
+    assert left - found == {"Programme.warnings"}
+
+
+def values_within(value: object) -> Iterator[Any]:
+    """Every dataclass value in a programme."""
+    if is_dataclass(value) and not isinstance(value, type):
+        yield value
+        for one in fields(value):
+            yield from values_within(getattr(value, one.name))
+    elif isinstance(value, tuple | frozenset):
+        for part in value:
+            yield from values_within(part)
+
+
+def test_the_full_file_gives_the_rules_that_it_says() -> None:
+    full = parse(FULL, name="full", say=say)
+    (excluded, deposit) = full.earning.excluded
+    assert excluded.categories == {"gift-card"}
+    assert (list(deposit.skus), list(deposit.brands)) == (["4006381333931"], ["Deposit"])
+    (rate,) = full.earning.rates
+    assert (rate.rate, rate.priority, rate.when.minimum_minor) == (Fraction(3, 500), 1, 1_000)
+    (tuesday,) = full.earning.multipliers
+    window = tuesday.when.window
+    assert window is not None
+    # Chicago is five hours behind in summer; 24:00 and what passes midnight are times like any other.
+    assert (window.starts_at, window.ends_at) == (
+        datetime(2026, 5, 1, 5, tzinfo=UTC),
+        datetime(2026, 6, 1, 17, tzinfo=UTC),
+    )
+    assert window.weekdays == {1, 2}
+    assert window.hours == (Hours(time(8), time(11)), Hours(time(22), time(2)))
+    assert full.rewards[0].window is not None
+    assert full.rewards[0].window.hours == (Hours(time(9), time(0)),)
+    assert full.points.notice_days == (14, 3)
+    assert [tier.threshold for tier in parse(BY_VISITS, name="full").tiers] == [0, 12]
+    assert dict(full.category_names)["gift-card"].in_("tr") == "gift cards"
+
+
+def test_a_file_that_says_little_has_the_usual_rules() -> None:
+    finch = shop("copperfinch")
+    assert (finch.tiering, finch.adjustments, finch.win_back) == (TierRule(), AdjustmentRule(), None)
+    assert replace(finch.points, expiry=Expiry()) == PointsRule()
+    assert parse(without(FINCH, "[points.expiry]"), name="finch").points == PointsRule()
+
+
+def without(text: str, header: str) -> str:
+    """A file without one of its sections."""
+    start = text.index(f"\n{header}\n") + 1
+    end = text.find("\n[", start)
+    return text[:start] + text[end + 1 :]
+
+
+def test_categories_may_be_a_list_of_keys() -> None:
+    text = without(FULL, "[categories]").replace(
+        "currency =", 'categories = ["coffee", "beans", "gift-card"]\ncurrency ='
+    )
+    full = parse(text, name="full")
+    assert full.categories == {"coffee", "beans", "gift-card"}
+    assert dict(full.category_names)["gift-card"].in_("en") == "gift card"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        # What does not exist.
+        (
+            'categories = ["gift-card"]',
+            'categories = ["gift-cards"]',
+            "there is no category 'gift-cards'; did",
+        ),
+        (
+            'categories = ["gift-card"]',
+            'categories = ["tea"]',
+            "no category 'tea': name it in categories first",
+        ),
+        ('shops = ["west", "east"]', 'shops = ["north"]', "when.shops: there is no shop 'north'"),
+        (
+            'tiers = ["basic", "gold"]',
+            'tiers = ["silver"]',
+            "segment.tiers: there is no tier 'silver'",
+        ),
+        (
+            "tier_points = { gold = 80 }",
+            "tier_points = { golden = 80 }",
+            "no tier 'golden'; did you mean gold?",
+        ),
+        ('grants = ["coffee"]', 'grants = ["tea"]', "tiers[1].grants: there is no reward 'tea'"),
+        ('grants = ["coffee"]', 'grants = ["pay"]', "'pay' is paid in points, so it cannot be given"),
+        ('reward = "coffee"', 'reward = "tea"', "birthday.reward: there is no reward 'tea'"),
+        ('reward = "coffee"', 'reward = "pay"', "birthday.reward: 'pay' is paid in points"),
+        (
+            'consent = "offers"',
+            'consent = "letters"',
+            "segment.consent: there is no consent 'letters'",
+        ),
+        ('languages = ["tr"]', 'languages = ["de"]', "'de' is none of the programme's languages"),
+        ("pending_by_category = { beans = 14 }", "pending_by_category = { tea = 14 }", "no category 'tea'"),
+        # What can never happen, or means nothing.
+        ("factor = 2", "factor = 0", "multipliers[0].factor: must be a number above 0"),
+        ('"3 per 5.00"', '"0 per 5.00"', "rates[0].points_per: must be like"),
+        ("until = 2026-06-01T12:00:00", 'until = "2026-05-01"', "when.until: must be after from"),
+        (
+            "until = 2026-06-01T12:00:00",
+            'until = "2026-02-30"',
+            "when.until: must be a date such as",
+        ),
+        ("until = 2026-06-01T12:00:00", "until = 9999-12-31", "when.until: must be a date such as"),
+        ("until = 2026-06-01T12:00:00", 'until = "2026-05-03"', "none of these days lies between from and"),
+        ('"08:00-11:00"', '"08:00-08:00"', "hours: 08:00-08:00 begins when it ends"),
+        ('"08:00-11:00"', '"8-11"', "hours: must be like \"08:00-11:00\", not '8-11'"),
+        ('"08:00-11:00"', '"24:00-01:00"', "hours: must be like"),
+        ('"08:00-11:00"', '"08:00-24:30"', "hours: must be like"),
+        ('weekdays = ["tue", "wed"]', 'weekdays = ["tues"]', "must be of mon, tue, wed, thu, fri, sat, sun"),
+        ('weekdays = ["tue", "wed"]', "weekdays = []", "weekdays: must be a list of texts"),
+        ('weekdays = ["tue", "wed"]', 'weekdays = ["tue", "tue"]', "weekdays: tue appears twice"),
+        (
+            "purchases_most = 100",
+            "purchases_most = 1",
+            "purchases_most: must not be below purchases_",
+        ),
+        (
+            "idle_days_most = 60",
+            "idle_days_most = 2",
+            "idle_days_most: must not be below idle_days_",
+        ),
+        (
+            'when = { categories = ["beans"], channels = ["in_store"], minimum = 10.00 }',
+            "",
+            "rates[0].when: must say when this rate applies",
+        ),
+        ('categories = ["gift-card"]', "", "earning.excluded[0]: must say what earns nothing"),
+        (
+            "welcome = 50",
+            "welcome = 0",
+            "welcome_waits: there are no welcome points that could wait",
+        ),
+        ('rounding = "block"', 'rounding = "floor"', 'carries: only belongs to rounding = "block"'),
+        ("purchase = 500", "purchase = 1", "caps: purchase must not be below minimum_points"),
+        (
+            "pending_days = 2",
+            "pending_days = 91",
+            "points.pending_days: must be a whole number from 0",
+        ),
+        (
+            "notice_days = [14, 3]",
+            "notice_days = [3, 3]",
+            "points.notice_days: a number appears twice",
+        ),
+        ("notice_days = [14, 3]", "notice_days = [0]", "notice_days: must be a list of at most 10"),
+        (
+            "hundred_points_worth = 1.00",
+            "",
+            "points.hundred_points_worth: is missing: it says what",
+        ),
+        ("months = 18", "months = 0", "points.expiry.months: must be a whole number from 1"),
+        ("months = 18", "month = 2", "points.expiry.month: only belongs to the kind fixed_day"),
+        ('months = 18\nto = "quarter"\nstarts = "activation"', "months = 1", ""),
+        ('kind = "rolling"', 'kind = "inactivity"', "expiry.to: only belongs to the kind rolling"),
+        ("amount = 0.10\n", "", "rewards[2].amount: is missing"),
+        ("percent = 25\n", "", "rewards[1].percent: is missing"),
+        (
+            "percent = 25",
+            "percent = 101",
+            "rewards[1].percent: must be a whole number from 1 to 100",
+        ),
+        (
+            "amount = 4.50\n",
+            "amount = 4.50\npercent = 5\n",
+            "percent: only belongs to a reward of kind",
+        ),
+        (
+            "member_limit = 2\nmember_days = 30",
+            "member_days = 30",
+            "member_days: only belongs to a",
+        ),
+        (
+            "tier_points = { gold = 80 }",
+            "tier_points = { gold = 0 }",
+            "tier_points.gold: must be a",
+        ),
+        ('tiers = ["basic", "gold"]\ntier_p', 'tiers = ["basic"]\ntier_p', "not for the tier 'gold'"),
+        ("days = 180", "days = 0", "tiering.days: must be a whole number from 1"),
+        (
+            'window = "rolling"',
+            'window = "lifetime"',
+            'tiering.days: only belongs to window = "rolling"',
+        ),
+        ('review = "one_down"', 'review = "never"', "tiering.grace_days: no tier ends here"),
+        (
+            'metric = "spend"',
+            'metric = "points"',
+            'spend: only belongs to tiering.metric = "spend"',
+        ),
+        ("spend = 400.00", "spend = 0.00", "tiers[1].spend: must be above the tier before it"),
+        ('earned_for = "item"', 'earned_for = "amount"', "stamps.amount: is missing"),
+        ('earned_for = "item"', 'earned_for = "visit"', "stamps.skus: only belongs to earned_for"),
+        ("purchase_limit = 3", "purchase_limit = 6", "stamps.purchase_limit: must not be above"),
+        ('points = 20\nreward = "coffee"\n', "", "birthday: must have points or a reward"),
+        (
+            "tier_days = { gold = 7 }",
+            "tier_days = { gold = 2 }",
+            "tier_days: must be more than the 2",
+        ),
+        ('span = "days"\ndays = 2', 'span = "month"', "birthday.tier_days: only belongs to span"),
+        ("points = 40", "points = 0", "win_back.points: must be a whole number from 1"),
+        (
+            'reasons = ["goodwill", "correction", "spilled-coffee"]',
+            'reasons = ["Good will"]',
+            "may only have small",
+        ),
+        # Numbers of its own, and rules that are not there.
+        (
+            'terms = "The shop',
+            'terms = "From 2026 on the shop',
+            "terms: states a number itself ('2')",
+        ),
+        ('"Brand week"', '"½ brand week"', "earning.bonuses[0].name: states a number itself ('½')"),
+        (
+            "{stamps.target} stamps",
+            "{stamp.target} stamps",
+            "stamps.name: there is no placeholder {stamp",
+        ),
+        ("{multiplier.double-tuesday.factor} kat", "iki} kat", "name.tr: a brace stands alone"),
+        ("{action.clean-up.points} points", "{win_back.points} points", ""),
+        ("welcome = 50\nwelcome_waits = true\n", "", ""),
+        (
+            '"{stamps.target} stamps, one coffee"',
+            '"{stamps.target} stamps, one very large coffee"',
+            "stamps.name: must have at most 30 characters, not 31",
+        ),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused_with_its_place(old: str, new: str, problem: str) -> None:
+    if problem:
+        found = problems_of(fuller(old, new), name="full")
+        assert all(re.search(r" \(line [0-9]+\): ", one) for one in found)
+        assert any(problem in re.sub(r" \(line [0-9]+\)", "", one) for one in found), found
+    else:
+        parse(fuller(old, new), name="full")
