@@ -17,6 +17,7 @@ from passes.loyalty.refusals import (
     HoldOver,
     HoldUnknown,
     PointsChosenWrong,
+    ReceiptUnknown,
     RedemptionOver,
     RedemptionUnknown,
     RewardLimitReached,
@@ -230,17 +231,22 @@ def release(store: Store, *, programme: str, hold_id: int, key: str, at: Counter
     )
 
 
-def extend(store: Store, *, programme: str, hold_id: int, now: datetime) -> datetime:
+def extend(store: Store, *, programme: str, hold_id: int, key: str, now: datetime) -> datetime:
     """Give a hold as much time again, once. Returns when it lapses. Raises HoldUnknown or HoldOver."""
 
     def decide(work: Work) -> datetime:
-        loaded = Finding(work, programme).loaded()
+        finding = Finding(work, programme)
+        asked = journal.Asked(work, finding.id, key, "extend", {"hold": hold_id})
+        loaded = finding.loaded()
+        if (before := asked.before()) is not None:
+            return datetime.fromisoformat(before)
         hold, _ = _locked(work, loaded, hold_id)
         if hold.state != redemptions.AUTHORISED or hold.extended or hold.lapses_at <= micros(now):
             raise HoldOver()
         minutes = timedelta(minutes=loaded.programme.points.hold_minutes)
         until = instant(hold.lapses_at) + minutes
         redemptions.extend_hold(work, loaded.id, hold_id, lapses_at=until)
+        asked.answered(work, until.isoformat(), now=now)
         return until
 
     return store.write(decide)
@@ -441,7 +447,7 @@ def _purchase_of(booking: Booking, receipt_id: int | None) -> int | None:
         return None
     row = journal.receipt_row(booking.work, booking.loaded.id, receipt_id)
     if row is None or row.member_id != booking.standing.member_id:
-        return None
+        raise ReceiptUnknown()
     purchase_id: int | None = row.purchase_id
     return purchase_id
 

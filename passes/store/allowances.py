@@ -44,7 +44,7 @@ _MEMBER_ADD = insert(member_allowance)
 
 
 def take(work: Work, programme_id: int, name: str, amount: int, *, limit: int) -> bool:
-    """Use `amount` of something of which there is `limit`. False, with nothing used, when that is too much."""
+    """Use `amount` of something of which there is `limit`. False, and nothing used, if that is too much."""
     taken = work.ask(_TAKE, programme=programme_id, what=name, amount=amount, limit=limit).one()
     if taken is not None:
         return True
