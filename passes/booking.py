@@ -25,8 +25,9 @@ from passes.loyalty.ledger import (
 )
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import NotEnoughPoints
+from passes.loyalty.rewards import Reward
 from passes.loyalty.stamps import STAMPS
-from passes.store import Row, Work, journal, members
+from passes.store import Row, Work, journal, members, redemptions
 from passes.store.ids import new_id
 from passes.store.members import Standing
 from passes.store.programmes import Loaded
@@ -328,6 +329,42 @@ class Booking:
             reversal_id, [(lot, part.amount) for lot, part in given], grace=False, account_id=account_id
         )
         self._count(account_id, entry.amount, asset=entry.asset)
+
+    # Rewards --------------------------------------------------------------------
+
+    def issue(
+        self,
+        reward: Reward,
+        *,
+        source: str,
+        points: int = 0,
+        amount_minor: int | None = None,
+        is_used: bool = False,
+    ) -> int:
+        """Put a reward into the member's hands, used at once or to be used later. Returns its id.
+
+        What was bought with points lasts as long as its hold, everything else
+        as long as the reward says.
+        """
+        lasts = None
+        if source != "points" and reward.valid_days is not None:
+            lasts = self.now + timedelta(days=reward.valid_days)
+        self._changed = True
+        return redemptions.add(
+            self.work,
+            programme_id=self.loaded.id,
+            member_id=self.standing.member_id,
+            card_id=self.standing.card_id,
+            reward_key=reward.key,
+            source=source,
+            points=points,
+            amount_minor=amount_minor,
+            state=redemptions.USED if is_used else redemptions.ISSUED,
+            receipt_id=self.id,
+            purchase_id=None,
+            expires_at=lasts,
+            now=self.now,
+        )
 
     # Writing it down --------------------------------------------------------------
 

@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 
 from passes.booking import Booking
 from passes.loyalty import codes
+from passes.loyalty.lasting import expires_at, lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.refusals import EmailInvalid, LinkUnknown, NameInvalid
-from passes.loyalty.tiers import tier_for
+from passes.loyalty.tiers import starting
 from passes.server_keys import ServerKeys
 from passes.store import Store, Work, journal, members, programmes
 from passes.store.ids import new_id
@@ -108,7 +109,7 @@ def join(
         twin = members.same_email(work, loaded.id, clean_email)
         welcome = rules.earning.welcome_points
         gives_welcome = twin is None and welcome > 0 and not rules.earning.welcome_waits
-        lowest = tier_for(rules.tiers, 0)
+        level = starting(rules.tiering, rules.tiers, now, rules.zone)
         account_id = journal.add_account(
             work,
             programme_id=loaded.id,
@@ -130,8 +131,8 @@ def join(
             holdout=in_holdout(rules.slug, member_id),
             merge_candidate_of=twin,
             welcome_given=gives_welcome,
-            metric_period=now.astimezone(ZoneInfo(rules.zone)).year,
-            tier=lowest.key if lowest else None,
+            level=level,
+            points_lapse_at=lapse_at(rules.points, now, rules.zone, rules.tier(level.tier)),
             now=now,
         )
         members.add_card(
@@ -168,7 +169,9 @@ def join(
                 now=now,
             )
             booking.reasons.append({"rule": "welcome", "points": welcome})
-            booking.credit(welcome, kind=PostingKind.BONUS)
+            tier = rules.tier(level.tier)
+            lapses_at = expires_at(rules.points, earned_at=now, available_at=now, zone=rules.zone, tier=tier)
+            booking.credit(welcome, kind=PostingKind.BONUS, expires_at=lapses_at)
             # Nobody has seen the card yet: there is no change to tell.
             booking.finish(face_changed=False)
         kept = {

@@ -45,7 +45,8 @@ def test_a_purchase_earns_points_and_says_why(shop: Shop) -> None:
     receipt = shop.buy(ana.code, 1240)
     assert (receipt.points, receipt.balance_before, receipt.balance_after) == (124, 100, 224)
     (reason,) = receipt.reasons
-    assert Fraction(reason["rate"]) * 1240 * Fraction(reason["multiplier"]) == Fraction(reason["raw"]) == 124
+    (line,) = reason["lines"]
+    assert Fraction(line["rate"]) * 1240 * Fraction(line["multiplier"]) == Fraction(reason["raw"]) == 124
     assert reason["rounding"] == "floor"
     assert receipt.counter == TILL
     assert shop.balance(ana.code) == 224

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from passes.checkout import arrival
-from passes.checkout.purchases import situated
+from passes.checkout.purchases import as_basket, situation
 from passes.loyalty import codes
-from passes.loyalty.basket import Basket
+from passes.loyalty.earning import earn
 from passes.loyalty.programme import next_reward
-from passes.loyalty.receipt import Receipt
+from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.rewards import Reward
 from passes.store import Store, journal, members, programmes
 
@@ -101,7 +101,10 @@ def quote(store: Store, *, programme: str, code: str, amount_minor: int, now: da
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         standing = arrival.card(read, loaded, typed, members.look(read, loaded.id, typed))
-        return situated(loaded.programme, standing, Basket.of_amount(amount_minor), now).points
+        rules = loaded.programme
+        basket = as_basket(rules, amount_minor, (), 0, 0)
+        known = situation(read, loaded, standing, Counter(), now)
+        return earn(rules.earning, basket, currency=rules.currency, situation=known).points
 
 
 def recent(store: Store, *, programme: str, person: str, limit: int = 20) -> list[Receipt]:

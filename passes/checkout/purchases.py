@@ -7,19 +7,24 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from passes.booking import Booking
-from passes.checkout import arrival
+from passes.checkout import arrival, progress
 from passes.loyalty import dates
 from passes.loyalty.basket import Basket, Line
+from passes.loyalty.conditions import Place
 from passes.loyalty.earning import Earned, Situation, earn
+from passes.loyalty.lasting import available_at, expires_at, lapse_at
+from passes.loyalty.ledger import PostingKind
 from passes.loyalty.money import Money
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import AmountInvalid, AmountTooLarge
-from passes.loyalty.tiers import tier_for
-from passes.store import Store, Work, journal, members, purchases
+from passes.loyalty.tiers import TierStep, tier_for
+from passes.store import Read, Store, Work, allowances, journal, members, purchases
 from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
+
+_NO_LIMIT = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,43 +149,123 @@ def book(
 ) -> Receipt:
     """Book a checked purchase of a member whose rows are locked."""
     rules = loaded.programme
-    earned = situated(rules, standing, basket, happened_at)
+    earned = earn(
+        rules.earning,
+        basket,
+        currency=rules.currency,
+        situation=situation(work, loaded, standing, at, happened_at),
+    )
     booking = Booking(
         work, loaded, standing, kind=ReceiptKind.ACCRUE, at=at, occurred_at=happened_at, now=now
     )
-    booking.reasons.append({"rule": "earn", **earned.as_json()})
-    if earned.points:
-        booking.credit(earned.points)
+    level = progress.level(booking)
     purchase_id = _write(work, loaded, standing, basket, has_lines, at, happened_at, now)
-    members.keep(work, loaded.id, _after(rules, booking.standing, basket.net_minor, happened_at))
+    booking.reasons.append({"rule": "earn", **earned.as_json()})
+    _give(booking, basket, earned)
+    stamped = progress.stamp(booking, basket)
+    climbed = progress.climb(booking, level, amount_minor=basket.net_minor, points=earned.points)
+    members.keep(work, loaded.id, _after(booking, climbed, earned, stamped))
     return booking.finish(
         amount_minor=basket.net_minor, purchase_id=purchase_id, is_undoable=True, face_changed=True
     )
 
 
-def situated(rules: Programme, standing: Standing, basket: Basket, at: datetime) -> Earned:
-    """What the basket earns this member."""
-    tier = rules.tier(standing.tier) or tier_for(rules.tiers, standing.metric)
-    situation = Situation(at=at, zone=rules.zone, tier=tier)
-    return earn(rules.earning, basket, currency=rules.currency, situation=situation)
+def situation(
+    read: Read, loaded: Loaded, standing: Standing, at: Counter, happened_at: datetime
+) -> Situation:
+    """Everything but the basket that the points of a purchase depend on.
+
+    What is limited is asked for only where a limit can apply; in a write it is
+    locked, so that two purchases never share the last of it.
+    """
+    rules, zone = loaded.programme, loaded.programme.zone
+    place = Place(location=at.location, channel=at.channel)
+    bounded = [
+        one
+        for one in rules.earning.multipliers
+        if (one.budget_points is not None or one.member_points is not None)
+        and (one.when.window is None or one.when.window.contains(happened_at))
+    ]
+    used = {}
+    if isinstance(read, Work):
+        used = {one.key: allowances.used_locked(read, loaded.id, budget_name(one.key)) for one in bounded}
+    else:
+        used = {one.key: allowances.used(read, loaded.id, budget_name(one.key)) for one in bounded}
+    had = allowances.member_used(read, loaded.id, standing.member_id) if bounded else {}
+    day_points = 0
+    if rules.earning.caps.day_points is not None:
+        today = dates.local_date(happened_at, zone)
+        day_points = journal.earned_between(
+            read,
+            loaded.id,
+            standing.member_id,
+            since=dates.day_start(today, zone),
+            until=dates.next_day_start(happened_at, zone),
+        )
+    return Situation(
+        at=happened_at,
+        zone=zone,
+        place=place,
+        member=arrival.facts(standing),
+        tier=rules.tier(standing.tier) or tier_for(rules.tiers, standing.metric),
+        carried=standing.carried,
+        day_points=day_points,
+        used=used,
+        member_used={one.key: had.get(budget_name(one.key), (0, happened_at))[0] for one in bounded},
+    )
 
 
-def _after(rules: Programme, standing: Standing, amount_minor: int, happened_at: datetime) -> Standing:
-    year = dates.local_date(happened_at, rules.zone).year
-    metric, period = standing.metric, standing.metric_period
-    if year >= period:
-        metric, period = (metric if year == period else 0) + amount_minor, year
-    reached = tier_for(rules.tiers, metric)
-    current = rules.tier(standing.tier)
-    if current and reached and current.threshold > reached.threshold:
-        reached = current
+def budget_name(multiplier_key: str) -> str:
+    """Under which name it is counted what a bounded multiplier has added."""
+    return f"multiplier:{multiplier_key}"
+
+
+def _give(booking: Booking, basket: Basket, earned: Earned) -> None:
+    """The points of the purchase, and the welcome that waited for it."""
+    rules, standing = booking.loaded.programme, booking.standing
+    opens_at = available_at(
+        rules.points,
+        occurred_at=booking.occurred_at,
+        categories=[line.category for line in basket.lines],
+        zone=rules.zone,
+    )
+    lapses_at = expires_at(
+        rules.points,
+        earned_at=booking.occurred_at,
+        available_at=opens_at,
+        zone=rules.zone,
+        tier=rules.tier(standing.tier),
+    )
+    if earned.points:
+        booking.credit(earned.points, available_at=opens_at, expires_at=lapses_at)
+    limits = {one.key: one.budget_points for one in rules.earning.multipliers}
+    for key, points in earned.budgets.items():
+        name, limit = budget_name(key), limits.get(key)
+        limit = _NO_LIMIT if limit is None else limit
+        taken = allowances.take(booking.work, booking.loaded.id, name, points, limit=limit)
+        assert taken, "the budget was locked when it was looked at"
+        allowances.member_take(
+            booking.work, booking.loaded.id, standing.member_id, name, points, now=booking.now
+        )
+    welcome = rules.earning.welcome_points
+    if rules.earning.welcome_waits and welcome and not standing.welcome_given and earned.points:
+        booking.reasons.append({"rule": "welcome", "points": welcome})
+        booking.credit(welcome, kind=PostingKind.BONUS, available_at=opens_at, expires_at=lapses_at)
+        booking.standing = replace(booking.standing, welcome_given=True)
+
+
+def _after(booking: Booking, climbed: TierStep, earned: Earned, stamped: bool) -> Standing:
+    """How the member stands after the purchase."""
+    rules, standing, happened_at = booking.loaded.programme, booking.standing, booking.occurred_at
+    last = micros(happened_at)
+    lapses_at = lapse_at(rules.points, happened_at, rules.zone, rules.tier(climbed.tier))
     return replace(
-        standing,
-        metric=metric,
-        metric_period=period,
-        tier=reached.key if reached else None,
+        standing.on_level(climbed),
+        carried=earned.carried_after,
         purchases=standing.purchases + 1,
-        last_purchase_at=max(standing.last_purchase_at or 0, micros(happened_at)),
+        last_purchase_at=max(standing.last_purchase_at or 0, last),
+        last_stamp_at=max(standing.last_stamp_at or 0, last) if stamped else standing.last_stamp_at,
+        points_lapse_at=None if lapses_at is None else max(standing.points_lapse_at or 0, micros(lapses_at)),
     )
 
 

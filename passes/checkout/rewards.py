@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ import orjson
 
 from passes.booking import Booking
 from passes.checkout import arrival
+from passes.loyalty.lasting import lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import (
@@ -78,8 +79,9 @@ def redeem(
         price = _price(booking, wanted, points, basket_minor)
         _allow(booking, wanted, at)
         booking.spend(price)
+        _active(booking)
         booking.reasons.append({"rule": "reward", "reward": wanted.key, "points": price})
-        redemption_id = _issue(booking, wanted, price, basket_minor, state=redemptions.USED)
+        redemption_id = _issue(booking, wanted, price, basket_minor, is_used=True)
         booked = booking.finish(reward_key=wanted.key, is_undoable=True, redemption_id=redemption_id)
         asked.answered(work, booked.as_json(), now=now)
         return booked
@@ -117,8 +119,9 @@ def authorise(
         price = _price(booking, wanted, points, basket_minor)
         _allow(booking, wanted, at)
         posting_id = booking.spend(price, kind=PostingKind.HOLD)
+        _active(booking)
         booking.reasons.append({"rule": "hold", "reward": wanted.key, "points": price})
-        redemption_id = _issue(booking, wanted, price, basket_minor, state=redemptions.ISSUED)
+        redemption_id = _issue(booking, wanted, price, basket_minor, is_used=False)
         lapses_at = now + timedelta(minutes=rules.points.hold_minutes)
         redemptions.add_hold(
             work,
@@ -371,23 +374,18 @@ def _allow(booking: Booking, wanted: Reward, at: Counter) -> None:
         raise RewardSoldOut()
 
 
-def _issue(booking: Booking, wanted: Reward, price: int, basket_minor: int | None, *, state: str) -> int:
-    now = booking.now
-    return redemptions.add(
-        booking.work,
-        programme_id=booking.loaded.id,
-        member_id=booking.standing.member_id,
-        card_id=booking.standing.card_id,
-        reward_key=wanted.key,
-        source="points",
-        points=price,
-        amount_minor=worth(wanted, points=price, basket_minor=basket_minor),
-        state=state,
-        receipt_id=booking.id,
-        purchase_id=None,
-        expires_at=None,
-        now=now,
-    )
+def _issue(booking: Booking, wanted: Reward, price: int, basket_minor: int | None, *, is_used: bool) -> int:
+    amount_minor = worth(wanted, points=price, basket_minor=basket_minor)
+    return booking.issue(wanted, source="points", points=price, amount_minor=amount_minor, is_used=is_used)
+
+
+def _active(booking: Booking) -> None:
+    """A redemption is activity: it keeps points from lapsing where inactivity lets them."""
+    rules, standing = booking.loaded.programme, booking.standing
+    lapses_at = lapse_at(rules.points, booking.occurred_at, rules.zone, rules.tier(standing.tier))
+    if lapses_at is not None and micros(lapses_at) > (standing.points_lapse_at or 0):
+        booking.standing = replace(standing, points_lapse_at=micros(lapses_at))
+        members.keep(booking.work, booking.loaded.id, booking.standing)
 
 
 def _locked(work: Work, loaded: Loaded, hold_id: int) -> tuple[Row, Standing]:

@@ -112,6 +112,14 @@ _OF_MEMBER = (
     .order_by(receipt.c.id.desc())
     .limit(bindparam("limit"))
 )
+_EARNED_BETWEEN = select(func.coalesce(func.sum(receipt.c.points), 0)).where(
+    receipt.c.programme_id == bindparam("programme_id"),
+    receipt.c.member_id == bindparam("member_id"),
+    receipt.c.kind == ReceiptKind.ACCRUE.value,
+    receipt.c.undone_by.is_(None),
+    receipt.c.occurred_at >= bindparam("since"),
+    receipt.c.occurred_at < bindparam("until"),
+)
 _OF_PERSON = (
     select(receipt)
     .where(receipt.c.programme_id == bindparam("programme_id"), receipt.c.person == bindparam("person"))
@@ -371,6 +379,18 @@ def postings_of(read: Read, programme_id: int, receipt_id: int) -> list[Row]:
 def receipts_of_member(read: Read, programme_id: int, member_id: int, *, limit: int) -> Answer:
     """A member's newest receipts; read them with `as_receipt`."""
     return read.ask(_OF_MEMBER, programme_id=programme_id, member_id=member_id, limit=limit)
+
+
+def earned_between(read: Read, programme_id: int, member_id: int, *, since: datetime, until: datetime) -> int:
+    """The points of a member's purchases in `[since, until)`, those undone not counted."""
+    value = read.ask(
+        _EARNED_BETWEEN,
+        programme_id=programme_id,
+        member_id=member_id,
+        since=micros(since),
+        until=micros(until),
+    ).value()
+    return int(value)
 
 
 def receipts_of_person(read: Read, programme_id: int, person: str, *, limit: int) -> Answer:

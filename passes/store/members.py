@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 
 from sqlalchemy import bindparam, insert, select, update
 
+from passes.loyalty.tiers import TierStanding
 from passes.store.ids import new_id
-from passes.store.instants import micros
+from passes.store.instants import instant_or_none, micros
 from passes.store.models import (
     account,
     card,
@@ -53,6 +54,34 @@ class Standing:
     last_stamp_at: int | None
     points_lapse_at: int | None
     balance: int
+
+    @property
+    def level(self) -> TierStanding:
+        """What tier rules look at."""
+        return TierStanding(
+            tier=self.tier,
+            tier_until=instant_or_none(self.tier_until),
+            tier_due_at=instant_or_none(self.tier_due_at),
+            tier_waiting=self.tier_waiting,
+            metric_period=self.metric_period,
+            metric=self.metric,
+        )
+
+    def on_metric(self, metric: int) -> Standing:
+        """The same member with another figure towards the next tier."""
+        return replace(self, metric=metric)
+
+    def on_level(self, level: TierStanding) -> Standing:
+        """The same member after a step of the tier rules."""
+        return replace(
+            self,
+            tier=level.tier,
+            tier_until=None if level.tier_until is None else micros(level.tier_until),
+            tier_due_at=None if level.tier_due_at is None else micros(level.tier_due_at),
+            tier_waiting=level.tier_waiting,
+            metric_period=level.metric_period,
+            metric=level.metric,
+        )
 
 
 _STANDING_OF = {
@@ -216,8 +245,8 @@ def add(
     holdout: bool,
     merge_candidate_of: int | None,
     welcome_given: bool,
-    metric_period: int,
-    tier: str | None,
+    level: TierStanding,
+    points_lapse_at: datetime | None,
     now: datetime,
 ) -> None:
     """Write a member and, apart from it, the person."""
@@ -235,9 +264,9 @@ def add(
         pending_account_id=None,
         held_account_id=None,
         stamps_account_id=None,
-        metric_period=metric_period,
-        metric=0,
-        tier=tier,
+        metric_period=level.metric_period,
+        metric=level.metric,
+        tier=level.tier,
         tier_until=None,
         tier_due_at=None,
         tier_waiting=None,
@@ -245,7 +274,7 @@ def add(
         purchases=0,
         last_purchase_at=None,
         last_stamp_at=None,
-        points_lapse_at=None,
+        points_lapse_at=None if points_lapse_at is None else micros(points_lapse_at),
         closed_at=None,
     )
     work.put(
