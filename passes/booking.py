@@ -161,26 +161,28 @@ class Booking:
 
     # Taking ---------------------------------------------------------------------
 
-    def spend(self, amount: int, *, kind: PostingKind = PostingKind.REDEEM) -> int:
-        """Take points out of the lots in their order. Returns the posting's id.
+    def spend(self, amount: int, *, kind: PostingKind = PostingKind.REDEEM, asset: str = POINTS) -> int:
+        """Take points or stamps out of the lots in their order. Returns the posting's id.
 
-        Raises NotEnoughPoints where the balance does not cover it and the kind may not overdraw.
+        Raises NotEnoughPoints where the balance does not cover it and the kind
+        may not overdraw; that there are enough stamps is the caller's to know.
         """
-        lots = spendable(self._open_lots(), self.now)
-        if kind not in MAY_OVERDRAW:
+        account_id = self._account(Bucket.AVAILABLE, asset)
+        lots = spendable(self._lots_in(account_id), self.now)
+        if kind not in MAY_OVERDRAW and asset == POINTS:
             self.require(amount, among=lots)
-        account_id = self.standing.points_account_id
         target = {
             PostingKind.REDEEM: Bucket.REDEEMED,
             PostingKind.ADJUST: Bucket.ADJUST,
+            PostingKind.EXPIRE: Bucket.EXPIRED,
             PostingKind.HOLD: Bucket.HELD,
         }[kind]
-        to_id = self._account(Bucket.HELD) if kind is PostingKind.HOLD else self._system(target)
-        posting_id = self.post(kind, account_id, to_id, amount)
+        to_id = self._account(Bucket.HELD) if kind is PostingKind.HOLD else self._system(target, asset)
+        posting_id = self.post(kind, account_id, to_id, amount, asset=asset)
         journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot(consume(lots, amount)))
         if kind is PostingKind.HOLD:
             self._move(to_id, amount)
-        self._count(account_id, -amount, is_gain=kind is not PostingKind.HOLD)
+        self._count(account_id, -amount, asset=asset, is_gain=kind is not PostingKind.HOLD)
         return posting_id
 
     def require(self, amount: int, *, among: Iterable[Lot] | None = None) -> None:
@@ -188,7 +190,9 @@ class Booking:
 
         Points that lapsed but are still in the books do not count.
         """
-        lots = spendable(self._open_lots(), self.now) if among is None else among
+        lots = among
+        if lots is None:
+            lots = spendable(self._lots_in(self.standing.points_account_id), self.now)
         usable = min(self.balance, sum(lot.remaining for lot in lots))
         if usable < amount:
             rules = self.loaded.programme
@@ -245,7 +249,7 @@ class Booking:
         left = amount - pending
         mine = consume([lot for lot in own if not lot.pending], left)
         known = {lot.id for lot in own}
-        others = [lot for lot in self._open_lots() if lot.id not in known]
+        others = [lot for lot in self._lots_in(self.standing.points_account_id) if lot.id not in known]
         rest = consume(others, left - sum(part.amount for part in mine))
         available = sum(part.amount for part in (*mine, *rest))
         if may_overdraw:
@@ -477,9 +481,6 @@ class Booking:
             for part in consume(refilled, max(-self.balance, 0)):
                 changes[part.lot_id] = changes.get(part.lot_id, 0) + part.amount
         journal.change_lots(self.work, self.loaded.id, posting_id, changes)
-
-    def _open_lots(self) -> list[Lot]:
-        return journal.open_lots(self.work, self.loaded.id, self.standing.points_account_id)
 
     def _lots_in(self, account_id: int) -> list[Lot]:
         return journal.open_lots(self.work, self.loaded.id, account_id)

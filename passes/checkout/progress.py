@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from passes.booking import Booking
+from passes.loyalty import dates
 from passes.loyalty.basket import Basket
+from passes.loyalty.ledger import PostingKind
+from passes.loyalty.rewards import Reward, RewardKind
+from passes.loyalty.stamps import STAMPS, StampRule, rewards_from, stamps_for
 from passes.loyalty.tiers import (
     TierMetric,
     TierStanding,
@@ -13,8 +17,9 @@ from passes.loyalty.tiers import (
     grant_name,
     window_of,
 )
-from passes.store import allowances, due, tiers
-from passes.store.instants import instant
+from passes.store import Read, allowances, due, journal, tiers
+from passes.store.instants import instant, instant_or_none
+from passes.store.members import Standing
 
 
 def level(booking: Booking) -> TierStanding:
@@ -85,4 +90,68 @@ def _grant(booking: Booking, step: TierStep) -> None:
 
 def stamp(booking: Booking, basket: Basket) -> bool:
     """The stamps of the purchase, and the rewards that they fill up to. Whether there were any."""
-    return False
+    rule, standing, zone = booking.loaded.programme.stamps, booking.standing, booking.loaded.programme.zone
+    if rule is None:
+        return False
+    day_stamps = 0
+    if rule.day_limit is not None:
+        day_stamps = journal.stamped_between(
+            booking.work,
+            booking.loaded.id,
+            standing.member_id,
+            since=dates.day_start(dates.local_date(booking.occurred_at, zone), zone),
+            until=dates.next_day_start(booking.occurred_at, zone),
+        )
+    earned = stamps_for(
+        rule,
+        basket,
+        at=booking.occurred_at,
+        last_stamp_at=instant_or_none(standing.last_stamp_at),
+        day_stamps=day_stamps,
+    )
+    if not earned.count:
+        return False
+    balance = stamps_of(booking.work, booking.loaded.id, standing)
+    lasts = None
+    if rule.months:
+        day = dates.add_months(dates.local_date(booking.occurred_at, zone), rule.months)
+        lasts = dates.day_start(day, zone)
+    booking.credit(earned.count, asset=STAMPS, stamps_balance=balance, expires_at=lasts)
+    punched = rewards_from(rule, balance, earned.count)
+    booking.reasons.append(
+        {
+            "rule": "stamp",
+            "stamps": earned.count,
+            "fewer": earned.reason,
+            "rewards": punched.rewards,
+            "balance": punched.balance,
+        }
+    )
+    for _ in range(punched.rewards):
+        booking.spend(rule.target, asset=STAMPS)
+        booking.issue(stamped_reward(rule), source="stamps")
+    surplus = balance + earned.count - punched.rewards * rule.target - punched.balance
+    if surplus:
+        booking.spend(surplus, kind=PostingKind.EXPIRE, asset=STAMPS)
+    return True
+
+
+def stamps_of(read: Read, programme_id: int, standing: Standing) -> int:
+    """How many stamps the member has."""
+    if standing.stamps_account_id is None:
+        return 0
+    return journal.balance_of(read, programme_id, standing.stamps_account_id)
+
+
+def stamped_reward(rule: StampRule) -> Reward:
+    """What a full punch card is worth, as a reward."""
+    return Reward(
+        key=STAMPS,
+        name=rule.name,
+        points=0,
+        kind=RewardKind.FREE_ITEM,
+        amount_minor=rule.reward_minor,
+        categories=rule.categories,
+        skus=rule.skus,
+        valid_days=rule.reward_valid_days,
+    )

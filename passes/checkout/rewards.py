@@ -10,13 +10,14 @@ from typing import Any
 import orjson
 
 from passes.booking import Booking
-from passes.checkout import arrival
+from passes.checkout import arrival, progress
 from passes.loyalty.lasting import lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import (
     HoldOver,
     HoldUnknown,
+    NotEnoughStamps,
     PointsChosenWrong,
     ReceiptUnknown,
     RedemptionOver,
@@ -28,6 +29,7 @@ from passes.loyalty.refusals import (
     RewardSoldOut,
 )
 from passes.loyalty.rewards import Reward, RewardKind, choice, worth
+from passes.loyalty.stamps import STAMPS, StampRule
 from passes.store import Row, Store, Work, allowances, journal, members, redemptions
 from passes.store.instants import instant, micros
 from passes.store.members import Standing
@@ -73,9 +75,13 @@ def redeem(
         loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "redeem", content)
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        wanted = loaded.programme.reward(reward)
         standing = arrival.card(work, loaded, typed, candidate)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
+        if reward == STAMPS and loaded.programme.stamps is not None:
+            booked = _redeem_stamps(booking, loaded.programme.stamps)
+            asked.answered(work, booked.as_json(), now=now)
+            return booked
+        wanted = loaded.programme.reward(reward)
         price = _price(booking, wanted, points, basket_minor)
         _allow(booking, wanted, at)
         booking.spend(price)
@@ -333,6 +339,17 @@ def give_back_stock(work: Work, loaded: Loaded, reward_key: str) -> None:
 def stock_name(reward_key: str) -> str:
     """Under which name a reward's stock is counted."""
     return f"stock:{reward_key}"
+
+
+def _redeem_stamps(booking: Booking, rule: StampRule) -> Receipt:
+    """A full punch card becomes its reward at once, where that happens on request."""
+    stamps = progress.stamps_of(booking.work, booking.loaded.id, booking.standing)
+    if stamps < rule.target:
+        raise NotEnoughStamps(needed=rule.target, available=stamps)
+    booking.spend(rule.target, asset=STAMPS)
+    booking.reasons.append({"rule": "reward", "reward": STAMPS, "points": 0, "stamps": rule.target})
+    redemption_id = booking.issue(progress.stamped_reward(rule), source="stamps", is_used=True)
+    return booking.finish(reward_key=STAMPS, is_undoable=True, redemption_id=redemption_id)
 
 
 def _content(code: str, reward: str, points: int | None, basket_minor: int | None) -> Mapping[str, Any]:

@@ -92,6 +92,13 @@ class NotEnoughPoints(Refused):
     words = "Not enough %(unit)s: this needs %(needed)s, there are %(available)s."
 
 
+class NotEnoughStamps(Refused):
+    """The punch card is not full yet."""
+
+    code = "not_enough_stamps"
+    words = "Not enough stamps: this needs %(needed)s, there are %(available)s."
+
+
 class RewardUnknown(Refused):
     """The programme has no such reward."""
 

@@ -21,6 +21,7 @@ from sqlalchemy import bindparam, func, insert, select, union_all, update
 from passes.loyalty.ledger import Consumption, Lot, PostingKind
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import KeyInvalid, KeyReused
+from passes.loyalty.stamps import STAMPS
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
 from passes.store.models import account, consumption, lot, posting, receipt, request
@@ -119,6 +120,28 @@ _EARNED_BETWEEN = select(func.coalesce(func.sum(receipt.c.points), 0)).where(
     receipt.c.undone_by.is_(None),
     receipt.c.occurred_at >= bindparam("since"),
     receipt.c.occurred_at < bindparam("until"),
+)
+_STAMPED_BETWEEN = (
+    select(func.coalesce(func.sum(posting.c.amount), 0))
+    .select_from(
+        receipt.join(
+            posting,
+            (posting.c.programme_id == receipt.c.programme_id) & (posting.c.receipt_id == receipt.c.id),
+        )
+    )
+    .where(
+        receipt.c.programme_id == bindparam("programme_id"),
+        receipt.c.member_id == bindparam("member_id"),
+        receipt.c.kind == ReceiptKind.ACCRUE.value,
+        receipt.c.undone_by.is_(None),
+        receipt.c.occurred_at >= bindparam("since"),
+        receipt.c.occurred_at < bindparam("until"),
+        posting.c.asset == STAMPS,
+        posting.c.kind == PostingKind.EARN.value,
+    )
+)
+_BALANCE = select(account.c.balance).where(
+    account.c.programme_id == bindparam("programme_id"), account.c.id == bindparam("account_id")
 )
 _OF_PERSON = (
     select(receipt)
@@ -391,6 +414,25 @@ def earned_between(read: Read, programme_id: int, member_id: int, *, since: date
         until=micros(until),
     ).value()
     return int(value)
+
+
+def stamped_between(
+    read: Read, programme_id: int, member_id: int, *, since: datetime, until: datetime
+) -> int:
+    """The stamps of a member's purchases in `[since, until)`, those undone not counted."""
+    value = read.ask(
+        _STAMPED_BETWEEN,
+        programme_id=programme_id,
+        member_id=member_id,
+        since=micros(since),
+        until=micros(until),
+    ).value()
+    return int(value)
+
+
+def balance_of(read: Read, programme_id: int, account_id: int) -> int:
+    """What an account of a member holds. Whoever decides by it has locked the member."""
+    return int(read.ask(_BALANCE, programme_id=programme_id, account_id=account_id).value())
 
 
 def receipts_of_person(read: Read, programme_id: int, person: str, *, limit: int) -> Answer:

@@ -24,6 +24,7 @@ STATUS = {
     "amount_too_large": 422,
     "cap_reached": 409,
     "not_enough_points": 409,
+    "not_enough_stamps": 409,
     "reward_unknown": 404,
     "reward_not_now": 409,
     "reward_not_here": 409,
