@@ -367,6 +367,13 @@ class OfferCodeUsed(Refused):
     words = "This code was already used."
 
 
+class ProductInvalid(Refused):
+    """The name of a product has other characters than small letters, digits and dashes."""
+
+    code = "product_invalid"
+    words = "Name the product in small letters, digits and dashes."
+
+
 class OfferNotStarted(Refused):
     """The offer has not begun."""
 

@@ -61,6 +61,7 @@ STATUS = {
     "offer_code_unknown": 404,
     "offer_code_taken": 409,
     "offer_code_used": 409,
+    "product_invalid": 422,
     "offer_not_started": 409,
     "offer_ended": 409,
     "offer_paused": 409,
