@@ -465,6 +465,128 @@ class OfferNotCombinable(Refused):
     words = "This offer does not go together with another one in this purchase."
 
 
+# Acts, corrections by hand, merging ------------------------------------------
+
+
+class ActionUnknown(Refused):
+    """The programme thanks for no such act."""
+
+    code = "action_unknown"
+    words = "This programme has no such act."
+
+
+class ActUnknown(Refused):
+    """No such act was submitted."""
+
+    code = "act_unknown"
+    words = "Nobody submitted such an act."
+
+
+class ActionLimit(Refused):
+    """The member got these points as often as one member may."""
+
+    code = "action_limit"
+    words = "This card has had the points for this as often as it may."
+
+
+class ActionDayLimit(Refused):
+    """All members together got these points as often as one day allows."""
+
+    code = "action_day_limit"
+    words = "The points for this are used up for that day."
+
+
+class WordsInvalid(Refused):
+    """A text that must say something is empty or too long."""
+
+    code = "words_invalid"
+    words = "Write something here, at most %(limit)s characters."
+
+
+class SomebodyElse(Refused):
+    """Whoever asked, profits or served the member may not decide."""
+
+    code = "somebody_else"
+    words = "Somebody else must decide this."
+
+
+class AlreadyDecided(Refused):
+    """What was submitted or asked for was granted or refused before."""
+
+    code = "already_decided"
+    words = "This was already decided."
+
+
+class AdjustmentUnknown(Refused):
+    """No such correction was asked for."""
+
+    code = "adjustment_unknown"
+    words = "Nobody asked for such a correction."
+
+
+class AdjustmentInvalid(Refused):
+    """The points of a correction are none, or absurdly many."""
+
+    code = "adjustment_invalid"
+    words = "Enter how many points to give, or below zero to take."
+
+
+class ReasonUnknown(Refused):
+    """The programme's list has no such reason for a correction."""
+
+    code = "reason_unknown"
+    words = "Choose one of these reasons: %(reasons)s."
+
+
+class AdjustmentDayLimit(Refused):
+    """One person would move more points by hand on a day than the programme allows."""
+
+    code = "adjustment_day_limit"
+    words = "One person may give or take %(limit)s points by hand on a day; %(left)s are left."
+
+
+class MergeSame(Refused):
+    """Both cards are the same member's."""
+
+    code = "merge_same"
+    words = "Both cards belong to the same member already."
+
+
+class MergeHeld(Refused):
+    """Points of the member who would go are set aside for a payment."""
+
+    code = "merge_held"
+    words = "Points of this card are set aside for a payment. Finish or cancel it first."
+
+
+class MergeUnknown(Refused):
+    """There was no such merge."""
+
+    code = "merge_unknown"
+    words = "There is no such merge."
+
+
+class MergeTooOld(Refused):
+    """A merge is taken apart within some days only."""
+
+    code = "merge_too_old"
+    words = "A merge can be undone for %(days)s days; they are over."
+
+
+class MergeCovered(Refused):
+    """The survivor of a merge was merged into somebody else since."""
+
+    code = "merge_covered"
+    words = "This member was merged with another one since. Undo that first."
+
+
+class MergeSpent(Refused):
+    """What the survivor still has does not cover what came with the merge."""
+
+    code = "merge_spent"
+    words = "The points that came with this card are spent: %(needed)s must go back, there are %(available)s."
+
+
 # People --------------------------------------------------------------------
 
 
