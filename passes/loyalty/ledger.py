@@ -33,6 +33,7 @@ class Bucket(StrEnum):
     EXPIRED = "expired"
     CLAWBACK = "clawback"
     ADJUST = "adjust"
+    MERGED = "merged"
 
 
 POINTS = "points"
@@ -91,7 +92,10 @@ ROUTES: Mapping[PostingKind, frozenset[tuple[Bucket, Bucket]]] = {
     PostingKind.EXPIRE: frozenset({(_A, Bucket.EXPIRED)}),
     PostingKind.ADJUST: frozenset({(Bucket.ADJUST, _A), (_A, Bucket.ADJUST)}),
     PostingKind.TRANSFER: frozenset({(_A, _A)}),
-    PostingKind.MERGE: frozenset({(_A, _A)}),
+    # By way of an account that is always empty again: so each posting has one
+    # member's side, and belongs to that member's receipt.
+    PostingKind.MERGE: frozenset({(way, Bucket.MERGED) for way in (_A, _P)})
+    | frozenset({(Bucket.MERGED, way) for way in (_A, _P)}),
     PostingKind.POOL: frozenset({(_A, _A)}),
 }
 """Between which buckets each kind moves; a reversal goes any of these ways backwards."""
@@ -107,7 +111,7 @@ NAMES_ANOTHER = frozenset(
 )
 """The kinds that belong to an earlier posting: a capture to its hold, a restore to what it gives back."""
 
-MAY_OVERDRAW = frozenset({PostingKind.CLAWBACK, PostingKind.ADJUST, PostingKind.REVERSAL})
+MAY_OVERDRAW = frozenset({PostingKind.CLAWBACK, PostingKind.ADJUST, PostingKind.REVERSAL, PostingKind.MERGE})
 """The kinds that may leave a member below zero. All others need the balance first."""
 
 

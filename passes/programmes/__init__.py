@@ -17,7 +17,14 @@ from passes.store import Store, Work, journal, programmes
 
 DEMONSTRATION = tuple(sorted(Path(__file__).parent.glob("*.toml")))
 
-_SYSTEM_BUCKETS = (Bucket.ISSUE, Bucket.REDEEMED, Bucket.EXPIRED, Bucket.CLAWBACK, Bucket.ADJUST)
+_SYSTEM_BUCKETS = (
+    Bucket.ISSUE,
+    Bucket.REDEEMED,
+    Bucket.EXPIRED,
+    Bucket.CLAWBACK,
+    Bucket.ADJUST,
+    Bucket.MERGED,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,21 +172,20 @@ _WRONG_HELD = (
     .group_by(account.c.id, account.c.balance)
     .having(account.c.balance != func.coalesce(func.sum(hold.c.amount), 0))
 )
-# Within a member's own accounts the two sides of a posting cancel out; of a
-# merge, one side is the other member's and belongs to the other receipt.
+# Within a member's own accounts the two sides of a posting cancel out; the
+# programme's accounts do not count. No posting goes from member to member.
 _signed = case((account.c.id == posting.c.target, posting.c.amount), else_=-posting.c.amount)
-_counts = (posting.c.kind != "merge") | (account.c.id == posting.c.target)
 _booked = (
     select(
         posting.c.receipt_id,
-        func.sum(case((_counts & (account.c.asset == "points"), _signed), else_=0)).label("points"),
+        func.sum(case((account.c.asset == "points", _signed), else_=0)).label("points"),
         func.sum(
             case(
-                (_counts & (account.c.asset == "points") & (account.c.bucket == "available"), _signed),
+                ((account.c.asset == "points") & (account.c.bucket == "available"), _signed),
                 else_=0,
             )
         ).label("change"),
-        func.sum(case((_counts & (account.c.asset == "stamps"), _signed), else_=0)).label("stamps"),
+        func.sum(case((account.c.asset == "stamps", _signed), else_=0)).label("stamps"),
     )
     .select_from(
         posting.join(

@@ -100,9 +100,14 @@ _stamps = account.alias("stamps")
 
 def _facts_statement(by_card: str) -> Select[Any]:
     # The first code was made with the card; later ones came from elsewhere.
+    # The codes of a merged member's card are its survivor's, and what is left shows one of those.
     code: ColumnElement[str] = literal_column(
-        f"(SELECT k.code FROM card_code AS k {by_card} WHERE k.programme_id = card.programme_id"
-        " AND k.card_id = card.id ORDER BY k.added_at, k.code LIMIT 1)"
+        f"coalesce((SELECT k.code FROM card_code AS k {by_card} WHERE k.programme_id = card.programme_id"
+        " AND k.card_id = card.id ORDER BY k.added_at, k.code LIMIT 1),"
+        f" (SELECT k.code FROM card AS other JOIN card_code AS k {by_card}"
+        " ON k.programme_id = other.programme_id AND k.card_id = other.id"
+        " WHERE other.programme_id = card.programme_id AND other.member_id = member.merged_into"
+        " ORDER BY k.added_at, k.code LIMIT 1))"
     )
     return (
         select(

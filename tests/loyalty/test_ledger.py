@@ -132,7 +132,12 @@ def test_a_reversal_is_final_and_needs_something_stored() -> None:
 
 
 def test_no_everyday_kind_may_leave_a_member_below_zero() -> None:
-    assert {PostingKind.CLAWBACK, PostingKind.ADJUST, PostingKind.REVERSAL} == MAY_OVERDRAW
+    assert {
+        PostingKind.CLAWBACK,
+        PostingKind.ADJUST,
+        PostingKind.REVERSAL,
+        PostingKind.MERGE,
+    } == MAY_OVERDRAW
 
 
 def test_owners_of_different_kinds_never_share_an_account() -> None:
