@@ -38,8 +38,8 @@ class EarnedMultiplier:
     """A multiplier that the purchase met.
 
     `bound` is what it could still add, None without a bound; `points` is what
-    it did add within that bound and what its budget has to be charged with.
-    Where it was `short` its points stand apart from the lines.
+    it did add within that bound, `charged` what of these no minimum and no cap
+    took away again. Where it was short its points stand apart from the lines.
     """
 
     key: str
@@ -47,6 +47,7 @@ class EarnedMultiplier:
     minimum_minor: int = 0
     bound: int | None = None
     points: int = 0
+    charged: int = 0
     is_short: bool = False
 
 
@@ -116,7 +117,7 @@ class Earned:
     @property
     def budgets(self) -> dict[str, int]:
         """What each bounded multiplier has added: the points to charge its budget with."""
-        return {one.key: one.points for one in self.multipliers if one.bound is not None and one.points}
+        return {one.key: one.charged for one in self.multipliers if one.charged}
 
     def as_json(self) -> dict[str, Any]:
         """As `dataclasses.asdict` after a way through JSON, but an order of magnitude faster."""

@@ -163,8 +163,9 @@ def settle(
     points += sum(bonus.points for bonus in chosen if bonus.counts)
     missed = _missed(rule, eligible_minor, points)
     cuts: list[Cut] = []
+    charged = dict(added)
     if missed:
-        points, added = 0, dict.fromkeys(added, 0)
+        points, charged = 0, {}
     else:
         for cap, limit in ((CapName.PURCHASE, rule.caps.purchase_points), (CapName.DAY, day_left)):
             if limit is not None and points > limit:
@@ -173,7 +174,7 @@ def settle(
                 cuts.append(Cut(cap, lost=points - limit, limit=limit))
                 points = limit
         # What a cap takes is taken from the budgets' share first: they pay for what was given.
-        _take_off(added, reversed(added), sum(cut.lost for cut in cuts))
+        _take_off(charged, reversed(added), sum(cut.lost for cut in cuts))
     return Earned(
         points=points,
         amount_minor=sum(part.paid_minor for part in parts),
@@ -191,6 +192,7 @@ def settle(
                 boost.minimum_minor,
                 boost.bound,
                 added.get(place, 0),
+                charged.get(place, 0),
                 place in short,
             )
             for place, boost in enumerate(boosts)
