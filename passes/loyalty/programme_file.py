@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from zoneinfo import available_timezones
 
-from passes.loyalty import placeholders, rule_file
+from passes.loyalty import placeholders, rule_file, terms
 from passes.loyalty.codes import CodeKind
 from passes.loyalty.design import Colours, Design, Scene, StripKind, Symbology
 from passes.loyalty.money import CURRENCIES
@@ -95,8 +95,20 @@ def _check_promises(file: File, programme: Programme) -> None:
 
 
 def _worded(programme: Programme, say: Say) -> Programme:
-    """With every placeholder filled in, so that whoever shows a text needs to know nothing of them."""
-    return placeholders.filled(programme, say)
+    """With every placeholder filled in and the terms written out.
+
+    Done once here, so that whoever shows a text needs to know of neither, and
+    a member's acceptance is recorded of the very words that were shown.
+    """
+    worded = placeholders.filled(programme, say)
+    written = {language: _terms(worded, language, say) for language in worded.languages}
+    return replace(worded, terms=Text.of(written))
+
+
+def _terms(programme: Programme, language: str, say: Say) -> str:
+    """What follows from the rules, then what the shop adds."""
+    own = programme.terms.in_(language)
+    return "\n\n".join(filter(None, (terms.terms(programme, language, say), own)))
 
 
 # The file, top to bottom ----------------------------------------------------
