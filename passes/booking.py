@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from passes.loyalty.lasting import restored_expiry
 from passes.loyalty.ledger import (
     MAY_OVERDRAW,
     POINTS,
@@ -21,6 +22,7 @@ from passes.loyalty.ledger import (
     OwnerKind,
     PostingKind,
     consume,
+    in_order,
     spendable,
 )
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
@@ -168,8 +170,9 @@ class Booking:
         may not overdraw; that there are enough stamps is the caller's to know.
         """
         account_id = self._account(Bucket.AVAILABLE, asset)
-        lots = spendable(self._lots_in(account_id), self.now)
+        lots = in_order(self._lots_in(account_id))
         if kind not in MAY_OVERDRAW and asset == POINTS:
+            lots = spendable(lots, self.now)
             self.require(amount, among=lots)
         target = {
             PostingKind.REDEEM: Bucket.REDEEMED,
@@ -229,38 +232,39 @@ class Booking:
         self._move(held_id, -amount)
         self._count(account_id, amount, is_gain=False)
 
-    def claw_back(self, amount: int, *, first: Sequence[int] = (), may_overdraw: bool = True) -> ClawedBack:
-        """Take points back: those of the postings `first` while they wait, what is left of them, then others.
+    def claw_back(
+        self, amount: int, *, first: Sequence[int] = (), may_overdraw: bool = True, asset: str = POINTS
+    ) -> ClawedBack:
+        """Take back those of the postings `first` while they wait, what is left of them, then others.
 
         What is missing then makes the balance negative, or stays `short` when
         that is not allowed. Reference: loyalty A20.
         """
+        account_id = self._account(Bucket.AVAILABLE, asset)
+        clawback = self._system(Bucket.CLAWBACK, asset)
         own = [lot for one in first for lot in journal.lots_of_posting(self.work, self.loaded.id, one)]
         reverses = first[0] if len(first) == 1 else None
         waiting = consume([lot for lot in own if lot.pending], amount)
         pending = sum(part.amount for part in waiting)
         if pending:
             pending_id = self._account(Bucket.PENDING)
-            posting_id = self.post(
-                PostingKind.CLAWBACK, pending_id, self._system(Bucket.CLAWBACK), pending, reverses=reverses
-            )
+            posting_id = self.post(PostingKind.CLAWBACK, pending_id, clawback, pending, reverses=reverses)
             journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot(waiting))
             self._count(pending_id, -pending, can_be_spent=False)
         left = amount - pending
         mine = consume([lot for lot in own if not lot.pending], left)
         known = {lot.id for lot in own}
-        others = [lot for lot in self._lots_in(self.standing.points_account_id) if lot.id not in known]
+        others = [lot for lot in self._lots_in(account_id) if lot.id not in known]
         rest = consume(others, left - sum(part.amount for part in mine))
         available = sum(part.amount for part in (*mine, *rest))
         if may_overdraw:
             available = left
         if available:
-            account_id = self.standing.points_account_id
             posting_id = self.post(
-                PostingKind.CLAWBACK, account_id, self._system(Bucket.CLAWBACK), available, reverses=reverses
+                PostingKind.CLAWBACK, account_id, clawback, available, asset=asset, reverses=reverses
             )
             journal.change_lots(self.work, self.loaded.id, posting_id, _by_lot((*mine, *rest)))
-            self._count(account_id, -available)
+            self._count(account_id, -available, asset=asset)
         return ClawedBack(pending, available, left - available)
 
     def expire(self, lots: Sequence[Lot], *, at: datetime | None = None) -> int:
@@ -470,17 +474,26 @@ class Booking:
     ) -> None:
         """Put points back into lots; a hole that opened meanwhile swallows its share."""
         changes = {lot.id: -amount for lot, amount in given}
-        grace_days = self.loaded.programme.points.restore_grace_days
-        for lot, _ in given:
-            if grace and lot.expires_at is not None and lot.expires_at <= self.now:
-                journal.extend_lot(
-                    self.work, self.loaded.id, lot.id, expires_at=self.now + timedelta(days=grace_days)
-                )
-        if account_id in (None, self.standing.points_account_id):
-            refilled = [replace(lot, remaining=lot.remaining + amount) for lot, amount in given]
-            for part in consume(refilled, max(-self.balance, 0)):
-                changes[part.lot_id] = changes.get(part.lot_id, 0) + part.amount
+        rules = self.loaded.programme
+        for lot, _ in given if grace else ():
+            until = restored_expiry(
+                lot.expires_at, now=self.now, grace_days=rules.points.restore_grace_days, zone=rules.zone
+            )
+            if until is not None and until != lot.expires_at:
+                journal.extend_lot(self.work, self.loaded.id, lot.id, expires_at=until)
+        refilled = [replace(lot, remaining=amount) for lot, amount in given]
+        hole = self._hole(account_id or self.standing.points_account_id)
+        for part in consume(refilled, hole):
+            changes[part.lot_id] += part.amount
         journal.change_lots(self.work, self.loaded.id, posting_id, changes)
+
+    def _hole(self, account_id: int) -> int:
+        """How far an account is below zero after everything booked so far."""
+        if account_id == self.standing.points_account_id:
+            return max(-self.balance, 0)
+        if account_id == self.standing.stamps_account_id:
+            return max(-journal.balance_of(self.work, self.loaded.id, account_id) - self.stamps, 0)
+        return 0
 
     def _lots_in(self, account_id: int) -> list[Lot]:
         return journal.open_lots(self.work, self.loaded.id, account_id)
