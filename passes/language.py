@@ -13,12 +13,14 @@ import gettext
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
 from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal
 
@@ -44,8 +46,8 @@ def say(language: str, words: str, **values: object) -> str:
     """The English template `words` in a language, with its `%(name)s` filled in.
 
     Falls back to English where a translation is missing. Integers and Decimals
-    get the language's digits grouping, money its currency; give a str where a
-    number is only a name (a year, a code).
+    get the language's digits grouping, money its currency, days their month's
+    name; give a str where a number is only a name (a year, a code).
     """
     return _filled(language, _translated(language, words), values)
 
@@ -67,6 +69,8 @@ def shown(language: str, value: object) -> str:
             return _number(language, value)
         case Amount():
             return _money(language, value.minor, value.currency, value.digits)
+        case date() if not isinstance(value, datetime):
+            return _day(language, value)
     return str(value)
 
 
@@ -84,6 +88,11 @@ def _money(language: str, minor: int, currency: str, digits: int) -> str:
     text = format_currency(amount, currency, pattern, locale=locale, currency_digits=False)
     # CLDR wants a space between a currency's letters and the number, which Babel leaves out.
     return re.sub(r"(?<=[^\W\d_])(?=\d)", "\u00a0", text)
+
+
+@lru_cache(maxsize=256)
+def _day(language: str, value: date) -> str:
+    return format_date(value, "long", locale=_locale(language))
 
 
 @lru_cache(maxsize=1)
