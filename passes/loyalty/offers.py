@@ -301,3 +301,8 @@ def applicable(standing: Standing, basket: Basket, situation: Situation) -> Refu
     if not any(offer.items.fits_line(line) for line in basket.lines):
         return OfferItems()
     return None
+
+
+def earning_key(offer_key: str) -> str:
+    """The key under which the earning rules know an offer, so that their explanation names it."""
+    return f"offer:{offer_key}"

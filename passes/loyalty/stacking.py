@@ -30,6 +30,7 @@ from passes.loyalty.offers import (
     Stacking,
     Standing,
     applicable,
+    earning_key,
     folded,
 )
 from passes.loyalty.refusals import (
@@ -344,11 +345,6 @@ def _give_points(offer: Offer, result: _Result) -> None:
             result.multipliers.append(
                 Multiplier(key=earning_key(offer.key), name=offer.title, factor=factor, when=offer.items)
             )
-
-
-def earning_key(offer_key: str) -> str:
-    """The key under which the earning rules know an offer, so that their explanation names it."""
-    return f"offer:{offer_key}"
 
 
 def _other_order(

@@ -1,0 +1,348 @@
+"""Campaigns: plan an offer, publish it, pause it, end it; and let time do the rest.
+
+Publishing changes one row. The worker starts and ends offers when their time
+has come and carries each change to the cards that it concerns, in slices.
+Asked again, a command changes nothing and answers as things stand.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from passes.language import say
+from passes.loyalty import codes
+from passes.loyalty.offer_file import parse
+from passes.loyalty.offers import Arm, Audience, CodeKind, OfferState, draw
+from passes.loyalty.refusals import (
+    CardVoided,
+    CodeUnknown,
+    OfferCodeTaken,
+    OfferEnded,
+    OfferKeyTaken,
+    OfferStateWrong,
+    OfferUnknown,
+    ProductInvalid,
+)
+from passes.loyalty.toml_table import KEY
+from passes.store import Read, Store, Work, audiences, members, offers, programmes
+from passes.store.audiences import Reach
+from passes.store.offers import OfferRow
+from passes.store.programmes import Loaded
+
+SLICE = 2_000
+# On SQLite a checkout waits for whoever writes: slices of this size take some milliseconds.
+SQLITE_SLICE = 300
+DUE_MAX = 100
+PRODUCT_LENGTH_MAX = 64
+CODES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """An offer as marketers see it. `used` and `spent_minor` count where there is a bound.
+
+    `is_spreading` while its last change is on its way to the cards.
+    """
+
+    key: str
+    title: str
+    state: OfferState
+    starts_at: datetime | None
+    ends_at: datetime | None
+    audience: Audience
+    quota: int | None
+    used: int
+    budget_minor: int | None
+    spent_minor: int
+    is_spreading: bool
+
+
+# Planning -------------------------------------------------------------------------------
+
+
+def plan(
+    store: Store, *, programme: str, name: str, source: str, person: str | None = None, now: datetime
+) -> OfferView:
+    """Check an offer file and keep it as a draft; a draft of that name is replaced.
+
+    `name` becomes the offer's key. Raises OfferInvalid, ProgrammeUnknown, or
+    OfferKeyTaken when an offer of that name was published already.
+    """
+
+    def decide(work: Work) -> OfferView:
+        loaded = programmes.by_slug(work, programme)
+        planned = parse(source, name=name, programme=loaded.programme, say=say)
+        before = offers.by_key(work, loaded, planned.key)
+        if before is None:
+            offers.add(work, loaded, planned, source=source, person=person, now=now)
+        elif before.state is OfferState.DRAFT:
+            offers.set_source(work, loaded, before.id, planned, source=source)
+        else:
+            raise OfferKeyTaken(key=planned.key)
+        return _view(offers.by_key_locked(work, loaded, planned.key), loaded)
+
+    return store.write(decide)
+
+
+def reach(store: Store, *, programme: str, key: str, now: datetime) -> Reach:
+    """How many members would get the offer if it started now, and how many are held out. OfferUnknown."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        return audiences.reach(read, loaded, _found(read, loaded, key).offer, now=now)
+
+
+def make_codes(store: Store, *, programme: str, key: str, count: int, now: datetime) -> list[str]:
+    """Make single-use codes of an offer. They are shown once: only their hashes are kept.
+
+    Raises OfferUnknown, or OfferStateWrong unless the offer takes such codes and is not over.
+    """
+    made = [
+        codes.grouped(codes.code_from(secrets.token_bytes(codes.RANDOM_BYTES)))
+        for _ in range(min(count, CODES_MAX))
+    ]
+
+    def decide(work: Work) -> None:
+        loaded = programmes.by_slug(work, programme)
+        row = offers.by_key_locked(work, loaded, key)
+        if row.offer.code_kind is not CodeKind.UNIQUE or row.state is OfferState.ENDED:
+            raise OfferStateWrong(key=key, state=row.state.value)
+        offers.add_codes(work, loaded, row.id, made, now=now)
+
+    store.write(decide)
+    return made
+
+
+# From state to state ----------------------------------------------------------------------
+
+
+def publish(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+    """Let a draft run: at once, or when its window begins.
+
+    Raises OfferUnknown, OfferEnded when its window is over, or OfferCodeTaken
+    when another offer that is not over has the same code.
+    """
+
+    def decide(work: Work) -> OfferView:
+        loaded = programmes.by_slug(work, programme)
+        row = offers.by_key_locked(work, loaded, key)
+        if row.state in (OfferState.SCHEDULED, OfferState.LIVE):
+            return _view(row, loaded)
+        if row.state is not OfferState.DRAFT:
+            raise OfferStateWrong(key=key, state=row.state.value)
+        if _is_over(row, now):
+            raise OfferEnded()
+        if row.offer.code is not None:
+            for other in offers.published(work, loaded):
+                if other.offer.code == row.offer.code and not _is_over(other, now):
+                    raise OfferCodeTaken(key=other.offer.key)
+        return _run(work, loaded, row, published_at=now, now=now)
+
+    return store.write(decide)
+
+
+def pause(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+    """Stop an offer for a while: the tills refuse it at once, and it leaves the cards. OfferUnknown."""
+
+    def decide(work: Work) -> OfferView:
+        loaded = programmes.by_slug(work, programme)
+        row = offers.by_key_locked(work, loaded, key)
+        if row.state is OfferState.PAUSED:
+            return _view(row, loaded)
+        if row.state not in (OfferState.SCHEDULED, OfferState.LIVE):
+            raise OfferStateWrong(key=key, state=row.state.value)
+        was_live = row.state is OfferState.LIVE
+        offers.move(work, loaded.id, row.id, state=OfferState.PAUSED, spread=was_live)
+        return _view(offers.by_key_locked(work, loaded, key), loaded)
+
+    return store.write(decide)
+
+
+def resume(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+    """Let a paused offer go on, also for those who have come into its segment meanwhile.
+
+    Raises OfferUnknown, OfferStateWrong, or OfferEnded when its window is over.
+    """
+
+    def decide(work: Work) -> OfferView:
+        loaded = programmes.by_slug(work, programme)
+        row = offers.by_key_locked(work, loaded, key)
+        if row.state in (OfferState.SCHEDULED, OfferState.LIVE):
+            return _view(row, loaded)
+        if row.state is not OfferState.PAUSED:
+            raise OfferStateWrong(key=key, state=row.state.value)
+        if _is_over(row, now):
+            raise OfferEnded()
+        return _run(work, loaded, row, published_at=None, now=now)
+
+    return store.write(decide)
+
+
+def end(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+    """End an offer for good, before its time. Raises OfferUnknown or, for a draft, OfferStateWrong."""
+
+    def decide(work: Work) -> OfferView:
+        loaded = programmes.by_slug(work, programme)
+        row = offers.by_key_locked(work, loaded, key)
+        if row.state is OfferState.ENDED:
+            return _view(row, loaded)
+        if row.state is OfferState.DRAFT:
+            raise OfferStateWrong(key=key, state=row.state.value)
+        was_live = row.state is OfferState.LIVE
+        offers.move(work, loaded.id, row.id, state=OfferState.ENDED, spread=was_live, ended_at=now)
+        return _view(offers.by_key_locked(work, loaded, key), loaded)
+
+    return store.write(decide)
+
+
+def every(store: Store, *, programme: str) -> list[OfferView]:
+    """All offers of a programme, the newest first."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        return [_view(row, loaded) for row in offers.every(read, loaded)]
+
+
+def show(store: Store, *, programme: str, key: str) -> OfferView:
+    """One offer. OfferUnknown."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        return _view(_found(read, loaded, key), loaded)
+
+
+def _run(
+    work: Work, loaded: Loaded, row: OfferRow, *, published_at: datetime | None, now: datetime
+) -> OfferView:
+    starts_at = row.offer.window.starts_at
+    has_begun = starts_at is None or starts_at <= now
+    offers.move(
+        work,
+        loaded.id,
+        row.id,
+        state=OfferState.LIVE if has_begun else OfferState.SCHEDULED,
+        spread=has_begun,
+        published_at=published_at,
+    )
+    return _view(offers.by_key_locked(work, loaded, row.offer.key), loaded)
+
+
+def _is_over(row: OfferRow, now: datetime) -> bool:
+    ends_at = row.offer.window.ends_at
+    return ends_at is not None and ends_at <= now
+
+
+def _found(read: Read, loaded: Loaded, key: str) -> OfferRow:
+    row = None if "\0" in key else offers.by_key(read, loaded, key)
+    if row is None:
+        raise OfferUnknown()
+    return row
+
+
+def _view(row: OfferRow, loaded: Loaded) -> OfferView:
+    return OfferView(
+        key=row.offer.key,
+        title=row.offer.title.in_(loaded.programme.language),
+        state=row.state,
+        starts_at=row.offer.window.starts_at,
+        ends_at=row.offer.window.ends_at,
+        audience=row.offer.audience,
+        quota=row.offer.quota,
+        used=row.used,
+        budget_minor=row.offer.budget_minor,
+        spent_minor=row.spent_minor,
+        is_spreading=row.is_spreading,
+    )
+
+
+# What time makes due -----------------------------------------------------------------------
+
+
+def starts_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
+    """Start the offers whose window has begun. Returns how many."""
+    return store.write(lambda work: audiences.start_begun(work, limit=limit, now=now))
+
+
+def ends_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
+    """End the offers whose window is over. Returns how many."""
+    return store.write(lambda work: audiences.end_over(work, limit=limit, now=now))
+
+
+def spread_due(store: Store, *, now: datetime, limit: int | None = None) -> int:
+    """Carry changes of offers on to the cards, one slice of members for each offer.
+
+    Returns how many members were looked at; 0 when nothing is on its way.
+    Only cards of members who get the offer change: those of the holdout are
+    neither changed nor announced, which is why this is no revision of the
+    whole programme. A slice that was interrupted is done again, in full.
+    """
+    size = limit or (SLICE if store.postgresql else SQLITE_SLICE)
+    with store.read() as read:
+        waiting = audiences.spreading(read)
+    handled = 0
+    for slug, offer_id in waiting:
+
+        def decide(work: Work, slug: str = slug, offer_id: int = offer_id) -> int:
+            loaded = programmes.by_slug(work, slug)
+            return audiences.spread(work, loaded, offer_id, limit=size, now=now)
+
+        handled += store.write(decide)
+    return handled
+
+
+# "Tell me when it's back" --------------------------------------------------------------------
+
+
+def wish(store: Store, *, programme: str, code: str, product: str, now: datetime) -> bool:
+    """Remember that a member wants to hear of a product. False when that was known.
+
+    Offers for those who asked begin for this member at once where they run.
+    Raises ProductInvalid, CodeMistyped, CodeUnknown, CardVoided or ProgrammeUnknown.
+    """
+    _check_product(product)
+
+    def decide(work: Work) -> bool:
+        loaded = programmes.by_slug(work, programme)
+        member = _member(work, loaded, code)
+        if not audiences.add_wish(work, loaded.id, product, member.member_id, now=now):
+            return False
+        for row in offers.published(work, loaded):
+            if row.state is OfferState.LIVE and row.offer.product == product:
+                audiences.assign_one(work, loaded, row.id, row.offer, member.member_id, now=now)
+                arm = draw(loaded.slug, row.offer).arm(member.member_id, holdout=bool(member.holdout))
+                if arm is Arm.TREATED:
+                    members.revise_cards(work, loaded.id, member.member_id)
+        return True
+
+    return store.write(decide)
+
+
+def unwish(store: Store, *, programme: str, code: str, product: str) -> bool:
+    """Forget a wish. False when there was none. Offers that run for it go on. Raises as `wish`."""
+    _check_product(product)
+
+    def decide(work: Work) -> bool:
+        loaded = programmes.by_slug(work, programme)
+        return audiences.drop_wish(work, loaded.id, product, _member(work, loaded, code).member_id)
+
+    return store.write(decide)
+
+
+def wishes(store: Store, *, programme: str) -> dict[str, int]:
+    """How many members asked for each product."""
+    with store.read() as read:
+        return audiences.wishes(read, programmes.by_slug(read, programme).id)
+
+
+def _check_product(product: str) -> None:
+    if len(product) > PRODUCT_LENGTH_MAX or not KEY.fullmatch(product):
+        raise ProductInvalid()
+
+
+def _member(work: Work, loaded: Loaded, code: str) -> members.Standing:
+    read_code = codes.read(code, loaded.programme.code_kind)
+    found = members.standing(members.at_counter(work, loaded.id, read_code))
+    if found is None:
+        raise CodeUnknown()
+    if found.voided_at is not None:
+        raise CardVoided()
+    return found

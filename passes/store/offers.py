@@ -1,0 +1,625 @@
+"""Offers as rows: which run, what they are for one member, and what was used of them.
+
+A purchase makes three calls, all within its own transaction and with the
+member locked:
+
+1. `asked = offers.running(work, loaded, member_id, codes=codes)` sends one
+   small question, before other answers are waited for;
+2. `applied = stacking.best(asked.standings(facts, now), basket, situation,
+   codes=codes)` decides, then `applied.discounted(basket)` is what is paid and
+   `applied.multipliers` and `applied.bonuses` are added to the earning rules;
+3. `offers.reserve(work, loaded, applied.uses, member_id=…, receipt_id=…,
+   points=…, now=now)` takes what is limited and writes the uses down.
+
+An undone purchase calls `restore(…, undone=True)`, a full return `restore(…)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    Update,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from passes.language import say
+from passes.loyalty.card import OfferLine
+from passes.loyalty.conditions import MemberFacts
+from passes.loyalty.offer_file import parse
+from passes.loyalty.offers import Arm, Audience, Offer, OfferState, Standing, draw, earning_key, folded
+from passes.loyalty.refusals import (
+    OfferBudgetUsedUp,
+    OfferCodeUsed,
+    OfferEnded,
+    OfferMemberLimit,
+    OfferPaused,
+    OfferQuotaUsedUp,
+    OfferUnknown,
+)
+from passes.loyalty.segments import belongs
+from passes.loyalty.stacking import Use
+from passes.store import allowances, programmes
+from passes.store.ids import new_id
+from passes.store.instants import instant, instant_or_none, micros
+from passes.store.models import member, member_allowance, offer, offer_assignment, offer_code, offer_use
+from passes.store.programmes import Loaded
+from passes.store.work import Answer, Read, Row, Work
+
+ENDED_KNOWN = timedelta(days=90)
+"""So long a code of an ended offer is answered with "over" instead of "unknown"."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """An offer as it is kept. `used` and `spent_minor` count only where they are limited.
+
+    `is_spreading` while a change of its state is on its way to the cards.
+    """
+
+    id: int
+    offer: Offer
+    state: OfferState
+    revision: int
+    used: int
+    spent_minor: int
+    spent_points: int
+    created_at: datetime
+    published_at: datetime | None
+    ended_at: datetime | None
+    created_by: str | None
+    is_spreading: bool
+
+
+def state_is(*states: OfferState) -> ColumnElement[bool]:
+    """Whether an offer is in one of these states. A list of values would be expanded for every question."""
+    return or_(*(offer.c.state == state.value for state in states))
+
+
+_of_offer = (offer.c.programme_id == bindparam("programme"), offer.c.id == bindparam("which"))
+_BY_KEY = select(offer).where(offer.c.programme_id == bindparam("programme"), offer.c.key == bindparam("key"))
+_BY_KEY_LOCKED = _BY_KEY.with_for_update()
+_EVERY = select(offer).where(offer.c.programme_id == bindparam("programme")).order_by(offer.c.id.desc())
+_NOT_OVER = _EVERY.where(state_is(OfferState.SCHEDULED, OfferState.LIVE, OfferState.PAUSED))
+_SOURCE = select(
+    offer.c.key, offer.c.source, offer.c.programme_version, offer.c.starts_at, offer.c.ends_at
+).where(*_of_offer)
+_ADD = insert(offer)
+_SET_SOURCE = (
+    update(offer)
+    .where(*_of_offer)
+    .values(
+        source=bindparam("new_source"),
+        programme_version=bindparam("new_version"),
+        revision=offer.c.revision + 1,
+        starts_at=bindparam("new_start"),
+        ends_at=bindparam("new_end"),
+        quota=bindparam("new_quota"),
+        budget_minor=bindparam("new_budget"),
+    )
+)
+
+# Writing and reading them -----------------------------------------------------------
+
+
+def add(
+    work: Work, loaded: Loaded, read_offer: Offer, *, source: str, person: str | None, now: datetime
+) -> int:
+    """Keep a new draft. Returns its id."""
+    offer_id = new_id(now)
+    work.put(
+        _ADD,
+        programme_id=loaded.id,
+        id=offer_id,
+        key=read_offer.key,
+        source=source,
+        revision=1,
+        programme_version=loaded.version,
+        state=OfferState.DRAFT.value,
+        starts_at=_micros(read_offer.window.starts_at),
+        ends_at=_micros(read_offer.window.ends_at),
+        quota=read_offer.quota,
+        used=0,
+        budget_minor=read_offer.budget_minor,
+        spent_minor=0,
+        spent_points=0,
+        created_at=micros(now),
+        published_at=None,
+        ended_at=None,
+        created_by=person,
+        spread_after=None,
+    )
+    return offer_id
+
+
+def set_source(work: Work, loaded: Loaded, offer_id: int, read_offer: Offer, *, source: str) -> None:
+    """A draft says something else now."""
+    work.put(
+        _SET_SOURCE,
+        expect=1,
+        programme=loaded.id,
+        which=offer_id,
+        new_source=source,
+        new_version=loaded.version,
+        new_start=_micros(read_offer.window.starts_at),
+        new_end=_micros(read_offer.window.ends_at),
+        new_quota=read_offer.quota,
+        new_budget=read_offer.budget_minor,
+    )
+
+
+def move(
+    work: Work,
+    programme_id: int,
+    offer_id: int,
+    *,
+    state: OfferState,
+    spread: bool,
+    published_at: datetime | None = None,
+    ended_at: datetime | None = None,
+) -> None:
+    """Put an offer into another state. With `spread`, the cards that it concerns are told of it.
+
+    `published_at` and `ended_at` are written when given; an end ends its window too.
+    """
+    work.put(
+        _moving(published=published_at is not None, ended=ended_at is not None, spread=spread),
+        expect=1,
+        programme=programme_id,
+        which=offer_id,
+        new_state=state.value,
+        **({"published": _micros(published_at)} if published_at else {}),
+        **({"ended": _micros(ended_at)} if ended_at else {}),
+    )
+
+
+def _moving(*, published: bool, ended: bool, spread: bool) -> Update:
+    key = (published, ended, spread)
+    if key not in _MOVES:
+        values: dict[str, Any] = {"state": bindparam("new_state")}
+        if published:
+            values["published_at"] = bindparam("published")
+        if ended:
+            values |= {"ended_at": bindparam("ended"), "ends_at": bindparam("ended")}
+            values["revision"] = offer.c.revision + 1
+        if spread:
+            values["spread_after"] = 0
+        _MOVES[key] = update(offer).where(*_of_offer).values(values)
+    return _MOVES[key]
+
+
+_MOVES: dict[tuple[bool, bool, bool], Update] = {}
+
+
+def by_key(read: Read, loaded: Loaded, key: str) -> OfferRow | None:
+    """The offer with this key, or None."""
+    row = read.ask(_BY_KEY, programme=loaded.id, key=key).one()
+    return None if row is None else _kept(read, loaded, row)
+
+
+def by_key_locked(work: Work, loaded: Loaded, key: str) -> OfferRow:
+    """The offer with this key, locked until the transaction ends. Raises OfferUnknown."""
+    row = None if "\0" in key else work.ask(_BY_KEY_LOCKED, programme=loaded.id, key=key).one()
+    if row is None:
+        raise OfferUnknown()
+    return _kept(work, loaded, row)
+
+
+def every(read: Read, loaded: Loaded) -> list[OfferRow]:
+    """All offers of a programme, the newest first."""
+    return [_kept(read, loaded, row) for row in read.ask(_EVERY, programme=loaded.id).all()]
+
+
+def published(read: Read, loaded: Loaded) -> list[OfferRow]:
+    """The offers that are scheduled, live or paused."""
+    return [_kept(read, loaded, row) for row in read.ask(_NOT_OVER, programme=loaded.id).all()]
+
+
+def _kept(read: Read, loaded: Loaded, row: Row) -> OfferRow:
+    return OfferRow(
+        id=row.id,
+        offer=offer_at(read, loaded, row.id, row.revision),
+        state=OfferState(row.state),
+        revision=row.revision,
+        used=row.used,
+        spent_minor=row.spent_minor,
+        spent_points=row.spent_points,
+        created_at=instant(row.created_at),
+        published_at=instant_or_none(row.published_at),
+        ended_at=instant_or_none(row.ended_at),
+        created_by=row.created_by,
+        is_spreading=row.spread_after is not None,
+    )
+
+
+def offer_at(read: Read, loaded: Loaded, offer_id: int, revision: int) -> Offer:
+    """What a revision of an offer says: parsed once per process, for it never changes."""
+    key = ("offer", loaded.id, offer_id, revision)
+    found = read.unchanging.get(key)
+    if found is None:
+        row = read.ask(_SOURCE, programme=loaded.id, which=offer_id).one()
+        assert row is not None
+        rules = programmes.at_version(read, loaded.id, row.programme_version)
+        found = parse(row.source, name=row.key, programme=rules, say=say)
+        # Ending an offer early is no change of what was written.
+        window = replace(
+            found.window,
+            starts_at=instant_or_none(row.starts_at),
+            ends_at=instant_or_none(row.ends_at),
+        )
+        found = read.unchanging[key] = replace(found, window=window)
+    assert isinstance(found, Offer)
+    return found
+
+
+# What runs, for one member -----------------------------------------------------------
+
+
+def _limit_name(offer_id: int) -> str:
+    return f"offer:{offer_id}"
+
+
+_RUNNING = (OfferState.SCHEDULED, OfferState.LIVE, OfferState.PAUSED)
+_columns = (
+    offer.c.id,
+    offer.c.revision,
+    offer.c.state,
+    offer.c.used,
+    offer.c.spent_minor,
+    offer.c.spread_after,
+    offer_assignment.c.arm,
+    member.c.holdout,
+    member.c.purchases,
+    func.coalesce(member_allowance.c.used, 0).label("member_uses"),
+)
+_joined = (
+    offer.join(member, (member.c.programme_id == offer.c.programme_id) & (member.c.id == bindparam("member")))
+    .outerjoin(
+        offer_assignment,
+        (offer_assignment.c.programme_id == offer.c.programme_id)
+        & (offer_assignment.c.offer_id == offer.c.id)
+        & (offer_assignment.c.member_id == member.c.id),
+    )
+    .outerjoin(
+        member_allowance,
+        (member_allowance.c.programme_id == offer.c.programme_id)
+        & (member_allowance.c.member_id == member.c.id)
+        & (member_allowance.c.name == literal("offer:").concat(cast(offer.c.id, String))),
+    )
+)
+_OF_MEMBER = (
+    select(*_columns)
+    .select_from(_joined)
+    .where(offer.c.programme_id == bindparam("programme"), state_is(*_RUNNING))
+)
+_OF_MEMBER_WITH_ENDED = (
+    select(*_columns)
+    .select_from(_joined)
+    .where(
+        offer.c.programme_id == bindparam("programme"),
+        state_is(*_RUNNING, OfferState.ENDED),
+        offer.c.ends_at > bindparam("known_from"),
+    )
+)
+_CODE = select(offer_code.c.offer_id, offer_code.c.member_id, offer_code.c.receipt_id).where(
+    offer_code.c.programme_id == bindparam("programme"), offer_code.c.code_hash == bindparam("code_hash")
+)
+
+
+class Running:
+    """The offers of a programme as they stand for one member; the answers may still be on their way."""
+
+    def __init__(
+        self, read: Read, loaded: Loaded, member_id: int, answer: Answer, codes: Mapping[str, Answer]
+    ) -> None:
+        self._read = read
+        self._loaded = loaded
+        self._member_id = member_id
+        self._answer = answer
+        self._codes = codes
+
+    def standings(self, facts: MemberFacts, now: datetime) -> list[Standing]:
+        """Every offer that runs, waits or is paused; where codes were given, also those that ended lately.
+
+        `facts` decide about a segment while its members are still being written
+        down. Afterwards it counts who was in it when the offer started.
+        """
+        rows = self._answer.all()
+        given = {row.offer_id: (code, row) for code, answer in self._codes.items() if (row := answer.one())}
+        found = []
+        for row in rows:
+            read_offer = offer_at(self._read, self._loaded, row.id, row.revision)
+            code, single_use = given.get(row.id, (None, None))
+            found.append(
+                Standing(
+                    id=row.id,
+                    offer=read_offer,
+                    state=OfferState(row.state),
+                    used=row.used,
+                    spent_minor=row.spent_minor,
+                    arm=_arm(self._loaded, row, read_offer, self._member_id, facts, now),
+                    member_uses=row.member_uses,
+                    code=code,
+                    code_used=single_use is not None
+                    and (
+                        single_use.receipt_id is not None
+                        or single_use.member_id not in (None, self._member_id)
+                    ),
+                )
+            )
+        return found
+
+
+def running(
+    read: Read, loaded: Loaded, member_id: int, *, codes: Collection[str] = (), now: datetime
+) -> Running:
+    """Ask how the programme's offers stand for a member: one small question, and one for each code given."""
+    if codes:
+        answer = read.ask(
+            _OF_MEMBER_WITH_ENDED,
+            programme=loaded.id,
+            member=member_id,
+            known_from=micros(now - ENDED_KNOWN),
+        )
+    else:
+        answer = read.ask(_OF_MEMBER, programme=loaded.id, member=member_id)
+    single_use = {
+        code: read.ask(_CODE, programme=loaded.id, code_hash=code_hash(loaded.id, code))
+        for code in dict.fromkeys(map(folded, codes))
+    }
+    return Running(read, loaded, member_id, answer, single_use)
+
+
+def for_card(
+    read: Read, loaded: Loaded, member_id: int, *, language: str, now: datetime
+) -> tuple[OfferLine, ...]:
+    """The offers that a member's card shows, the most important first.
+
+    An offer stands on the card for its whole window, also on days and at hours
+    when it does not hold. Everything that this depends on raises the card's
+    revision when it changes: the offer's state, the member's arm and purchases.
+    """
+    shown = []
+    for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id).all():
+        if row.state != OfferState.LIVE.value:
+            continue
+        read_offer = offer_at(read, loaded, row.id, row.revision)
+        ends_at = read_offer.window.ends_at
+        limit = read_offer.member_limit
+        if (
+            ends_at is not None
+            and now < ends_at
+            and _arm(loaded, row, read_offer, member_id, None, now) is Arm.TREATED
+            and not (read_offer.new_members_only and row.purchases)
+            and (limit is None or row.member_uses < limit)
+        ):
+            shown.append((-read_offer.priority, ends_at, read_offer))
+    return tuple(
+        OfferLine(one.key, one.title.in_(language), one.text.in_(language), ends_at)
+        for _, ends_at, one in sorted(shown, key=lambda entry: (entry[0], entry[1], entry[2].key))
+    )
+
+
+def _arm(
+    loaded: Loaded, row: Row, read_offer: Offer, member_id: int, facts: MemberFacts | None, now: datetime
+) -> Arm | None:
+    """As written down when the offer started; whoever came later has an arm in offers for everybody."""
+    if row.arm is not None:
+        return Arm(row.arm)
+    arm = draw(loaded.slug, read_offer).arm(member_id, holdout=bool(row.holdout))
+    if read_offer.audience is Audience.ALL:
+        return arm
+    is_settled = row.state == OfferState.LIVE.value and row.spread_after is None
+    if is_settled or facts is None or read_offer.segment is None:
+        return None
+    return arm if belongs(read_offer.segment, facts, now, loaded.programme.zone) else None
+
+
+# What is used of them -----------------------------------------------------------------
+
+_TAKE = (
+    update(offer)
+    .where(
+        *_of_offer,
+        state_is(OfferState.SCHEDULED, OfferState.LIVE),
+        offer.c.ends_at > bindparam("at"),
+        offer.c.quota.is_(None) | (offer.c.used + 1 <= offer.c.quota),
+        offer.c.budget_minor.is_(None) | (offer.c.spent_minor + bindparam("off") <= offer.c.budget_minor),
+    )
+    .values(
+        used=offer.c.used + 1,
+        spent_minor=offer.c.spent_minor + bindparam("off"),
+        spent_points=offer.c.spent_points + bindparam("gained"),
+    )
+    .returning(offer.c.used)
+)
+_GIVE_BACK = (
+    update(offer)
+    .where(*_of_offer)
+    .values(
+        used=offer.c.used - 1,
+        spent_minor=offer.c.spent_minor - bindparam("off"),
+        spent_points=offer.c.spent_points - bindparam("gained"),
+    )
+)
+_STATE = select(offer.c.state, offer.c.quota, offer.c.used, offer.c.ends_at).where(*_of_offer)
+_of_code = (
+    offer_code.c.programme_id == bindparam("programme"),
+    offer_code.c.code_hash == bindparam("code"),
+)
+_TAKE_CODE = (
+    update(offer_code)
+    .where(
+        *_of_code,
+        offer_code.c.receipt_id.is_(None),
+        offer_code.c.member_id.is_(None) | (offer_code.c.member_id == bindparam("member")),
+    )
+    .values(receipt_id=bindparam("receipt"))
+    .returning(offer_code.c.offer_id)
+)
+_FREE_CODE = update(offer_code).where(*_of_code).values(receipt_id=None)
+_ADD_USE = insert(offer_use)
+_USES_OF = (
+    select(offer_use, offer.c.revision, offer.c.state.label("offer_state"), offer.c.ends_at)
+    .select_from(
+        offer_use.join(
+            offer, (offer.c.programme_id == offer_use.c.programme_id) & (offer.c.id == offer_use.c.offer_id)
+        )
+    )
+    .where(
+        offer_use.c.programme_id == bindparam("programme"),
+        offer_use.c.receipt_id == bindparam("receipt"),
+        offer_use.c.state == "consumed",
+    )
+    .order_by(offer_use.c.offer_id)
+)
+_RESTORE_USE = (
+    update(offer_use)
+    .where(offer_use.c.programme_id == bindparam("programme"), offer_use.c.id == bindparam("which"))
+    .values(state="restored")
+)
+
+
+def reserve(
+    work: Work,
+    loaded: Loaded,
+    uses: Iterable[Use],
+    *,
+    member_id: int,
+    receipt_id: int,
+    points: Mapping[str, int],
+    now: datetime,
+) -> None:
+    """Take a use of each offer, and what it took off from its budget, and write that down.
+
+    `points` are what the earning rules gave, by `offers.earning_key`. An offer
+    that gave nothing is not used. Raises OfferQuotaUsedUp, OfferBudgetUsedUp,
+    OfferMemberLimit, OfferCodeUsed, OfferPaused or OfferEnded where somebody
+    else was faster: then nothing of this transaction may be kept. Offers without quota and
+    budget are not touched, so that no purchase waits for another's.
+    """
+    # Always in the same order, so that two purchases cannot wait for each other.
+    for use in sorted(uses, key=lambda one: one.standing.id):
+        standing, read_offer = use.standing, use.standing.offer
+        gained = points.get(earning_key(use.key), 0)
+        if not (use.discount_minor or gained):
+            continue
+        if _is_limited(read_offer):
+            _take(work, loaded, standing, use.discount_minor, gained, now)
+        if read_offer.member_limit is not None:
+            taken = allowances.member_take(work, loaded.id, member_id, _limit_name(standing.id), 1, now=now)
+            if taken > read_offer.member_limit:
+                raise OfferMemberLimit()
+        hashed = code_hash(loaded.id, standing.code) if standing.code else None
+        if hashed is not None:
+            values = {"programme": loaded.id, "code": hashed, "member": member_id, "receipt": receipt_id}
+            if work.ask(_TAKE_CODE, **values).one() is None:
+                raise OfferCodeUsed()
+        work.put(
+            _ADD_USE,
+            programme_id=loaded.id,
+            id=new_id(now),
+            offer_id=standing.id,
+            member_id=member_id,
+            receipt_id=receipt_id,
+            discount_minor=use.discount_minor,
+            points=gained,
+            state="consumed",
+            code_hash=hashed,
+            at=micros(now),
+        )
+
+
+def _is_limited(read_offer: Offer) -> bool:
+    return read_offer.quota is not None or read_offer.budget_minor is not None
+
+
+def _take(work: Work, loaded: Loaded, standing: Standing, off: int, gained: int, now: datetime) -> None:
+    values = {"programme": loaded.id, "which": standing.id}
+    if work.ask(_TAKE, **values, at=micros(now), off=off, gained=gained).one() is not None:
+        return
+    row = work.ask(_STATE, **values).one()
+    assert row is not None
+    if row.quota is not None and row.used >= row.quota:
+        raise OfferQuotaUsedUp()
+    if row.state == OfferState.PAUSED.value:
+        raise OfferPaused()
+    if row.state == OfferState.ENDED.value or row.ends_at <= micros(now):
+        raise OfferEnded()
+    raise OfferBudgetUsedUp()
+
+
+def restore(work: Work, loaded: Loaded, receipt_id: int, *, now: datetime, undone: bool = False) -> list[str]:
+    """Give back the uses of a purchase that was returned in full. Returns the keys of those offers.
+
+    Only offers that say so and still run give a use back. `undone` is for a
+    mistake taken back at the till: then every use is given back.
+    """
+    given_back = []
+    for row in work.ask(_USES_OF, programme=loaded.id, receipt=receipt_id).all():
+        read_offer = offer_at(work, loaded, row.offer_id, row.revision)
+        runs = OfferState(row.offer_state) in _RUNNING and row.ends_at > micros(now)
+        if not (undone or (read_offer.restore_on_return and runs)):
+            continue
+        work.put(_RESTORE_USE, expect=1, programme=loaded.id, which=row.id)
+        if _is_limited(read_offer):
+            work.put(
+                _GIVE_BACK,
+                expect=1,
+                programme=loaded.id,
+                which=row.offer_id,
+                off=row.discount_minor,
+                gained=row.points,
+            )
+        if read_offer.member_limit is not None:
+            name = _limit_name(row.offer_id)
+            allowances.member_give_back(work, loaded.id, row.member_id, name, 1)
+        if row.code_hash is not None:
+            work.put(_FREE_CODE, expect=1, programme=loaded.id, code=row.code_hash)
+        given_back.append(read_offer.key)
+    return given_back
+
+
+# Single-use codes ------------------------------------------------------------------------
+
+_ADD_CODE = insert(offer_code)
+
+
+def code_hash(programme_id: int, code: str) -> bytes:
+    """What is kept of a single-use code. 64 random bits need no slow hash."""
+    return hashlib.sha256(f"offer code:{programme_id}:{folded(code)}".encode()).digest()
+
+
+def add_codes(work: Work, loaded: Loaded, offer_id: int, codes: Iterable[str], *, now: datetime) -> None:
+    """Keep new single-use codes by their hashes; anybody may use them."""
+    work.put_many(
+        _ADD_CODE,
+        (
+            {
+                "programme_id": loaded.id,
+                "code_hash": code_hash(loaded.id, code),
+                "offer_id": offer_id,
+                "member_id": None,
+                "receipt_id": None,
+                "made_at": micros(now),
+            }
+            for code in codes
+        ),
+    )
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)

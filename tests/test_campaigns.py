@@ -1,0 +1,535 @@
+"""Campaigns on a real store: from draft to end, who gets an offer, and whose card changes when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+import passes
+from passes import campaigns, enrolment, programmes
+from passes.enrolment import Joined, Source
+from passes.loyalty import stacking
+from passes.loyalty.basket import Basket
+from passes.loyalty.conditions import MemberFacts, Place
+from passes.loyalty.offers import OfferState, Situation, earning_key
+from passes.loyalty.refusals import (
+    OfferCodeTaken,
+    OfferEnded,
+    OfferInvalid,
+    OfferKeyTaken,
+    OfferStateWrong,
+    OfferUnknown,
+    ProductInvalid,
+)
+from passes.loyalty.stacking import Applied
+from passes.server_keys import ServerKeys
+from passes.store import Store, Work, offers
+from passes.store import programmes as programmes_store
+
+COFFEE = "copperfinch"
+KEYS = ServerKeys({"k1": b"k" * 32})
+FILE = Path(passes.__file__).parent / "programmes" / f"{COFFEE}.toml"
+NOON = datetime(2026, 3, 14, 17, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def offer_file(effect: str = 'effect = "percent_off"\npercent = 10', **values: Any) -> str:
+    """An offer that runs from 14 March 08:00 to 15 March 20:00 in Chicago."""
+    when = values.pop("when", "")
+    lines = [f"{key} = {value}" for key, value in values.items()]
+    return "\n".join(
+        [
+            'title = { en = "Maple Cortado is back", tr = "Akçaağaçlı Cortado döndü" }',
+            'text = "Only now."',
+            effect,
+            *lines,
+            '[when]\nfrom = "2026-03-14T08:00"\nuntil = "2026-03-15T20:00"',
+            when,
+        ]
+    )
+
+
+OPENS, CLOSES = datetime(2026, 3, 14, 13, tzinfo=UTC), datetime(2026, 3, 16, 1, tzinfo=UTC)
+
+
+@dataclass
+class Stand:
+    """The coffee shop, its members, and a worker that spreads what is due."""
+
+    store: Store
+    _numbers: Any = field(default_factory=lambda: count(1))
+
+    def join(
+        self, now: datetime = NOON - timedelta(days=9), *, holdout: bool = False, **options: Any
+    ) -> Joined:
+        """A new member, in the standing holdout or not."""
+        values: dict[str, Any] = {"language": "en", "consents": {}, **options}
+        joined = enrolment.join(
+            self.store,
+            programme=COFFEE,
+            name="Ana Reyes",
+            source=Source("poster"),
+            key=f"key-{next(self._numbers)}",
+            keys=KEYS,
+            now=now,
+            **values,
+        )
+        self.set_member(joined, holdout=holdout)
+        return joined
+
+    def set_member(self, joined: Joined, **values: Any) -> None:
+        """Facts that only time would bring."""
+        given = ", ".join(f"{name} = :{name}" for name in values)
+        statement = text(f"UPDATE member SET {given} WHERE id = :member_id")
+        self.store.write(lambda work: work.put(statement, member_id=joined.member_id, **values))
+
+    def rows(self, question: str, **values: Any) -> list[Any]:
+        with self.store.read() as read:
+            return [tuple(row) for row in read.ask(text(question), **values).all()]
+
+    def plan(self, key: str = "maple", source: str | None = None, *, now: datetime = NOON) -> None:
+        campaigns.plan(self.store, programme=COFFEE, name=key, source=source or offer_file(), now=now)
+
+    def publish(self, key: str = "maple", source: str | None = None, *, now: datetime = NOON) -> OfferState:
+        self.plan(key, source, now=now)
+        return campaigns.publish(self.store, programme=COFFEE, key=key, now=now).state
+
+    def do(self, command: Any, key: str = "maple", *, now: datetime = NOON) -> OfferState:
+        state = command(self.store, programme=COFFEE, key=key, now=now).state
+        assert isinstance(state, OfferState)
+        return state
+
+    def work(self, now: datetime = NOON, limit: int | None = None) -> None:
+        """What the worker does in one turn."""
+        campaigns.starts_due(self.store, now=now)
+        campaigns.ends_due(self.store, now=now)
+        while campaigns.spread_due(self.store, now=now, limit=limit):
+            pass
+
+    def arms(self) -> dict[int, str]:
+        return dict(self.rows("SELECT member_id, arm FROM offer_assignment"))
+
+    def revisions(self) -> dict[int, int]:
+        """How often each member's card changed; everybody's is read with a revision of its own."""
+        return dict(self.rows("SELECT member_id, revision FROM card"))
+
+    def on_card(self, joined: Joined, now: datetime = NOON, language: str = "en") -> list[str]:
+        with self.store.read() as read:
+            loaded = programmes_store.by_slug(read, COFFEE)
+            lines = offers.for_card(read, loaded, joined.member_id, language=language, now=now)
+            return [line.title for line in lines]
+
+    def apply(
+        self,
+        joined: Joined,
+        amount_minor: int = 6_000,
+        *,
+        codes: tuple[str, ...] = (),
+        now: datetime = NOON,
+        receipt_id: int | None = None,
+        points: dict[str, int] | None = None,
+        **facts: Any,
+    ) -> Applied:
+        """What offers do to a purchase; with a receipt they are used, too."""
+
+        def decide(work: Work) -> Applied:
+            loaded = programmes_store.by_slug(work, COFFEE)
+            asked = offers.running(work, loaded, joined.member_id, codes=codes, now=now)
+            known = MemberFacts(**facts)
+            applied = stacking.best(
+                asked.standings(known, now),
+                Basket.of_amount(amount_minor),
+                Situation(now, "USD", Place("west-loop"), known),
+                codes=codes,
+            )
+            if receipt_id is not None:
+                offers.reserve(
+                    work,
+                    loaded,
+                    applied.uses,
+                    member_id=joined.member_id,
+                    receipt_id=receipt_id,
+                    points=points or {},
+                    now=now,
+                )
+            return applied
+
+        return self.store.write(decide)
+
+    def restore(self, receipt_id: int, *, now: datetime = NOON, undone: bool = False) -> list[str]:
+        def decide(work: Work) -> list[str]:
+            loaded = programmes_store.by_slug(work, COFFEE)
+            return offers.restore(work, loaded, receipt_id, now=now, undone=undone)
+
+        return self.store.write(decide)
+
+    def view(self, key: str = "maple") -> campaigns.OfferView:
+        return campaigns.show(self.store, programme=COFFEE, key=key)
+
+
+def why_not(applied: Applied) -> dict[str, str]:
+    return {key: refused.code for key, refused in applied.refused}
+
+
+def open_stand(store: Store) -> Stand:
+    programmes.load(
+        store,
+        name=COFFEE,
+        source=FILE.read_text("utf-8"),
+        pass_type="pass.dev.passes.loyalty",
+        now=NOON - timedelta(days=30),
+    )
+    return Stand(store)
+
+
+@pytest.fixture
+def stand(store: Store) -> Stand:
+    return open_stand(store)
+
+
+# From state to state ------------------------------------------------------------------------
+
+
+@pytest.mark.check("L-85", "L-27")
+def test_an_offer_appears_on_and_leaves_the_card_on_time(stand: Stand) -> None:
+    ana = stand.join()
+    assert stand.publish(now=OPENS - timedelta(days=1)) is OfferState.SCHEDULED
+    before = stand.revisions()[ana.member_id]
+    stand.work(OPENS - SECOND)
+    assert (stand.on_card(ana, OPENS - SECOND), stand.revisions()[ana.member_id]) == ([], before)
+    stand.work(OPENS)
+    assert stand.on_card(ana, OPENS) == ["Maple Cortado is back"]
+    assert stand.on_card(ana, OPENS, "tr") == ["Akçaağaçlı Cortado döndü"]
+    assert stand.revisions()[ana.member_id] == before + 1
+    stand.work(CLOSES - SECOND)
+    assert (stand.on_card(ana, CLOSES - SECOND), stand.view().state) == (["Maple Cortado is back"], "live")
+    stand.work(CLOSES)
+    assert (stand.on_card(ana, CLOSES), stand.view().state) == ([], "ended")
+    assert stand.revisions()[ana.member_id] == before + 2
+    stand.work(CLOSES)
+    assert stand.revisions()[ana.member_id] == before + 2
+
+
+@pytest.mark.check("L-27")
+def test_the_till_follows_the_window_to_the_second_whatever_the_worker_does(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(now=OPENS - timedelta(days=1))
+    assert why_not(stand.apply(ana, now=OPENS - SECOND)) == {"maple": "offer_not_started"}
+    assert stand.apply(ana, now=OPENS).discount_minor == 600
+    assert stand.apply(ana, now=CLOSES - SECOND).discount_minor == 600
+    assert why_not(stand.apply(ana, now=CLOSES)) == {"maple": "offer_ended"}
+
+
+def test_a_worker_that_slept_through_starts_and_ends_catches_up(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish("maple", now=OPENS - timedelta(days=1))
+    before = stand.revisions()[ana.member_id]
+    stand.work(CLOSES + timedelta(days=1))
+    assert (stand.view().state, stand.revisions()[ana.member_id]) == ("ended", before)
+
+
+def test_an_offer_whose_window_has_begun_is_live_at_once(stand: Stand) -> None:
+    assert stand.publish() is OfferState.LIVE
+    assert stand.do(campaigns.publish) is OfferState.LIVE
+    assert stand.view().is_spreading
+    stand.work()
+    assert not stand.view().is_spreading
+
+
+def test_pausing_and_ending_take_it_off_the_cards_and_resuming_brings_it_back(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish()
+    stand.work()
+    first = stand.revisions()[ana.member_id]
+    for number, (command, state, shown) in enumerate(
+        [(campaigns.pause, "paused", 0), (campaigns.resume, "live", 1), (campaigns.end, "ended", 0)], start=1
+    ):
+        assert stand.do(command) == state
+        assert stand.do(command) == state
+        assert len(stand.on_card(ana)) == shown
+        stand.work()
+        assert stand.revisions()[ana.member_id] == first + number
+    assert why_not(stand.apply(ana)) == {}
+
+
+@pytest.mark.check("L-29")
+def test_a_paused_offer_and_one_ended_early_are_refused_for_that_reason(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file(code='"MAPLE"'))
+    stand.do(campaigns.pause)
+    assert why_not(stand.apply(ana, codes=("maple",))) == {"maple": "offer_paused"}
+    stand.do(campaigns.end)
+    assert why_not(stand.apply(ana, codes=("maple",))) == {"maple": "offer_ended"}
+    assert why_not(stand.apply(ana, codes=("walnut",))) == {"walnut": "offer_code_unknown"}
+
+
+def test_states_that_do_not_follow_each_other_are_refused(stand: Stand) -> None:
+    stand.plan()
+    for command in (campaigns.pause, campaigns.resume, campaigns.end):
+        with pytest.raises(OfferStateWrong):
+            stand.do(command)
+    with pytest.raises(OfferEnded):
+        stand.do(campaigns.publish, now=CLOSES)
+    with pytest.raises(OfferUnknown):
+        stand.do(campaigns.publish, "walnut")
+    stand.do(campaigns.publish)
+    stand.do(campaigns.end)
+    with pytest.raises(OfferStateWrong):
+        stand.do(campaigns.publish)
+
+
+def test_a_draft_may_be_written_again_but_not_what_was_published(stand: Stand) -> None:
+    stand.plan()
+    stand.plan(source=offer_file('effect = "bonus_points"\npoints = 5', quota=9))
+    assert stand.view().quota == 9
+    stand.do(campaigns.publish)
+    with pytest.raises(OfferKeyTaken):
+        stand.plan()
+    with pytest.raises(OfferInvalid):
+        stand.plan("walnut", "effect = 5")
+    assert [view.key for view in campaigns.every(stand.store, programme=COFFEE)] == ["maple"]
+
+
+def test_two_offers_at_once_cannot_have_the_same_code(stand: Stand) -> None:
+    stand.publish(source=offer_file(code='"MAPLE-10"'))
+    stand.plan("walnut", offer_file(code='"maple1o"'))
+    with pytest.raises(OfferCodeTaken):
+        stand.do(campaigns.publish, "walnut")
+    stand.do(campaigns.end)
+    assert stand.do(campaigns.publish, "walnut") is OfferState.LIVE
+
+
+def test_a_later_programme_file_does_not_change_what_an_offer_means(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file(when='shops = ["west-loop"]'))
+    moved = FILE.read_text("utf-8").replace('key = "west-loop"', 'key = "loop"')
+    programmes.load(stand.store, name=COFFEE, source=moved, pass_type="pass.dev.passes.loyalty", now=NOON)
+    stand.store.write(lambda work: work.unchanging.clear())
+    assert stand.apply(ana).discount_minor == 600
+
+
+# Who gets it ----------------------------------------------------------------------------------
+
+
+@pytest.mark.check("L-84")
+def test_members_of_the_holdout_neither_see_nor_get_an_offer_and_their_cards_stay_as_they_are(
+    stand: Stand,
+) -> None:
+    ana, ben = stand.join(), stand.join(holdout=True)
+    before = stand.revisions()
+    stand.publish()
+    stand.work()
+    assert stand.arms() == {ana.member_id: "treated", ben.member_id: "holdout"}
+    assert (stand.on_card(ana), stand.on_card(ben)) == (["Maple Cortado is back"], [])
+    assert (stand.apply(ana).discount_minor, why_not(stand.apply(ben))) == (
+        600,
+        {"maple": "offer_not_for_you"},
+    )
+    stand.do(campaigns.end)
+    stand.work()
+    after = stand.revisions()
+    assert (after[ana.member_id] - before[ana.member_id], after[ben.member_id]) == (2, before[ben.member_id])
+    assert stand.rows("SELECT revision FROM programme") == stand.rows("SELECT 1")
+
+
+@pytest.mark.check("L-84")
+def test_an_extra_share_is_held_out_and_arms_never_change(stand: Stand) -> None:
+    for _ in range(60):
+        stand.join()
+    stand.publish(source=offer_file(holdout_percent=50))
+    stand.work(limit=7)
+    arms = stand.arms()
+    assert 15 < list(arms.values()).count("holdout") < 45
+    reach = campaigns.reach(stand.store, programme=COFFEE, key="maple", now=NOON)
+    assert (reach.treated, reach.holdout) == (
+        list(arms.values()).count("treated"),
+        list(arms.values()).count("holdout"),
+    )
+    stand.do(campaigns.pause)
+    stand.work()
+    stand.do(campaigns.resume)
+    stand.work(limit=7)
+    assert stand.arms() == arms
+
+
+def test_a_spread_that_is_interrupted_goes_on_where_it_was(stand: Stand) -> None:
+    everybody = [stand.join() for _ in range(7)]
+    before = stand.revisions()
+    stand.publish()
+    assert campaigns.spread_due(stand.store, now=NOON, limit=3) == 3
+    assert [len(stand.on_card(one)) for one in everybody] == [1] * 7  # for everybody: an arm needs no row
+    assert len(stand.arms()) == 3
+    stand.work()
+    assert len(stand.arms()) == 7
+    assert stand.revisions() == {member: revision + 1 for member, revision in before.items()}
+
+
+def test_whoever_joins_while_an_offer_for_everybody_runs_gets_it_and_loses_it(stand: Stand) -> None:
+    stand.join()
+    stand.publish()
+    stand.work()
+    late = stand.join(NOON + SECOND)
+    assert stand.on_card(late) == ["Maple Cortado is back"]
+    assert stand.apply(late).discount_minor == 600
+    before = stand.revisions()[late.member_id]
+    stand.work(CLOSES)
+    assert stand.revisions()[late.member_id] == before + 1
+
+
+def test_a_segment_is_who_was_in_it_when_the_offer_started(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.set_member(ana, tier="copper")
+    stand.set_member(ben, tier="perch")
+    source = offer_file(when='tiers = ["copper"]')
+    stand.publish(source=source, now=OPENS - SECOND)
+    # The window is open, the worker has not come by: the till asks the segment itself.
+    assert stand.apply(ana, now=OPENS, tier="copper").discount_minor == 600
+    assert why_not(stand.apply(ben, now=OPENS, tier="perch")) == {"maple": "offer_not_for_you"}
+    stand.work()
+    stand.set_member(ana, tier="perch")
+    stand.set_member(ben, tier="copper")
+    assert stand.apply(ana, tier="perch").discount_minor == 600
+    assert why_not(stand.apply(ben, tier="copper")) == {"maple": "offer_not_for_you"}
+    assert (stand.on_card(ana), stand.on_card(ben)) == (["Maple Cortado is back"], [])
+
+
+def test_closed_and_merged_members_are_not_meant(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.set_member(ana, closed_at=1)
+    stand.set_member(ben, merged_into=7)
+    stand.publish()
+    stand.work()
+    assert stand.arms() == {}
+
+
+def test_new_members_lose_an_offer_for_new_members_with_their_first_purchase(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file(new_members_only="true"))
+    stand.work()
+    assert (stand.on_card(ana), stand.apply(ana, purchases=0).discount_minor) == (
+        ["Maple Cortado is back"],
+        600,
+    )
+    stand.set_member(ana, purchases=1)
+    assert (stand.on_card(ana), why_not(stand.apply(ana, purchases=1))) == (
+        [],
+        {"maple": "offer_not_for_you"},
+    )
+
+
+def test_the_card_shows_the_most_important_offer_first(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish("maple", offer_file())
+    stand.publish("walnut", offer_file(priority=5).replace("Maple Cortado is back", "Walnut"))
+    assert stand.on_card(ana) == ["Walnut", "Maple Cortado is back"]
+
+
+# "Tell me when it's back" ------------------------------------------------------------------------
+
+
+def test_who_asked_for_a_product_gets_its_offer_also_while_it_runs(stand: Stand) -> None:
+    ana, ben, cem = (stand.join() for _ in range(3))
+
+    def wish(one: Joined, product: str = "maple-cortado") -> bool:
+        return campaigns.wish(stand.store, programme=COFFEE, code=one.code, product=product, now=NOON)
+
+    assert (wish(ana), wish(ana), wish(cem, "walnut-latte")) == (True, False, True)
+    assert campaigns.wishes(stand.store, programme=COFFEE) == {"maple-cortado": 1, "walnut-latte": 1}
+    stand.publish(source=offer_file(product='"maple-cortado"'))
+    stand.work()
+    assert [len(stand.on_card(one)) for one in (ana, ben, cem)] == [1, 0, 0]
+    before = stand.revisions()[ben.member_id]
+    assert wish(ben)
+    assert (len(stand.on_card(ben)), stand.revisions()[ben.member_id]) == (1, before + 1)
+    assert stand.apply(ben).discount_minor == 600
+    assert campaigns.unwish(stand.store, programme=COFFEE, code=cem.code, product="walnut-latte")
+    assert campaigns.wishes(stand.store, programme=COFFEE) == {"maple-cortado": 2}
+    with pytest.raises(ProductInvalid):
+        wish(ana, "Maple Cortado!")
+
+
+# What is used -----------------------------------------------------------------------------------
+
+
+@pytest.mark.check("L-25")
+def test_one_member_uses_an_offer_as_often_as_one_may(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.publish(source=offer_file(member_limit=2))
+    stand.work()
+    for receipt_id in (1, 2):
+        assert stand.apply(ana, receipt_id=receipt_id).discount_minor == 600
+    assert why_not(stand.apply(ana)) == {"maple": "offer_member_limit"}
+    assert (stand.on_card(ana), len(stand.on_card(ben))) == ([], 1)
+    assert stand.apply(ben, receipt_id=3).discount_minor == 600
+
+
+@pytest.mark.check("L-29")
+def test_the_last_use_and_the_last_of_the_budget_are_exact(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish("few", offer_file('effect = "amount_off"\namount = 1.00', quota=2))
+    stand.publish("poor", offer_file('effect = "amount_off"\namount = 1.00', budget="2.50"))
+    for receipt_id in (1, 2):
+        assert stand.apply(ana, receipt_id=receipt_id).discount_minor == 200
+    assert why_not(stand.apply(ana)) == {"few": "offer_quota_used_up", "poor": "offer_budget_used_up"}
+    assert (stand.view("few").used, stand.view("poor").spent_minor) == (2, 200)
+
+
+@pytest.mark.check("L-28")
+def test_an_offer_that_gave_nothing_is_not_used(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file('effect = "points_times"\nfactor = 2', quota=1))
+    assert [use.key for use in stand.apply(ana, receipt_id=1, points={}).uses] == ["maple"]
+    assert (stand.view().used, stand.rows("SELECT count(*) FROM offer_use")) == (0, [(0,)])
+    stand.apply(ana, receipt_id=2, points={earning_key("maple"): 600})
+    assert stand.rows("SELECT used, spent_points FROM offer") == [(1, 600)]
+    assert stand.rows("SELECT receipt_id, points, discount_minor, state FROM offer_use") == [
+        (2, 600, 0, "consumed")
+    ]
+
+
+def test_a_full_return_gives_the_use_back_where_the_offer_says_so_and_still_runs(stand: Stand) -> None:
+    ana = stand.join()
+    limits: dict[str, Any] = {"quota": 1, "member_limit": 1, "budget": "6.00"}
+    stand.publish("kind", offer_file(restore_on_return="true", **limits))
+    stand.publish("strict", offer_file(**limits, group='"one"'))
+    stand.work()
+    stand.apply(ana, receipt_id=1)
+    assert why_not(stand.apply(ana)) == {"kind": "offer_quota_used_up", "strict": "offer_quota_used_up"}
+    assert stand.restore(1) == ["kind"]
+    assert stand.restore(1) == []
+    assert (stand.view("kind").used, stand.view("kind").spent_minor, stand.view("strict").used) == (0, 0, 1)
+    assert [use.key for use in stand.apply(ana, receipt_id=2).uses] == ["kind"]
+    assert stand.restore(2, now=CLOSES) == []
+
+
+def test_a_purchase_taken_back_at_the_till_gives_every_use_back(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file(quota=1, member_limit=1))
+    stand.apply(ana, receipt_id=1)
+    assert stand.restore(1, undone=True) == ["maple"]
+    assert (stand.view().used, stand.apply(ana, receipt_id=2).discount_minor) == (0, 600)
+
+
+def test_a_single_use_code_works_once_and_again_after_it_was_given_back(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.publish(source=offer_file(unique_codes="true"))
+    stand.work()
+    one, two = campaigns.make_codes(stand.store, programme=COFFEE, key="maple", count=2, now=NOON)
+    assert (one != two, len(one.replace("-", ""))) == (True, 16)
+    assert stand.apply(ana).uses == ()
+    assert stand.apply(ana, codes=(one.lower(),), receipt_id=1).discount_minor == 600
+    assert why_not(stand.apply(ben, codes=(one,))) == {"maple": "offer_code_used"}
+    assert stand.apply(ben, codes=(two,), receipt_id=2).discount_minor == 600
+    stand.restore(1, undone=True)
+    assert stand.apply(ben, codes=(one,), receipt_id=3).discount_minor == 600
+    kept = stand.rows("SELECT code_hash FROM offer_code")
+    assert all(one.replace("-", "").encode() not in bytes(row[0]) for row in kept)
+    stand.do(campaigns.end)
+    with pytest.raises(OfferStateWrong):
+        campaigns.make_codes(stand.store, programme=COFFEE, key="maple", count=1, now=NOON)
