@@ -10,6 +10,9 @@ SQLite: there is one writer. In a server, waiting functions run one after the
 other on the process's writer thread, each in a savepoint, and share one commit
 (group commit: full durability at the price of one fsync for many). The worker
 and the command line write from their own thread in short transactions.
+
+Who has thousands of small writes to do and nobody waiting for one of them does
+them through `together`: one transaction for many, on the caller's thread.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ Decide = Callable[[Work], T]
 _BUSY_SECONDS = 5
 _TRIES_MAX = 6
 _GROUP_MAX = 64
+_TOGETHER_MAX = 1_000
 _SQLITE_CACHE_KIB = 16_384
+_BROKEN_PROMISE = "a guarded write touched another number of rows than it promised"
 
 
 class Store:
@@ -98,6 +103,32 @@ class Store:
         finally:
             pooled.close()
 
+    @contextlib.contextmanager
+    def together(self, *, at_most: int = _TOGETHER_MAX) -> Iterator[Store]:
+        """A store whose writes share transactions: commits after `at_most` of them and at the end.
+
+        For this thread alone, and for work that may be repeated: what is answered is
+        durable only after the next commit. A write that raises is undone by itself;
+        when the block ends by an exception, everything since the last commit is undone.
+        Others that write to SQLite wait meanwhile. Raises what `write` raises.
+        """
+        pooled = self._raw()
+        one = _Together(self, pooled.driver_connection, at_most)
+        try:
+            one.begin()
+            yield one
+            one.commit()
+        except (sqlite3.OperationalError, psycopg.OperationalError) as error:
+            if self.postgresql and pooled.driver_connection.closed:
+                self._forget_connections(pooled)
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
+        finally:
+            one.rollback()
+            pooled.close()
+
     def close(self) -> None:
         """Finish waiting writes and let go of every connection."""
         if self._writer is not None:
@@ -148,7 +179,7 @@ class Store:
                 connection.execute("COMMIT")
         except psycopg.errors.DivisionByZero as error:
             connection.execute("ROLLBACK")
-            raise Unexpected("a guarded write touched another number of rows than it promised") from error
+            raise Unexpected(_BROKEN_PROMISE) from error
         except BaseException:
             if not connection.closed:
                 connection.execute("ROLLBACK")
@@ -166,6 +197,81 @@ class Store:
         """The server went away, and every idle connection with it."""
         pooled.invalidate()
         self._engine.dispose()
+
+
+class _Together(Store):
+    """One connection whose writes are parts of one transaction, each in a savepoint."""
+
+    def __init__(self, store: Store, connection: Any, at_most: int) -> None:
+        self._engine = store._engine
+        self._statements = store._statements
+        self.postgresql = store.postgresql
+        self._connection = connection
+        self._at_most = at_most
+        self._written = 0
+
+    def write(self, decide: Decide[T]) -> T:
+        """Run `decide` as a part of the transaction; what it raises undoes this part."""
+        execute = self._connection.execute
+        # In a pipeline errors arrive late, so each part has one of its own.
+        sending = self._connection.pipeline() if self.postgresql else contextlib.nullcontext()
+        try:
+            with sending:
+                execute("SAVEPOINT one")
+                work = Work(self._connection, self._statements, postgresql=self.postgresql)
+                answer = decide(work)
+                work.send()
+                execute("RELEASE SAVEPOINT one")
+        except BaseException as error:
+            if self._is_open():
+                execute("ROLLBACK TO SAVEPOINT one")
+                execute("RELEASE SAVEPOINT one")
+            if isinstance(error, psycopg.errors.DivisionByZero):
+                raise Unexpected(_BROKEN_PROMISE) from error
+            raise
+        self._written += 1
+        if self._written >= self._at_most:
+            self.commit()
+            self.begin()
+        return answer
+
+    @contextlib.contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Read]:
+        """Questions within the transaction: they see what it wrote."""
+        yield Read(self._connection, self._statements, postgresql=self.postgresql)
+
+    @contextlib.contextmanager
+    def together(self, *, at_most: int = _TOGETHER_MAX) -> Iterator[Store]:
+        """The same transactions."""
+        yield self
+
+    def close(self) -> None:
+        """Nothing: whoever opened it ends it."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._written = 0
+        if self.postgresql:
+            self._connection.execute("BEGIN")
+        else:
+            _take_turn(self._connection)
+
+    def commit(self) -> None:
+        """Make what was written durable."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo what was not committed, if there is anything."""
+        if self._is_open():
+            self._connection.execute("ROLLBACK")
+
+    def _is_open(self) -> bool:
+        """Whether a transaction is under way; a full disk, for one, ends it."""
+        if self.postgresql:
+            idle = psycopg.pq.TransactionStatus.IDLE
+            return not self._connection.closed and self._connection.info.transaction_status != idle
+        is_open: bool = self._connection.in_transaction
+        return is_open
 
 
 @dataclass(slots=True)
@@ -315,7 +421,11 @@ def _take_turn(connection: sqlite3.Connection) -> None:
 
 
 def _refusal(error: BaseException) -> Busy | StorageFull | None:
-    """What a person is told for an SQLite error that is nobody's programming mistake."""
+    """What a person is told for a database's error that is nobody's programming mistake."""
+    if isinstance(error, psycopg.errors.DiskFull):
+        return StorageFull()
+    if isinstance(error, psycopg.OperationalError):
+        return Busy()
     if not isinstance(error, sqlite3.OperationalError):
         return None
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -382,3 +382,83 @@ def test_short_pauses_of_a_busy_neighbour_are_enough_to_write(sqlite_url: str) -
     neighbour.close()
     store.close()
     assert len(written) >= 20
+
+
+def test_writes_together_are_durable_at_the_end(store: Store) -> None:
+    with store.together() as one:
+        for number in range(3):
+            one.write(partial(add, name=f"number {number}"))
+            with one.read() as read:
+                assert len(read.ask(_NAMES).all()) == number + 1
+        assert names(store) == []
+    assert names(store) == ["number 0", "number 1", "number 2"]
+
+
+def test_writes_together_are_committed_now_and_then(store: Store) -> None:
+    with store.together(at_most=2) as one:
+        for number in range(3):
+            one.write(partial(add, name=f"number {number}"))
+        assert names(store) == ["number 0", "number 1"]
+
+
+def test_a_refusal_among_writes_together_undoes_its_own_alone(store: Store) -> None:
+    def decide(work: Work) -> None:
+        add(work, "gone")
+        raise Busy()
+
+    def promise(work: Work) -> None:
+        add(work, "gone")
+        work.put(_COUNT_UP, expect=1, which="nobody")
+
+    with store.together() as one:
+        one.write(lambda work: add(work, "before"))
+        with pytest.raises(Busy):
+            one.write(decide)
+        with pytest.raises(Unexpected):
+            one.write(promise)
+        with pytest.raises((sqlite3.IntegrityError, psycopg.errors.UniqueViolation)):
+            one.write(lambda work: add(work, "before"))
+        one.write(lambda work: add(work, "after"))
+    assert names(store) == ["after", "before"]
+
+
+def test_writes_together_that_are_interrupted_leave_what_was_committed(store: Store) -> None:
+    def interrupted() -> None:
+        with store.together(at_most=2) as one:
+            for number in range(3):
+                one.write(partial(add, name=f"number {number}"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert names(store) == ["number 0", "number 1"]
+    store.write(lambda work: add(work, "next"))
+    assert names(store) == ["next", "number 0", "number 1"]
+
+
+def test_writes_together_in_a_server_take_turns_with_its_writer_thread(served: Store) -> None:
+    served.write(lambda work: add(work, "by the thread"))
+    with served.together() as one:
+        one.write(lambda work: add(work, "together"))
+    served.write(lambda work: add(work, "by the thread again"))
+    assert names(served) == ["by the thread", "by the thread again", "together"]
+
+
+def test_a_connection_lost_amid_writes_together_is_said_in_words(postgresql_url: str) -> None:
+    store = database.open(postgresql_url)
+
+    def cut_off() -> None:
+        with store.together() as one:
+            one.write(lambda work: add(work, "lost"))
+            with psycopg.connect(postgresql_url.replace("+psycopg", ""), autocommit=True) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            one.write(lambda work: add(work, "lost too"))
+
+    with pytest.raises(Busy):
+        cut_off()
+    store.write(lambda work: add(work, "after"))
+    assert names(store) == ["after"]
+    store.close()
