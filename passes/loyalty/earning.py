@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from math import gcd, prod
+from typing import NamedTuple
 
 from passes.loyalty.basket import Basket, Line, allocate
 from passes.loyalty.conditions import Condition, MemberFacts, Place
@@ -119,8 +120,7 @@ def earn(rule: EarnRule, basket: Basket, *, currency: str, situation: Situation)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One line as far as counting needs it; `boosts` are the places of those that fit it."""
 
     number: int
@@ -131,8 +131,7 @@ class Part:
     boosts: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Boost:
+class Boost(NamedTuple):
     """A multiplier whose occasion and minimum hold; `bound` is what it may still add."""
 
     key: str
@@ -324,8 +323,7 @@ def _missed(rule: EarnRule, eligible_minor: int, points: int) -> Missed | None:
 _Ratio = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
+class _Count(NamedTuple):
     """Raw points of each line with its multiplier, of all, in whole points, and what is carried on."""
 
     figures: list[tuple[_Ratio, _Ratio]]
