@@ -1,4 +1,4 @@
-"""The worker: announces changes to phones, seals the books, forgets what is over.
+"""The worker: announces changes to phones, does what time makes due, seals the books, forgets what is over.
 
 Everything it does is a function of what is due; any number of workers may run
 on PostgreSQL, and one that is killed loses nothing.
@@ -11,12 +11,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passes import access, books, delivery
+from passes import access, books, delivery, due_work
+from passes.due_work import DueDone
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
 from passes.wiring import Installation
 
 HOUSEKEEPING_SECONDS = 5.0
+DUE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +30,30 @@ class Done:
     stamped: int
     announced: int
     sealed: int
+    due: DueDone
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
-    """Work until `stop` is set. Sealing has a thread of its own, so that no push waits for it."""
-    housekeeping = threading.Thread(
-        target=_keep_house, args=(installation, stop), name="housekeeping", daemon=True
-    )
-    housekeeping.start()
+    """Work until `stop` is set.
+
+    What is due and sealing have a thread each: on the first of January the
+    one may take minutes, and no push and no block waits for it.
+    """
+    beside = [
+        threading.Thread(target=target, args=(installation, stop), name=name, daemon=True)
+        for target, name in ((_keep_house, "housekeeping"), (_keep_time, "due work"))
+    ]
+    for thread in beside:
+        thread.start()
     delivery.run(installation.store, wallets, clock=installation.clock, stop=stop)
-    housekeeping.join()
+    for thread in beside:
+        thread.join()
 
 
 def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     """Do what is due now, then return."""
     store, now = installation.store, installation.clock()
+    due = due_work.run_due(store, now=now)
     delivery.sweep(store, now=now)
     stamped = announced = sealed = 0
     while handled := delivery.stamp_due(store, now=now):
@@ -51,7 +62,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
         announced += told.accepted
     while handled := books.seal_due(store, now=now):
         sealed += handled
-    return Done(stamped, announced, sealed)
+    return Done(stamped, announced, sealed, due)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -64,3 +75,14 @@ def _keep_house(installation: Installation, stop: threading.Event) -> None:
         except (Busy, StorageFull) as trouble:
             log.warning("sealing waits: %s", trouble)
         stop.wait(HOUSEKEEPING_SECONDS)
+
+
+def _keep_time(installation: Installation, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            done = due_work.run_due(installation.store, now=installation.clock(), stopped=stop.is_set)
+            if done != DueDone():
+                log.info("due work done: %s", done)
+        except (Busy, StorageFull) as trouble:
+            log.warning("due work waits: %s", trouble)
+        stop.wait(DUE_SECONDS)

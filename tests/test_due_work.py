@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
-from passes import books, checkout, due_work
+from passes import books, checkout, cli, due_work
 from passes.due_work import DueDone, run_due
 from passes.enrolment import Joined
 from passes.loyalty.earning import EarnRule
@@ -589,3 +590,16 @@ def postgresql_only(store: Store) -> Callable[[], None]:
             pytest.skip("SQLite has one writer")
 
     return check
+
+
+def test_the_command_line_does_what_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PASSES_MODE", "development")
+    monkeypatch.setenv("PASSES_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("PASSES_CERTS", str(tmp_path / "certs" / "dev"))
+    for command in (("certs", "dev"), ("keys", "create"), ("migrate",)):
+        assert cli.main([*command]) == 0
+    capsys.readouterr()
+    assert cli.main(["due", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == asdict(DueDone())

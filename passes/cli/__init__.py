@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     loading = add("load", upkeep.programme_load, "check programme files and make them current", programme)
     loading.add_argument("files", nargs="+", type=Path)
     add("list", upkeep.programme_list, "which programmes there are", programme)
+    add("due", upkeep.due, "do everything that is due now: points, levels, holds, birthdays, notices")
     ledger = group("ledger", "the books")
     add("verify", upkeep.ledger_verify, "recompute every balance and check lots, receipts and blocks", ledger)
 

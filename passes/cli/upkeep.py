@@ -148,6 +148,14 @@ def programme_list(_parsed: argparse.Namespace) -> object:
         ]
 
 
+def due(_parsed: argparse.Namespace) -> object:
+    """Do everything that is due now: points that open or lapse, levels, holds, birthdays, notices."""
+    from passes import due_work
+
+    with opened() as installation:
+        return due_work.run_due(installation.store, now=installation.clock())
+
+
 def ledger_verify(parsed: argparse.Namespace) -> int:
     """Prove the books; status 1 when they are wrong."""
     from passes import books
