@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from passes.language import say
 from passes.loyalty.money import Money
-from passes.loyalty.placeholders import check, fill, names
+from passes.loyalty.placeholders import Value, check, fill, names
 from passes.loyalty.programme_file import parse
 from passes.loyalty.refusals import ProgrammeInvalid
 from tests.loyalty.shops import shop, text_of
@@ -25,7 +25,7 @@ def test_a_number_in_a_text_is_written_the_way_its_language_writes_it() -> None:
 
 
 def test_an_offer_brings_names_of_its_own() -> None:
-    more = {"offer.percent": 20, "offer.amount": Money(500, "USD"), "offer.ends": "Sunday"}
+    more: dict[str, Value] = {"offer.percent": 20, "offer.amount": Money(500, "USD"), "offer.ends": "Sunday"}
     assert (
         fill("{ offer.percent } % or {offer.amount} until {offer.ends}", finch, "en", say, more)
         == "20 % or $5.00 until Sunday"
@@ -137,9 +137,9 @@ def test_every_text_of_a_card_is_checked_in_every_language() -> None:
         assert old in text
         with pytest.raises(ProgrammeInvalid) as refusal:
             parse(text.replace(old, f"{old} 7", 1), name="copperfinch")
-        (problem,) = refusal.value.values["problems"]  # type: ignore[misc]
-        assert str(problem).startswith(f"{path} (line ")
-        assert "states a number itself ('7')" in str(problem)
+        summary = str(refusal.value.values["summary"])
+        assert summary.startswith(f"{path} (line ")
+        assert "states a number itself ('7')" in summary
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_text_follows_its_rule() -> None:
 
 @given(st.text(alphabet="{}ab.1 ", max_size=60))
 def test_what_is_checked_can_be_filled_in(text: str) -> None:
-    known = {"a": 1, "b": Decimal("1.5"), "a.b": "x"}
+    known: dict[str, Value] = {"a": 1, "b": Decimal("1.5"), "a.b": "x"}
     if not check(text, known):
         assert "{" not in fill(text, finch, "en", say, known)
 

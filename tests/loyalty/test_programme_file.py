@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import passes
 from passes.language import say
-from passes.loyalty import programme_file
+from passes.loyalty import placeholders, programme_file
 from passes.loyalty.actions import AdjustmentRule
 from passes.loyalty.codes import CodeKind
 from passes.loyalty.conditions import Hours
@@ -373,9 +373,59 @@ def test_a_file_with_a_hole_in_it_is_accepted_or_refused(start: int, length: int
 
 def test_every_key_is_described_in_the_documentation() -> None:
     """What the parser asks for is what docs/programme-file.md describes, and the other way round."""
-    page = (Path(passes.__file__).parents[1] / "docs" / "programme-file.md").read_text(encoding="utf-8")
-    described = set(re.findall(r"^\| `([a-z_.\[\]]+)`", page, flags=re.MULTILINE))
+    described = set(re.findall(r"^\| `([a-z_.\[\]]+)`", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert described == asked_for()
+
+
+PAGE = Path(passes.__file__).parents[1] / "docs" / "programme-file.md"
+
+
+def test_every_key_has_an_example_in_the_documentation() -> None:
+    """Each example is read for itself, so none has a key that does not exist."""
+    shown: set[str] = set()
+    for example in re.findall(
+        r"^```toml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
+        shown |= keys_within(tomllib.loads(example))
+    described = {re.sub(r"\[\]", "", key) for key in asked_for()}
+    assert shown - described == set()
+    # Of what excludes each other an example can only show one.
+    assert described - shown == {
+        *("earning.carries", "points.expiry.starts", "points.expiry.month", "points.expiry.day"),
+        *("rewards.percent", "rewards.skus", "tiers.points", "tiers.visits"),
+        *("stamps.skus", "stamps.amount", "stamps.minutes_between"),
+        *("when.skus", "when.brands", "when.segment.tiers", "when.segment.joined_within_days"),
+        *("when.segment.purchases_most", "when.segment.idle_days_most", "when.segment.balance_least"),
+    }
+
+
+def keys_within(table: dict[str, Any], path: str = "") -> set[str]:
+    found = set()
+    for key, value in table.items():
+        words = re.sub(r"^(earning\.excluded|rewards\.window|.*\.when)\.", "when.", f"{path}{key}")
+        rows = value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
+        inner = [row for row in rows if isinstance(row, dict) and words not in WITH_FREE_KEYS]
+        if not inner or set(inner[0]) <= {"en", "tr"} or words.endswith((".when", "window", "excluded")):
+            found.add(words)
+        for row in inner:
+            if not set(row) <= {"en", "tr"}:
+                found |= keys_within(row, f"{words}.")
+    return found
+
+
+WITH_FREE_KEYS = {"categories", "points.pending_by_category", "rewards.tier_points", "birthday.tier_days"}
+
+
+def test_the_placeholders_described_are_those_there_are() -> None:
+    described = set(
+        re.findall(r"`\{([a-z_.A-Z]+)\}`", PAGE.read_text(encoding="utf-8").partition("## `[unit]`")[0])
+    )
+    found: set[str] = set()
+    for text in VARIANTS:
+        for name in placeholders.names(parse(text, name="full")):
+            first, *rest = name.split(".")
+            found.add(".".join([first, "KEY", rest[-1]] if len(rest) > 1 else [first, *rest]))
+    assert described == found
 
 
 def asked_for() -> set[str]:
