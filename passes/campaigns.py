@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from passes.language import say
 from passes.loyalty import codes
+from passes.loyalty.dates import day_number, local_date
 from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import Arm, Audience, CodeKind, OfferState, draw
 from passes.loyalty.refusals import (
@@ -26,7 +27,7 @@ from passes.loyalty.refusals import (
     ProductInvalid,
 )
 from passes.loyalty.toml_table import KEY
-from passes.store import Read, Store, Work, audiences, members, offers, programmes
+from passes.store import Read, Store, Work, audiences, due, members, offers, programmes, win_backs
 from passes.store.audiences import Reach
 from passes.store.offers import OfferRow
 from passes.store.programmes import Loaded
@@ -37,6 +38,7 @@ SQLITE_SLICE = 300
 DUE_MAX = 100
 PRODUCT_LENGTH_MAX = 64
 CODES_MAX = 10_000
+_LOOKED_AT = "due:win_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,59 @@ def spread_due(store: Store, *, now: datetime, limit: int | None = None) -> int:
 
         handled += store.write(decide)
     return handled
+
+
+def win_back_due(store: Store, *, now: datetime, limit: int | None = None) -> int:
+    """Promise a gift to members who stayed away, once on each local day of a programme.
+
+    Returns how many slices of members were looked at; 0 once a day's work is
+    done. After a crash the day is gone through again, and nobody is promised twice.
+    """
+    size = limit or (SLICE if store.postgresql else SQLITE_SLICE)
+    with store.read() as read:
+        loaded_ones = [loaded for loaded in programmes.every(read) if _win_back_is_due(read, loaded, now)]
+    return sum(_promise_gifts(store, loaded, size=size, now=now) for loaded in loaded_ones)
+
+
+def _promise_gifts(store: Store, loaded: Loaded, *, size: int, now: datetime) -> int:
+    rule, today = loaded.programme.win_back, local_date(now, loaded.programme.zone)
+    assert rule is not None
+    words = {
+        language: say(
+            language,
+            "Your next purchase brings you %(points)s %(unit)s.",
+            points=rule.points,
+            unit=loaded.programme.unit.name(rule.points, language),
+        )
+        for language in loaded.programme.languages
+    }
+    with store.read() as read:
+        since = _looked_at_on(read, loaded) or today - timedelta(days=1)
+    after, slices = 0, 0
+    while True:
+        with store.read() as read:
+            up_to = due.members_end(read, loaded.id, after=after, limit=size)
+        if up_to is None:
+            break
+
+        def decide(work: Work, after: int = after, up_to: int = up_to) -> None:
+            win_backs.promise(work, loaded, rule, words, after=after, up_to=up_to, since=since, now=now)
+
+        store.write(decide)
+        after, slices = up_to, slices + 1
+    store.write(lambda work: due.mark_day(work, loaded.id, _LOOKED_AT, day_number(today)))
+    return slices
+
+
+def _win_back_is_due(read: Read, loaded: Loaded, now: datetime) -> bool:
+    looked_at = _looked_at_on(read, loaded)
+    today = local_date(now, loaded.programme.zone)
+    return loaded.programme.win_back is not None and (looked_at is None or looked_at < today)
+
+
+def _looked_at_on(read: Read, loaded: Loaded) -> date | None:
+    number = due.marked_day(read, loaded.id, _LOOKED_AT)
+    return None if number is None else date(number // 10_000, number // 100 % 100, number % 100)
 
 
 # "Tell me when it's back" --------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -29,8 +31,9 @@ from passes.loyalty.refusals import (
 )
 from passes.loyalty.stacking import Applied
 from passes.server_keys import ServerKeys
-from passes.store import Store, Work, offers
+from passes.store import Store, Work, members, offers, win_backs
 from passes.store import programmes as programmes_store
+from passes.store.instants import micros
 
 COFFEE = "copperfinch"
 KEYS = ServerKeys({"k1": b"k" * 32})
@@ -533,3 +536,101 @@ def test_a_single_use_code_works_once_and_again_after_it_was_given_back(stand: S
     stand.do(campaigns.end)
     with pytest.raises(OfferStateWrong):
         campaigns.make_codes(stand.store, programme=COFFEE, key="maple", count=1, now=NOON)
+
+
+# Coming back -------------------------------------------------------------------------------------
+
+CHICAGO = ZoneInfo("America/Chicago")
+
+
+def day(month: int, number: int, year: int = 2026) -> datetime:
+    return datetime(year, month, number, 12, tzinfo=CHICAGO).astimezone(UTC)
+
+
+@pytest.fixture
+def returning(stand: Stand) -> Stand:
+    """The coffee shop wants people back: 90 days idle, once in 180, valid for 30."""
+    rule = "\n[win_back]\npoints = 200\nidle_days = 90\nevery_days = 180\nvalid_days = 30\n"
+    source = re.sub(r"\n\[win_back\][^\[]*", "\n", FILE.read_text("utf-8")) + rule
+    programmes.load(stand.store, name=COFFEE, source=source, pass_type="pass.dev.passes.loyalty", now=NOON)
+    return stand
+
+
+def bonus(stand: Stand, joined: Joined, now: datetime) -> int | None:
+    """What coming back brings; the purchase itself is booked as well."""
+
+    def decide(work: Work) -> int | None:
+        loaded = programmes_store.by_slug(work, COFFEE)
+        standing = members.standing(members.of_card(work, loaded.id, joined.card_id))
+        assert standing is not None
+        return win_backs.win_back_bonus(work, loaded, standing, now=now)
+
+    given = stand.store.write(decide)
+    stand.set_member(joined, last_purchase_at=micros(now), purchases=2)
+    return given
+
+
+def promised(stand: Stand, now: datetime) -> int:
+    """Members who are promised something new on this day."""
+    before = stand.rows("SELECT count(*) FROM notice")[0][0]
+    while campaigns.win_back_due(stand.store, now=now, limit=2):
+        pass
+    return int(stand.rows("SELECT count(*) FROM notice")[0][0]) - int(before)
+
+
+@pytest.mark.check("L-32")
+def test_a_member_who_stayed_away_is_promised_a_gift_and_gets_it_once_in_half_a_year(
+    returning: Stand,
+) -> None:
+    ana, ben, cem = returning.join(), returning.join(holdout=True), returning.join(language="tr")
+    for one in (ana, ben):
+        returning.set_member(one, last_purchase_at=micros(day(1, 1)), purchases=1)
+    before = returning.revisions()
+    assert promised(returning, day(3, 31)) == 0
+    assert promised(returning, day(4, 5)) == 1  # Ben is held out, Cem never bought
+    assert promised(returning, day(4, 5)) == 0
+    assert returning.on_card(ana, day(4, 5)) == ["Welcome back"]
+    assert returning.revisions() == {**before, ana.member_id: before[ana.member_id] + 1}
+    assert (bonus(returning, ana, day(4, 10)), bonus(returning, ana, day(4, 10))) == (200, None)
+    assert returning.on_card(ana, day(4, 10)) == []
+    assert bonus(returning, ben, day(4, 10)) is None
+    assert bonus(returning, cem, day(4, 10)) is None
+    for one in (ben, cem):
+        returning.set_member(one, closed_at=1)
+    assert promised(returning, day(10, 6)) == 0
+    assert promised(returning, day(10, 7)) == 1
+    assert (bonus(returning, ana, day(10, 8))) == 200
+
+
+@pytest.mark.check("L-32")
+def test_a_promise_that_was_not_taken_up_leaves_the_card_after_its_days(returning: Stand) -> None:
+    ana = returning.join()
+    returning.set_member(ana, last_purchase_at=micros(day(1, 1)), purchases=1)
+    assert promised(returning, day(4, 5)) == 1
+    revision = returning.revisions()[ana.member_id]
+    for number, changes in ((4, 0), (5, 1), (6, 1)):
+        # 30 local days from 5 April: the last one is 4 May.
+        assert len(returning.on_card(ana, day(5, number))) == 1 - changes
+        assert promised(returning, day(5, number)) == 0
+        assert returning.revisions()[ana.member_id] == revision + changes
+    assert bonus(returning, ana, day(5, 5)) is None
+
+
+def test_the_last_day_of_a_promise_still_brings_the_gift(returning: Stand) -> None:
+    ana = returning.join()
+    returning.set_member(ana, last_purchase_at=micros(day(1, 1)), purchases=1)
+    promised(returning, day(4, 5))
+    assert bonus(returning, ana, datetime(2026, 5, 4, 23, 59, 59, tzinfo=CHICAGO)) == 200
+
+
+def test_a_promise_speaks_the_members_language(returning: Stand) -> None:
+    cem = returning.join(language="tr")
+    returning.set_member(cem, last_purchase_at=micros(day(1, 1)), purchases=1)
+    promised(returning, day(4, 5))
+    with returning.store.read() as read:
+        loaded = programmes_store.by_slug(read, COFFEE)
+        (line,) = offers.for_card(read, loaded, cem.member_id, language="tr", now=day(4, 6))
+    assert (line.title, line.text) == (
+        "Yeniden hoş geldiniz",
+        "Bir sonraki alışverişiniz size 200 çekirdek kazandırır.",
+    )

@@ -52,7 +52,7 @@ from passes.loyalty.refusals import (
 )
 from passes.loyalty.segments import belongs
 from passes.loyalty.stacking import Use
-from passes.store import allowances, programmes
+from passes.store import allowances, programmes, win_backs
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
 from passes.store.models import member, member_allowance, offer, offer_assignment, offer_code, offer_use
@@ -388,9 +388,10 @@ def for_card(
 ) -> tuple[OfferLine, ...]:
     """The offers that a member's card shows, the most important first.
 
-    An offer stands on the card for its whole window, also on days and at hours
-    when it does not hold. Everything that this depends on raises the card's
-    revision when it changes: the offer's state, the member's arm and purchases.
+    What a member was promised for coming back stands last. An offer stands on
+    the card for its whole window, also on days and at hours when it does not
+    hold. Everything that this depends on raises the card's revision when it
+    changes: the offer's state, the member's arm and purchases.
     """
     shown = []
     for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id).all():
@@ -407,10 +408,14 @@ def for_card(
             and (limit is None or row.member_uses < limit)
         ):
             shown.append((-read_offer.priority, ends_at, read_offer))
-    return tuple(
+    lines = [
         OfferLine(one.key, one.title.in_(language), one.text.in_(language), ends_at)
         for _, ends_at, one in sorted(shown, key=lambda entry: (entry[0], entry[1], entry[2].key))
-    )
+    ]
+    if promised := win_backs.standing_promise(read, loaded, member_id, now=now):
+        title = say(language, "Welcome back")
+        lines.append(OfferLine(win_backs.NAME, title, promised.words, promised.ends_at))
+    return tuple(lines)
 
 
 def _arm(
