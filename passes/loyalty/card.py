@@ -203,8 +203,8 @@ def _primary(programme: Programme, balance: int, language: str, say: Say, *, voi
         return FaceField(
             "next", upper(label, language), say(language, "%(count)s to go", count=upcoming.points - balance)
         )
-    if programme.rewards:
-        best = by_price(programme)[-1]
+    if priced := by_price(programme):
+        best = priced[-1]
         return FaceField("next", upper(best.name.in_(language), language), say(language, "Ready"))
     return FaceField("next", "", programme.name.in_(language))
 

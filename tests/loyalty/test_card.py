@@ -15,6 +15,7 @@ from passes.loyalty.card import CardFace, FieldKind, OfferLine, Strip, compose
 from passes.loyalty.design import StripKind
 from passes.loyalty.letters import cleaned, upper
 from passes.loyalty.programme import Programme, Shop
+from passes.loyalty.rewards import RewardKind
 from passes.loyalty.stamps import StampRule
 from passes.loyalty.text import Text
 from passes.loyalty.tiers import tier_for
@@ -120,6 +121,12 @@ def test_the_strip_fills_from_one_reward_to_the_next(balance: int, step: int) ->
 def test_when_every_reward_is_within_reach_the_best_one_is_ready() -> None:
     primary = face_of(balance=1500).primary
     assert (primary.label, primary.value) == ("BAG OF BEANS", "Ready")
+
+
+def test_points_that_are_money_need_no_next_reward() -> None:
+    pay = replace(finch.rewards[0], kind=RewardKind.POINTS_AS_MONEY, amount_minor=100)
+    face = face_of(replace(finch, rewards=(pay,)))
+    assert (face.primary.label, face.primary.value) == ("", "Finch Club")
 
 
 def test_a_debt_shows_the_true_balance_and_how_far_the_first_reward_is() -> None:
