@@ -29,6 +29,9 @@ from passes.loyalty.toml_table import KEY, LIST_MAX, File, Table, decimal, lines
 TEXT_LENGTH_MAX = 200_000
 """Longer files are not even parsed."""
 
+DOTS_MAX = 500
+"""In one line: tomllib takes quadratic time on a key of many parts, minutes for the longest file."""
+
 SHOPS_MAX = 10
 """Wallets show a card near at most ten places."""
 
@@ -58,6 +61,9 @@ def parse(text: str, *, name: str, say: Say = plainly) -> Programme:
     """
     if len(text) > TEXT_LENGTH_MAX:
         raise _refusal([f"the file has more than {TEXT_LENGTH_MAX} characters"])
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > DOTS_MAX:
+            raise _refusal([f"line {number} has more than {DOTS_MAX} dots"])
     try:
         content = tomllib.loads(text, parse_float=decimal)
     except RecursionError:

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, time
 from fractions import Fraction
 from pathlib import Path
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from passes.loyalty.codes import CodeKind
 from passes.loyalty.conditions import Hours
 from passes.loyalty.design import Scene, StripKind, Symbology
 from passes.loyalty.earning import Rounding
-from passes.loyalty.lasting import Expiry, PointsRule
+from passes.loyalty.lasting import Expiry, ExpiryKind, PointsRule
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import contrast_of, parse
 from passes.loyalty.refusals import ProgrammeInvalid
@@ -728,3 +729,188 @@ def test_a_rule_that_cannot_be_is_refused_with_its_place(old: str, new: str, pro
         assert any(problem in re.sub(r" \(line [0-9]+\)", "", one) for one in found), found
     else:
         parse(fuller(old, new), name="full")
+
+
+def with_rates(*rates: str) -> str:
+    """The full file with these rates instead of its own."""
+    start, end = FULL.index("[[earning.rates]]"), FULL.index("[[earning.multipliers]]")
+    rows = "".join(
+        f'[[earning.rates]]\nkey = "rate-{number}"\npoints_per = "3 per 5.00"\n{rate}\n'
+        for number, rate in enumerate(rates)
+    )
+    return FULL[:start] + rows + FULL[end:]
+
+
+def with_bonuses(*bonuses: str) -> str:
+    """The full file with these bonuses instead of its own."""
+    start, end = FULL.index("[[earning.bonuses]]"), FULL.index("[earning.caps]")
+    rows = "".join(
+        f'[[earning.bonuses]]\nkey = "bonus-{number}"\nname = "B"\npoints = 5\n{bonus}\n'
+        for number, bonus in enumerate(bonuses)
+    )
+    return FULL[:start] + rows + FULL[end:]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ambiguous"),
+    [
+        (with_rates('when = { categories = ["beans"] }', 'when = { categories = ["coffee"] }'), False),
+        (with_rates('when = { categories = ["beans"] }', 'when = { shops = ["west"] }'), True),
+        (with_rates('when = { categories = ["beans"] }', 'when = { shops = ["west"] }\npriority = 1'), False),
+        (
+            with_rates(
+                'when = { categories = ["beans"], from = "2026-01-01", until = "2026-02-01" }',
+                'when = { categories = ["beans"], from = "2026-02-01" }',
+            ),
+            False,
+        ),
+        (with_rates('when = { weekdays = ["mon", "tue"] }', 'when = { weekdays = ["tue"] }'), True),
+        (with_bonuses('group = "a"', 'group = "b"'), False),
+        (with_bonuses('group = "a"', 'group = "a"'), True),
+        (with_bonuses('group = "a"', 'group = "a"\npriority = -1'), False),
+        (with_bonuses("", ""), False),
+        # One purchase may have a line for each.
+        (
+            with_bonuses(
+                'group = "a"\nwhen = { categories = ["beans"] }',
+                'group = "a"\nwhen = { categories = ["coffee"] }',
+            ),
+            True,
+        ),
+        (
+            with_bonuses(
+                'group = "a"\nwhen = { shops = ["west"] }', 'group = "a"\nwhen = { shops = ["east"] }'
+            ),
+            False,
+        ),
+    ],
+)
+def test_two_rules_that_could_both_count_need_different_priorities(text: str, is_ambiguous: bool) -> None:
+    if is_ambiguous:
+        (problem,) = problems_of(text, name="full")
+        assert re.match(r"earning\.(rates|bonuses)\[1\]\.priority \(line [0-9]+\): one ", problem)
+        assert "give them different priorities" in problem
+    else:
+        parse(text, name="full")
+
+
+def test_a_yearly_day_has_to_exist() -> None:
+    assert parse(FIXED_DAY, name="full").points.expiry == Expiry(ExpiryKind.FIXED_DAY, month=2, day=29)
+    (problem,) = problems_of(FIXED_DAY.replace("day = 29", "day = 30"), name="full")
+    assert problem.startswith("points.expiry.day (line ")
+    assert problem.endswith("month 2 never has a day 30")
+
+
+def test_points_must_not_lapse_before_they_can_be_spent() -> None:
+    text = fuller('months = 18\nto = "quarter"\nstarts = "activation"', "months = 1")
+    assert parse(text, name="full").points.expiry.months == 1
+    (problem,) = problems_of(text.replace("{ beans = 14 }", "{ beans = 28 }"), name="full")
+    assert "points would lapse before they can be spent" in problem
+    waiting = (
+        fuller('to = "quarter"\n', "")
+        .replace("months = 18", "months = 1")
+        .replace("beans = 14", "beans = 28")
+    )
+    assert parse(waiting, name="full").points.pending_by_category == (("beans", 28),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "warning"),
+    [
+        (
+            "tier_points = { gold = 80 }",
+            "tier_points = { gold = 101 }",
+            "'gold' pays 101, more than the ordinary 100",
+        ),
+        ("multiplier = 1.25", "multiplier = 0.5", "is lower than that of the tier before it"),
+        (
+            "member_limit = 2\nmember_days = 365\nday_limit = 50\n",
+            "",
+            "has neither member_limit nor day_limit",
+        ),
+        ("approval_points = 100", "approval_points = 1001", "so nobody is ever asked to approve"),
+    ],
+)
+def test_what_is_unwise_is_a_warning(old: str, new: str, warning: str) -> None:
+    (found,) = parse(fuller(old, new), name="full").warnings
+    assert warning in found
+    assert " (line " in found
+
+
+# Whatever the rules are -----------------------------------------------------------
+
+
+RULE_VALUES = [
+    *VALUES,
+    *(
+        '{ categories = ["beans"] }',
+        "{ segment = {} }",
+        '{ hours = ["00:00-24:00"] }',
+        '{ from = "2026-01-01" }',
+    ),
+    *(
+        "[1]",
+        "[[1]]",
+        "[true]",
+        '["a", "a"]',
+        '["beans", 7]',
+        "{ beans = 1 }",
+        "{ gold = -1 }",
+        "{ a = { b = 1 } }",
+    ),
+    *(
+        "2026-02-29T99:00:00",
+        '"9999-12-31"',
+        "0001-01-01",
+        "1979-05-27T00:32:00.999999-07:00",
+        '"1970-01-01"',
+    ),
+    *('"{stamps.target}"', '"{"', '"{{}}"', '"rolling"', '"item"', '"points_as_money"', "9" * 30),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_value_in_any_rule_is_accepted_or_refused(data: st.DataObject) -> None:
+    lines = FULL.split("\n")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        key, mark, _ = lines[place].partition("=")
+        value = data.draw(st.sampled_from(RULE_VALUES))
+        lines[place] = f"{key}= {value}" if mark else value
+    parses_or_refuses("\n".join(lines), "full")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + "a." * 90_000 + "a]",
+        "a." * 90_000 + "a = 1",
+        ("a." * 500 + "a = 1\n[x]\n") * 190,
+        FINCH + "\n[extra]\n" + "".join(f"key{number} = 1\n" for number in range(14_000)),
+        FINCH.replace(
+            "[categories]", "[categories]\n" + "".join(f"k{number} = 'x'\n" for number in range(15_000))
+        ),
+        FINCH.replace('["gift-card"]', str([f"gift-{number}" for number in range(14_000)])),
+        FINCH.replace("with every cup", "{x}" * 50_000),
+        FINCH.replace("are returned", "{" * 150_000),
+        with_rates(*(f'when = {{ skus = ["{number}"] }}' for number in range(2_000))),
+        with_rates(*['when = { weekdays = ["mon"], hours = ["08:00-09:00"] }'] * 50),
+    ],
+    ids=[
+        "dots",
+        "dotted-key",
+        "dotted-keys",
+        "keys",
+        "categories",
+        "list",
+        "places",
+        "braces",
+        "rates",
+        "rivals",
+    ],
+)
+def test_a_hostile_file_costs_no_time(text: str) -> None:
+    began = thread_time()
+    parses_or_refuses(text)
+    assert thread_time() - began < 3
