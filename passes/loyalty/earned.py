@@ -37,9 +37,10 @@ class EarnedLine:
 class EarnedMultiplier:
     """A multiplier that the purchase met.
 
-    `bound` is what it could still add, None without a bound; `points` is what
-    it did add within that bound, `charged` what of these no minimum and no cap
-    took away again. Where it was short its points stand apart from the lines.
+    `bound` is what it could still add, None without a bound. `points` is what it
+    did add: within its bound, or else what would be missing without it.
+    `charged` is what of a bounded one's no minimum and no cap took away again.
+    Where it was short its points stand apart from the lines.
     """
 
     key: str

@@ -157,6 +157,11 @@ def settle(
     short: list[int] = []
     if len(active) < len(boosts):
         count = _join_bounded(rule, parts, boosts, active, carried, count, added, short)
+    gained = {
+        place: count.points - _count(rule, parts, boosts, active - {place}, carried).points
+        for place, boost in enumerate(boosts)
+        if boost.bound is None
+    } | added
     chosen = _one_of_each_group(bonuses)
     points = count.points + sum(added[place] for place in short)
     points += sum(bonus.points for bonus in chosen if bonus.counts)
@@ -190,7 +195,7 @@ def settle(
                 str(boost.factor),
                 boost.minimum_minor,
                 boost.bound,
-                added.get(place, 0),
+                gained[place],
                 charged.get(place, 0),
                 place in short,
             )

@@ -13,6 +13,7 @@ from passes.loyalty.earned import CapName, Earned, EarnedLine, Missed
 from passes.loyalty.earning import Rounding, carried_points
 from passes.loyalty.money import Money, minor_digits
 from passes.loyalty.programme import Programme
+from passes.loyalty.stamps import STAMPS
 from passes.loyalty.text import Text
 
 Say = Callable[..., str]
@@ -103,9 +104,11 @@ class _Teller:
             yield from self.earned(Earned.from_json(reason))
             return
         match rule:
+            case _ if reason.get("asset") == STAMPS:
+                points = 0
             case "reward" | "expire":
                 points = -abs(points)
-            case "hold" | "release" | "capture" | "activate" | "tier" | "stamp":
+            case "hold" | "release" | "timeout" | "capture" | "activate" | "tier" | "stamp":
                 # They move points between a member's own pockets, or none at all.
                 points = 0
         key = next((str(reason[name]) for name in _KEYS if reason.get(name) is not None), None)
@@ -121,7 +124,7 @@ class _Teller:
                 return say(language, "Reward: %(reward)s", reward=self.reward(key))
             case "hold":
                 return say(language, "Set aside for a reward: %(reward)s", reward=self.reward(key))
-            case "release":
+            case "release" | "timeout":
                 return say(language, "What was set aside is free again.")
             case "capture":
                 return say(language, "Paid with what was set aside.")
@@ -131,8 +134,10 @@ class _Teller:
                 return say(language, "An earlier entry was undone.")
             case "return":
                 return say(language, "Goods were given back.")
+            case "restore":
+                return say(language, "Given back, as its reward was: %(reward)s", reward=self.reward(key))
             case "stamp":
-                return say(language, "Stamps: %(count)s", count=_whole(reason.get("count")))
+                return self.stamped(_whole(reason.get("stamps")), _whole(reason.get("rewards")))
             case "tier":
                 return say(language, "Tier: %(tier)s", tier=self.tier(key))
             case "birthday":
@@ -143,14 +148,29 @@ class _Teller:
                 return say(language, "Thank you: %(action)s", action=self.action(key))
             case "adjustment":
                 return str(reason.get("text") or "") or say(language, "Corrected by the shop.")
+            case "expire" if reason.get("asset") == STAMPS:
+                return say(language, "Stamps that were not used in time.")
             case "expire":
                 unit = self.programme.unit.other.in_(language)
                 return say(language, "%(unit)s that were not used in time.", unit=unit)
             case "merge":
                 return say(language, "Two cards became one.")
+            case "unmerge":
+                return say(language, "Cards that had become one are two again.")
+            case "carried":
+                return say(language, "Part points of two cards make a whole one.")
+            case "welcome_twice":
+                return say(language, "Only one of two gifts for joining counts.")
             case "offer":
                 return say(language, "Offer: %(offer)s", offer=self.names.get(key, key))
         return say(language, "A change of the balance.")
+
+    def stamped(self, count: int, rewards: int) -> str:
+        words = self.say(self.language, "Stamps: %(count)s", count=count)
+        if not rewards:
+            return words
+        full = self.say(self.language, "The card is full: %(reward)s", reward=self.reward(STAMPS))
+        return f"{words}. {full}"
 
     # A purchase, in the order in which it was computed.
 
@@ -293,7 +313,10 @@ class _Teller:
         return self.named(key, named)
 
     def reward(self, key: str) -> str:
-        return self.named(key, {reward.key: reward.name for reward in self.programme.rewards})
+        names = {reward.key: reward.name for reward in self.programme.rewards}
+        if self.programme.stamps:
+            names[STAMPS] = self.programme.stamps.name
+        return self.named(key, names)
 
     def tier(self, key: str) -> str:
         return self.named(key, {tier.key: tier.name for tier in self.programme.tiers})

@@ -387,6 +387,16 @@ def test_a_happy_hour_follows_the_clock_on_the_wall() -> None:
     assert points(local(NEW_YORK, 2026, 6, 7, 0, 59, 59)) == 1
 
 
+@pytest.mark.parametrize(
+    ("combine", "added"), [(Combine.BEST, (0, 13)), (Combine.SUM_BONUS, (6, 19)), (Combine.PRODUCT, (12, 25))]
+)
+def test_of_each_multiplier_is_kept_what_would_be_missing_without_it(
+    combine: Combine, added: tuple[int, int]
+) -> None:
+    coffee, day = on(replace(CAFE_RULE, combine=combine), CAFE, DOUBLE_DAY).multipliers
+    assert (coffee.points, day.points) == added
+
+
 # Budgets -------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from passes.loyalty.earned import Earned
 from passes.loyalty.earning import CapMode, Caps, Combine, EarnRule, Rate, Rounding
 from passes.loyalty.explanation import Explained, explain
 from passes.loyalty.programme import Programme
+from passes.loyalty.stamps import StampRule
 from tests.loyalty.shops import shop
 from tests.loyalty.test_earning import (
     CAFE,
@@ -37,6 +38,7 @@ from tests.loyalty.test_earning import (
 FINCH = replace(
     shop("copperfinch"),
     actions=(Action("cleanup", named("Beach clean-up"), 50),),
+    stamps=StampRule(named("Free coffee"), target=10),
 )
 
 
@@ -154,7 +156,20 @@ def test_what_was_kept_from_before_is_said() -> None:
         ({"rule": "undo", "receipt": 12}, -124, "An earlier entry was undone."),
         ({"rule": "return", "points": -13}, -13, "Goods were given back."),
         ({"rule": "return"}, -13, "Goods were given back."),
-        ({"rule": "stamp", "count": 3}, 0, "Stamps: 3"),
+        ({"rule": "return", "receipt": 5, "unearned": 13, "stamps": 0}, -13, "Goods were given back."),
+        ({"rule": "timeout", "hold": 7, "points": 800}, 0, "What was set aside is free again."),
+        (
+            {"rule": "restore", "reward": "any-drink", "points": 800},
+            800,
+            "Given back, as its reward was: Any drink",
+        ),
+        ({"rule": "stamp", "stamps": 3, "fewer": None, "rewards": 0, "balance": 3}, 0, "Stamps: 3"),
+        ({"rule": "stamp", "stamps": 3, "rewards": 1}, 0, "Stamps: 3. The card is full: Free coffee"),
+        ({"rule": "reward", "reward": "stamps", "points": 0, "stamps": 10}, 0, "Reward: Free coffee"),
+        ({"rule": "expire", "asset": "stamps", "points": 4}, 0, "Stamps that were not used in time."),
+        ({"rule": "unmerge", "merge": 1, "points": -70}, -70, "Cards that had become one are two again."),
+        ({"rule": "carried", "points": 1}, 1, "Part points of two cards make a whole one."),
+        ({"rule": "welcome_twice", "points": -100}, -100, "Only one of two gifts for joining counts."),
         ({"rule": "tier", "tier": "copper"}, 0, "Tier: Copper"),
         ({"rule": "birthday", "points": 50}, 50, "A birthday gift."),
         ({"rule": "win_back", "points": 50}, 50, "A gift for coming back."),
