@@ -87,7 +87,7 @@ def activate_due(store: Store, *, now: datetime, limit: int | None = None) -> in
     def decide(work: Work, loaded: Loaded, most: int) -> int:
         lots = due.ripe_lots(work, loaded.id, at=now, limit=most)
         _book(work, loaded, _activations(loaded, lots, now), now)
-        return len(lots)
+        return len(lots) + due.open_emptied(work, loaded.id, at=now, limit=most)
 
     return _each(store, decide, limit)
 
@@ -143,9 +143,7 @@ def _activations(loaded: Loaded, lots: Sequence[DueLot], now: datetime) -> Booki
             receipt_id, before, reasons, at = next(ids), balance, [], 0
             for lot in of_day:
                 booked.opened[lot.id] = lot.points_account_id
-                if not lot.remaining:
-                    continue
-                posting_id, at = next(ids), max(at, lot.available_at)
+                posting_id, at = next(ids), lot.available_at
                 booked.postings.append(
                     {
                         "id": posting_id,
@@ -164,18 +162,17 @@ def _activations(loaded: Loaded, lots: Sequence[DueLot], now: datetime) -> Booki
                 booked.move(lot.points_account_id, lot.remaining)
                 balance += lot.remaining
                 reasons.append({"rule": "activate", "points": lot.remaining, "lot": lot.id})
-            if reasons:
-                _add_receipt(
-                    booked,
-                    of_member[0],
-                    receipt_id,
-                    ReceiptKind.ACTIVATE,
-                    points=0,
-                    balance_change=balance - before,
-                    balance_after=balance,
-                    at=at,
-                    reasons=reasons,
-                )
+            _add_receipt(
+                booked,
+                of_member[0],
+                receipt_id,
+                ReceiptKind.ACTIVATE,
+                points=0,
+                balance_change=balance - before,
+                balance_after=balance,
+                at=at,
+                reasons=reasons,
+            )
     return booked
 
 

@@ -144,13 +144,13 @@ _OF_LOT = """
     WHERE {where}
     {lock}
 """
-_WITH_MEMBER = """lot
-        JOIN account ON account.programme_id = lot.programme_id AND account.id = lot.account_id
-            AND account.owner_kind = 'member'
-        JOIN member ON member.programme_id = lot.programme_id
-            AND member.id = CAST(account.owner_id AS BIGINT)
-        JOIN account AS available ON available.programme_id = lot.programme_id
-            AND available.id = member.points_account_id"""
+# SQLite keeps the order of cross joins; left to itself it begins with all accounts.
+_WITH_MEMBER = "lot CROSS JOIN account CROSS JOIN member CROSS JOIN account AS available"
+_ITS_MEMBER = """account.programme_id = lot.programme_id AND account.id = lot.account_id
+        AND member.programme_id = lot.programme_id AND member.id =
+            CASE account.owner_kind WHEN 'member' THEN CAST(account.owner_id AS BIGINT) END
+        AND available.programme_id = lot.programme_id AND available.id = member.points_account_id
+        AND """
 _LOCK = "FOR UPDATE OF {tables} SKIP LOCKED"
 
 
@@ -170,8 +170,9 @@ class _Locking:
 _LAPSED = _Locking(
     _OF_LOT,
     start=_WITH_MEMBER,
-    where="""lot.programme_id = :programme AND lot.remaining > 0 AND NOT lot.pending
-        AND lot.expires_at IS NOT NULL AND lot.expires_at <= :at
+    where=_ITS_MEMBER
+    + """lot.programme_id = :programme AND lot.remaining > 0 AND NOT lot.pending
+        AND +lot.expires_at <= :at
         AND lot.account_id IN (
             SELECT due.account_id FROM lot AS due
             WHERE due.programme_id = :programme AND due.remaining > 0 AND NOT due.pending
@@ -182,12 +183,30 @@ _LAPSED = _Locking(
 _RIPE = _Locking(
     _OF_LOT,
     start=_WITH_MEMBER,
-    where="""lot.programme_id = :programme AND lot.pending AND lot.available_at <= :at
+    where=_ITS_MEMBER
+    + """lot.programme_id = :programme AND lot.remaining > 0 AND lot.pending
+        AND +lot.available_at <= :at
         AND lot.account_id IN (
             SELECT due.account_id FROM lot AS due
             WHERE due.programme_id = :programme AND due.pending AND due.available_at <= :at
+                AND due.remaining > 0
             ORDER BY due.available_at LIMIT :most)""",
     lock="available, member, lot",
+)
+# Nothing is left to open where everything was taken back while it waited.
+_EMPTIED = text(
+    """
+    UPDATE lot SET pending = false, account_id = (
+        SELECT member.points_account_id
+        FROM account JOIN member ON member.programme_id = account.programme_id AND member.id =
+            CASE account.owner_kind WHEN 'member' THEN CAST(account.owner_id AS BIGINT) END
+        WHERE account.programme_id = lot.programme_id AND account.id = lot.account_id)
+    WHERE programme_id = :programme AND pending AND remaining = 0 AND id IN (
+        SELECT due.id FROM lot AS due
+        WHERE due.programme_id = :programme AND due.pending AND due.available_at <= :at AND due.remaining = 0
+        LIMIT :most)
+    RETURNING id
+"""
 )
 _IDLE = _Locking(
     """
@@ -204,7 +223,8 @@ _IDLE = _Locking(
 # Asked after the members are locked, so that nothing of what it says can be old.
 _HELD_BY = _OF_LOT.format(
     start=_WITH_MEMBER,
-    where="lot.programme_id = :programme AND lot.remaining > 0 AND lot.account_id IN ({accounts})",
+    where=_ITS_MEMBER
+    + "lot.programme_id = :programme AND lot.remaining > 0 AND lot.account_id IN ({accounts})",
     lock="",
 )
 _HELD_ON_POSTGRESQL = text(_HELD_BY.format(accounts="SELECT unnest(CAST(:accounts AS bigint[]))"))
@@ -221,6 +241,11 @@ def ripe_lots(work: Work, programme_id: int, *, at: datetime, limit: int) -> lis
     """Lots that waited long enough, of at most `limit` accounts."""
     rows = _RIPE.ask(work, programme=programme_id, at=micros(at), most=limit)
     return [DueLot(*row) for row in rows]
+
+
+def open_emptied(work: Work, programme_id: int, *, at: datetime, limit: int) -> int:
+    """Stop waiting with lots that hold nothing any more. Returns how many."""
+    return len(work.ask(_EMPTIED, programme=programme_id, at=micros(at), most=limit).all())
 
 
 def idle_lots(work: Work, programme_id: int, *, at: datetime, limit: int) -> tuple[list[int], list[DueLot]]:
