@@ -6,24 +6,31 @@ answers as it did first; a refusal keeps nothing, not even the key.
 
 from passes.checkout.looking import MemberView, RewardView, look, quote, recent
 from passes.checkout.purchases import Sale, accrue, sale
-from passes.checkout.returns import undo
+from passes.checkout.returns import Exchanged, SaleReturned, exchange, refund_of, take_back, take_back_sale
 from passes.checkout.rewards import Held, authorise, capture, extend, redeem, release, use
+from passes.checkout.undoing import undo
 
 __all__ = [
+    "Exchanged",
     "Held",
     "MemberView",
     "RewardView",
     "Sale",
+    "SaleReturned",
     "accrue",
     "authorise",
     "capture",
+    "exchange",
     "extend",
     "look",
     "quote",
     "recent",
     "redeem",
+    "refund_of",
     "release",
     "sale",
+    "take_back",
+    "take_back_sale",
     "undo",
     "use",
 ]

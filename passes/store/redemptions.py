@@ -47,7 +47,7 @@ _COUNT_SINCE = select(func.count()).where(
     redemption.c.member_id == bindparam("member"),
     redemption.c.reward_key == bindparam("reward"),
     redemption.c.issued_at >= bindparam("since"),
-    redemption.c.state.in_((ISSUED, USED)),
+    (redemption.c.state == ISSUED) | (redemption.c.state == USED),
 )
 _SET_STATE = (
     update(redemption)
@@ -65,6 +65,18 @@ _USE = (
         used_receipt_id=bindparam("by_receipt"),
         purchase_id=bindparam("for_purchase"),
     )
+)
+_USED_BY = select(redemption).where(
+    redemption.c.programme_id == bindparam("programme"),
+    redemption.c.member_id == bindparam("member"),
+    redemption.c.reward_key == bindparam("reward"),
+    redemption.c.used_receipt_id == bindparam("receipt"),
+    redemption.c.receipt_id != bindparam("receipt"),
+)
+_UNUSE = (
+    update(redemption)
+    .where(*_one, redemption.c.state == USED)
+    .values(state=ISSUED, used_at=None, used_receipt_id=None, purchase_id=None)
 )
 _ADD_HOLD = insert(hold)
 _HOLD = select(hold).where(hold.c.programme_id == bindparam("programme"), hold.c.id == bindparam("hold_id"))
@@ -192,6 +204,18 @@ def use(
         for_purchase=purchase_id,
         at=micros(now),
     )
+
+
+def used_by(read: Read, programme_id: int, member_id: int, reward_key: str, receipt_id: int) -> list[Row]:
+    """The rewards that were issued before and used with this receipt."""
+    return read.ask(
+        _USED_BY, programme=programme_id, member=member_id, reward=reward_key, receipt=receipt_id
+    ).all()
+
+
+def unuse(work: Work, programme_id: int, redemption_id: int) -> None:
+    """A reward was used by mistake: the member has it again."""
+    work.put(_UNUSE, expect=1, programme=programme_id, redemption=redemption_id)
 
 
 def add_hold(
