@@ -43,7 +43,7 @@ from passes.loyalty.ledger import POINTS, Bucket, OwnerKind, PostingKind
 from passes.loyalty.liability import Outstanding
 from passes.loyalty.metrics import IssueCohort, PointsFlow, Retention, RevenueRetention, Worth
 from passes.loyalty.receipt import ReceiptKind
-from passes.store.instants import micros
+from passes.store.instants import instant_or_none, micros
 from passes.store.models import (
     account,
     card,
@@ -53,6 +53,7 @@ from passes.store.models import (
     joining,
     lot,
     member,
+    offer,
     offer_assignment,
     offer_use,
     posting,
@@ -203,7 +204,12 @@ def _movements(
     )
     parts: list[Select[Any]] = []
     for part, day in ((sold, purchase), (came_back, booked)):
-        kept = part.where(day.c.local_day >= _FIRST_DAY, day.c.local_day < _END_DAY)
+        local_day: ColumnElement[int] = day.c.local_day
+        if part is came_back and booked is purchase:
+            # Keeps SQLite from going through the purchases of all days, looking
+            # for returns of each: there are fewer returns.
+            local_day = local_day + 0
+        kept = part.where(local_day >= _FIRST_DAY, local_day < _END_DAY)
         if channel:
             kept = kept.where(day.c.channel == bindparam("channel"))
         if location:
@@ -316,20 +322,33 @@ class KindOfSales:
 def _kinds(by: By | None, basis: Basis, channel: bool, location: bool) -> Select[Any]:
     rows = _movements(basis, channel=channel, location=location)
     bucket, tables = _bucketed(rows, by)
-    earlier = purchase.alias("earlier")
+    earlier, ever = purchase.alias("earlier"), purchase.alias("ever")
+    first = (
+        select(ever.c.member_id, func.min(ever.c.occurred_at).label("at"))
+        .where(
+            ever.c.programme_id == _PROGRAMME,
+            ever.c.member_id.is_not(None),
+            ever.c.voided_by.is_(None),
+        )
+        .group_by(ever.c.member_id)
+        .subquery("first_order")
+    )
+    tables = tables.outerjoin(first, first.c.member_id == rows.c.member_id)
+    # Of two orders in the same instant the lower id came first.
     came_before = exists(
         select(literal(1))
         .select_from(earlier)
         .where(
             earlier.c.programme_id == _PROGRAMME,
             earlier.c.member_id == rows.c.member_id,
+            earlier.c.occurred_at == rows.c.order_at,
+            earlier.c.id < rows.c.order_id,
             earlier.c.voided_by.is_(None),
-            earlier.c.occurred_at <= rows.c.order_at,
-            or_(earlier.c.occurred_at < rows.c.order_at, earlier.c.id < rows.c.order_id),
         )
     )
     kind = case(
         (rows.c.member_id.is_(None), Kind.GUEST.value),
+        (rows.c.order_at > first.c.at, Kind.RETURNING.value),
         (came_before, Kind.RETURNING.value),
         else_=Kind.FIRST.value,
     )
@@ -419,22 +438,28 @@ def _kept_statement(period: ColumnElement[int], rows: Subquery) -> Select[Any]:
             func.sum(told.c.net).label("net"),
         )
         .group_by(told.c.period, told.c.member_id)
-        .cte("each_customer")
+        .subquery("each_customer")
     )
-    after = each.alias("after")
-    again = (after.c.member_id == each.c.member_id) & (after.c.period == each.c.period + 1)
-    was_here, came_again = each.c.orders > 0, after.c.orders > 0
-    return (
-        select(
-            each.c.period,
-            func.sum(case((was_here, 1), else_=0)).label("active"),
-            func.sum(case((and_(was_here, came_again), 1), else_=0)).label("kept"),
-            func.sum(case((was_here, each.c.net), else_=0)).label("net"),
-            func.sum(case((was_here, func.coalesce(after.c.net, 0)), else_=0)).label("net_after"),
-        )
-        .select_from(each.outerjoin(after, again))
-        .group_by(each.c.period)
-    )
+
+    def next_of(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.lead(column).over(partition_by=each.c.member_id, order_by=each.c.period)
+
+    pairs = select(
+        each.c.period,
+        each.c.orders,
+        each.c.net,
+        next_of(each.c.period).label("next_period"),
+        next_of(each.c.orders).label("next_orders"),
+        next_of(each.c.net).label("next_net"),
+    ).subquery("pair")
+    was_here, follows = pairs.c.orders > 0, pairs.c.next_period == pairs.c.period + 1
+    return select(
+        pairs.c.period,
+        func.sum(case((was_here, 1), else_=0)).label("active"),
+        func.sum(case((and_(was_here, follows, pairs.c.next_orders > 0), 1), else_=0)).label("kept"),
+        func.sum(case((was_here, pairs.c.net), else_=0)).label("net"),
+        func.sum(case((and_(was_here, follows), pairs.c.next_net), else_=0)).label("net_after"),
+    ).group_by(pairs.c.period)
 
 
 @lru_cache
@@ -795,12 +820,15 @@ def _open_at(instant: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 _OPEN = select(func.count()).select_from(member).where(member.c.programme_id == _PROGRAMME, _open_at(_AT))
-_moved_points = (
-    select(receipt.c.member_id)
+_ACTIVE = (
+    select(func.count(distinct(member.c.id)))
     .select_from(
         posting.join(
             receipt,
             (receipt.c.programme_id == posting.c.programme_id) & (receipt.c.id == posting.c.receipt_id),
+        ).join(
+            member,
+            (member.c.programme_id == receipt.c.programme_id) & (member.c.id == receipt.c.member_id),
         )
     )
     .where(
@@ -810,14 +838,8 @@ _moved_points = (
         posting.c.occurred_at >= _FROM,
         posting.c.occurred_at <= _AT,
         receipt.c.undone_by.is_(None),
+        _open_at(_AT),
     )
-    .distinct()
-    .subquery("moved_points")
-)
-_ACTIVE = (
-    select(func.count())
-    .select_from(_moved_points.join(member, member.c.id == _moved_points.c.member_id))
-    .where(member.c.programme_id == _PROGRAMME, _open_at(_AT))
 )
 
 
@@ -828,47 +850,38 @@ def active_members(read: Read, programme_id: int, *, since: datetime, at: dateti
     return int(active.value()), int(everybody.value())
 
 
-def _tier_at(name: str, instant: ColumnElement[int]) -> tuple[FromClause, FromClause]:
-    """The newest change up to an instant, and the first one after it, one row for each member."""
+def _tier_at(instant: ColumnElement[int]) -> ColumnElement[str]:
+    """A member's tier at an instant, blank for none: by the change before, the one after, or as it is now."""
 
-    def one(suffix: str, wanted: ColumnElement[bool], *order: ColumnElement[Any]) -> Subquery:
-        numbered = (
-            select(
-                tier_change.c.member_id,
-                tier_change.c.from_key,
-                tier_change.c.to_key,
-                func.row_number().over(partition_by=tier_change.c.member_id, order_by=order).label("place"),
+    def change(key: ColumnElement[Any], when: ColumnElement[bool], *order: ColumnElement[Any]) -> Any:
+        return (
+            select(func.coalesce(key, ""))
+            .where(
+                tier_change.c.programme_id == member.c.programme_id,
+                tier_change.c.member_id == member.c.id,
+                when,
             )
-            .where(tier_change.c.programme_id == _PROGRAMME, wanted)
-            .subquery(f"{name}_{suffix}_numbered")
+            .order_by(*order)
+            .limit(1)
+            .scalar_subquery()
         )
-        return select(numbered).where(numbered.c.place == 1).subquery(f"{name}_{suffix}")
 
-    before = one("before", tier_change.c.at <= instant, tier_change.c.at.desc(), tier_change.c.id.desc())
-    after = one("after", tier_change.c.at > instant, tier_change.c.at.asc(), tier_change.c.id.asc())
-    return before, after
+    at, number = tier_change.c.at, tier_change.c.id
+    return func.coalesce(
+        change(tier_change.c.to_key, at <= instant, at.desc(), number.desc()),
+        change(tier_change.c.from_key, at > instant, at, number),
+        member.c.tier,
+        "",
+    )
 
 
 def _migration() -> Select[Any]:
-    tables: FromClause = member
-    named = []
+    named: list[ColumnElement[Any]] = []
     for name, instant in (("start", _FROM), ("end", _UNTIL)):
-        before, after = _tier_at(name, instant)
-        tables = tables.outerjoin(before, before.c.member_id == member.c.id).outerjoin(
-            after, after.c.member_id == member.c.id
-        )
-        tier = case(
-            (before.c.member_id.is_not(None), before.c.to_key),
-            (after.c.member_id.is_not(None), after.c.from_key),
-            else_=member.c.tier,
-        )
         state = case((member.c.joined_at > instant, "joined"), (_open_at(instant), "open"), else_="closed")
-        named += [tier.label(f"tier_{name}"), state.label(f"state_{name}")]
-    each = (
-        select(*named).select_from(tables).where(member.c.programme_id == _PROGRAMME).subquery("each_member")
-    )
-    columns = (each.c.state_start, each.c.tier_start, each.c.state_end, each.c.tier_end)
-    return select(*columns, func.count().label("members")).group_by(*columns)
+        named += [state.label(f"state_{name}"), _tier_at(instant).label(f"tier_{name}")]
+    each = select(*named).where(member.c.programme_id == _PROGRAMME).subquery("each_member")
+    return select(*each.c, func.count().label("members")).group_by(*each.c)
 
 
 _MIGRATION = _migration()
@@ -890,7 +903,10 @@ def tier_moves(read: Read, programme_id: int, *, since: datetime, until: datetim
     rows = read.ask(
         _MIGRATION, programme_id=programme_id, from_at=micros(since), until_at=micros(until)
     ).all()
-    return [Moved(*row) for row in rows]
+    return [
+        Moved(row.state_start, row.tier_start or None, row.state_end, row.tier_end or None, row.members)
+        for row in rows
+    ]
 
 
 # From the poster to the first reward ---------------------------------------------
@@ -904,75 +920,39 @@ _JOIN_COUNTS = (
     )
     .group_by(join_count.c.source, join_count.c.step)
 )
-_newcomers = (
-    select(member.c.id, member.c.joined_at, joining.c.source)
+_AT_TILLS = (ReceiptKind.ACCRUE, ReceiptKind.REDEEM, ReceiptKind.HOLD)
+
+
+def _first(*conditions: ColumnElement[bool]) -> ColumnElement[int | None]:
+    return func.min(case((and_(*conditions), receipt.c.occurred_at)))
+
+
+_stands = receipt.c.undone_by.is_(None)
+_STEPS = (
+    select(
+        func.min(joining.c.source).label("source"),
+        func.min(member.c.joined_at).label("joined_at"),
+        func.min(card.c.issued_at).label("issued_at"),
+        func.min(card.c.installed_at).label("installed_at"),
+        _first(_one_of(receipt.c.kind, _AT_TILLS)).label("scanned_at"),
+        _first(receipt.c.kind == ReceiptKind.ACCRUE.value, receipt.c.points > 0, _stands).label("earned_at"),
+        _first(_one_of(receipt.c.kind, (ReceiptKind.REDEEM, ReceiptKind.CAPTURE)), _stands).label(
+            "redeemed_at"
+        ),
+    )
     .select_from(
         member.outerjoin(
             joining,
             (joining.c.programme_id == member.c.programme_id) & (joining.c.member_id == member.c.id),
         )
+        .outerjoin(card, (card.c.programme_id == member.c.programme_id) & (card.c.member_id == member.c.id))
+        .outerjoin(
+            receipt,
+            (receipt.c.programme_id == member.c.programme_id) & (receipt.c.member_id == member.c.id),
+        )
     )
     .where(member.c.programme_id == _PROGRAMME, member.c.joined_at >= _FROM, member.c.joined_at < _UNTIL)
-    .cte("newcomer")
-)
-_first_cards = (
-    select(
-        card.c.member_id,
-        func.min(card.c.issued_at).label("issued_at"),
-        func.min(card.c.installed_at).label("installed_at"),
-    )
-    .where(card.c.programme_id == _PROGRAMME)
-    .group_by(card.c.member_id)
-    .subquery("first_card")
-)
-_AT_TILLS = (ReceiptKind.ACCRUE, ReceiptKind.REDEEM, ReceiptKind.HOLD)
-
-
-_first_receipts = (
-    select(
-        receipt.c.member_id,
-        func.min(case((_one_of(receipt.c.kind, _AT_TILLS), receipt.c.occurred_at))).label("scanned_at"),
-        func.min(
-            case(
-                (
-                    and_(
-                        receipt.c.kind == ReceiptKind.ACCRUE.value,
-                        receipt.c.points > 0,
-                        receipt.c.undone_by.is_(None),
-                    ),
-                    receipt.c.occurred_at,
-                )
-            )
-        ).label("earned_at"),
-        func.min(
-            case(
-                (
-                    and_(
-                        _one_of(receipt.c.kind, (ReceiptKind.REDEEM, ReceiptKind.CAPTURE)),
-                        receipt.c.undone_by.is_(None),
-                    ),
-                    receipt.c.occurred_at,
-                )
-            )
-        ).label("redeemed_at"),
-    )
-    .select_from(receipt.join(_newcomers, _newcomers.c.id == receipt.c.member_id))
-    .where(receipt.c.programme_id == _PROGRAMME)
-    .group_by(receipt.c.member_id)
-    .subquery("first_receipt")
-)
-_STEPS = select(
-    _newcomers.c.source,
-    _newcomers.c.joined_at,
-    _first_cards.c.issued_at,
-    _first_cards.c.installed_at,
-    _first_receipts.c.scanned_at,
-    _first_receipts.c.earned_at,
-    _first_receipts.c.redeemed_at,
-).select_from(
-    _newcomers.outerjoin(_first_cards, _first_cards.c.member_id == _newcomers.c.id).outerjoin(
-        _first_receipts, _first_receipts.c.member_id == _newcomers.c.id
-    )
+    .group_by(member.c.id)
 )
 
 
@@ -1023,18 +1003,20 @@ def removals(read: Read, programme_id: int, *, since: datetime, until: datetime)
 # Offers ------------------------------------------------------------------------
 
 _OFFER: ColumnElement[int] = bindparam("offer_id", type_=BigInteger)
-_came_back = (
-    select(goods_return.c.purchase_id, func.sum(goods_return.c.net_minor).label("net"))
-    .where(goods_return.c.programme_id == _PROGRAMME)
-    .group_by(goods_return.c.purchase_id)
-    .subquery("came_back")
-)
 _after_start = and_(
     purchase.c.occurred_at >= _AT,
     purchase.c.occurred_at >= offer_assignment.c.at,
     purchase.c.occurred_at < _UNTIL,
 )
-_net_after_returns = cast(purchase.c.net_minor - func.coalesce(_came_back.c.net, 0), BigInteger)
+_came_back = (
+    select(func.coalesce(func.sum(goods_return.c.net_minor), 0))
+    .where(
+        goods_return.c.programme_id == purchase.c.programme_id,
+        goods_return.c.purchase_id == purchase.c.id,
+    )
+    .scalar_subquery()
+)
+_net_after_returns = cast(purchase.c.net_minor - _came_back, BigInteger)
 _each_assigned = (
     select(
         offer_assignment.c.member_id,
@@ -1056,7 +1038,7 @@ _each_assigned = (
                 purchase.c.occurred_at < _UNTIL,
                 purchase.c.voided_by.is_(None),
             ),
-        ).outerjoin(_came_back, _came_back.c.purchase_id == purchase.c.id)
+        )
     )
     .where(offer_assignment.c.programme_id == _PROGRAMME, offer_assignment.c.offer_id == _OFFER)
     .group_by(offer_assignment.c.member_id, offer_assignment.c.arm)
@@ -1118,3 +1100,29 @@ def offer_uses(read: Read, programme_id: int, offer_id: int) -> tuple[int, int, 
     row = read.ask(_USES, programme_id=programme_id, offer_id=offer_id).one()
     assert row is not None
     return int(row.uses), int(row.discount), int(row.points)
+
+
+_OFFER_BY_KEY = select(
+    offer.c.id, offer.c.published_at, offer.c.starts_at, offer.c.ends_at, offer.c.ended_at
+).where(offer.c.programme_id == _PROGRAMME, offer.c.key == bindparam("key"))
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTimes:
+    """When an offer began and ends; None where it has not or is open."""
+
+    id: int
+    since: datetime | None
+    until: datetime | None
+
+
+def offer_times(read: Read, programme_id: int, key: str) -> OfferTimes | None:
+    """The times of an offer; None when there is no such offer. What ended early ended then."""
+    row = read.ask(_OFFER_BY_KEY, programme_id=programme_id, key=key).one()
+    if row is None:
+        return None
+    starts = [at for at in (row.starts_at, row.published_at) if at is not None]
+    ends = [at for at in (row.ends_at, row.ended_at) if at is not None]
+    return OfferTimes(
+        row.id, instant_or_none(max(starts, default=None)), instant_or_none(min(ends, default=None))
+    )

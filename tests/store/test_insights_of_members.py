@@ -119,20 +119,20 @@ def test_points_are_what_adding_up_the_journal_gives(desk: Desk) -> None:
     for person, (source, tier) in people.items():
         desk.member(person + 100, joined=utc("2026-01-01"), source=source, tier=tier)
     moved: list[tuple[str, int, datetime, dict[str, Any]]] = []
-    kept: list[tuple[int, str, int, int]] = []
+    kept: list[tuple[int, str, int]] = []
     for _ in range(400):
         at = utc("2026-01-01") + timedelta(minutes=chance.randrange(60 * 24 * 120))
         person, location = chance.choice(tuple(people)), chance.choice(("west", "east", None))
         receipt = desk.receipt("accrue", person + 100, at, location=location)
         what = {"location": location, "source": people[person][0], "tier": people[person][1]}
         if kept and chance.random() < 0.15:
-            number, kind, amount, owner = kept.pop(chance.randrange(len(kept)))
+            number, kind, amount = kept.pop(chance.randrange(len(kept)))
             desk.post("reversal", REDEEMED, AVAILABLE, amount, at, reverses=number, receipt_id=receipt)
             moved.append((kind, -amount, at, what))
             continue
         kind, amount = chance.choice(KINDS), chance.randrange(1, 500)
         number = desk.post(kind, AVAILABLE, REDEEMED, amount, at, receipt_id=receipt)
-        kept.append((number, kind, amount, person))
+        kept.append((number, kind, amount))
         moved.append((kind, amount, at, what))
     # Stamps and other programmes are another matter.
     for values in ({"asset": "stamps"}, {"programme_id": PROGRAMME + 1}):
@@ -281,8 +281,8 @@ def test_tiers_at_two_instants_are_what_replaying_the_changes_gives(desk: Desk) 
             at += timedelta(days=chance.choice((0, 20, 40)))
             new = chance.choice(tiers)
             desk.write(
-                tier_change, id=next(desk.numbers), member_id=person, from_key=tier, to_key=new, cause="upgrade",
-                at=micros(at),
+                tier_change, id=next(desk.numbers), member_id=person, from_key=tier, to_key=new,
+                cause="upgrade", at=micros(at),
             )  # fmt: skip
             history.append((at, new))
             tier = new
