@@ -65,6 +65,7 @@ def _unregister(opened: Store, number: int) -> None:
         pass_type=DEVELOPMENT_PASS_TYPE,
         serial=serial,
         token=_KEYS.token(_KEYS.current_id, DEVELOPMENT_PASS_TYPE, serial),
+        now=ground.now(),
     )
 
 

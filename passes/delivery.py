@@ -253,7 +253,7 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[int, bool]
             postponed += (
                 (claim, now + _backoff(_REVIVED_FIRST, _REVIVED_MAX, claim.attempts)) for claim in claims
             )
-        removed = installs.remove_devices(work, dead)
+        removed = installs.remove_devices(work, dead, now=now)
         installs.postpone(work, postponed)
         _sound(work, running, bad if suspicious else 0, now=now)
         return removed

@@ -21,11 +21,12 @@ from passes import artwork, language
 from passes.apple import bundle, document
 from passes.apple.bundle import Bundle, Template
 from passes.apple.signing import Signer
-from passes.loyalty.card import CardFace, Strip, compose
+from passes.loyalty.card import CardFace, OfferLine, Strip, compose
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import CardVoided, LinkUnknown, TooManyTries
 from passes.server_keys import ServerKeys
 from passes.store import Read, Store, Work, alarms, cards, installs, programmes, staff
+from passes.store import offers as standing_offers
 from passes.store.cards import CardFacts, Held
 from passes.store.instants import micros
 from passes.store.programmes import Loaded
@@ -106,10 +107,17 @@ def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace
     found = cards.facts(read, loaded.id, card_id)
     if found is None:
         raise LinkUnknown()
-    return face_of(loaded.programme, found, now=now)
+    return face_of(loaded.programme, found, offers=offers_on(read, loaded, found, now=now))
 
 
-def face_of(programme: Programme, facts: CardFacts, *, now: datetime) -> CardFace:
+def offers_on(read: Read, loaded: Loaded, facts: CardFacts, *, now: datetime) -> tuple[OfferLine, ...]:
+    """The offers that stand on a card now."""
+    if not loaded.has_offers:
+        return ()
+    return standing_offers.for_card(read, loaded, facts.member_id, language=facts.language, now=now)
+
+
+def face_of(programme: Programme, facts: CardFacts, *, offers: Sequence[OfferLine] = ()) -> CardFace:
     """As `face`, from what is already known of the card."""
     zone = ZoneInfo(programme.zone)
     return compose(
@@ -118,6 +126,7 @@ def face_of(programme: Programme, facts: CardFacts, *, now: datetime) -> CardFac
         balance=facts.balance,
         tier=programme.tier(facts.tier),
         stamps=facts.stamps,
+        offers=offers,
         code=facts.code,
         language=facts.language,
         say=language.say,
@@ -139,14 +148,16 @@ def _last_change(programme: Programme, facts: CardFacts, zone: ZoneInfo) -> str 
     )
 
 
-def pass_file(office: Office, loaded: Loaded, facts: CardFacts, *, now: datetime) -> Bundle:
+def pass_file(
+    office: Office, loaded: Loaded, facts: CardFacts, *, offers: Sequence[OfferLine] = (), now: datetime
+) -> Bundle:
     """The signed card. A voided one carries no address to ask again at, so the phone stops asking.
 
     Raises CertificateProblem while the certificate is not valid.
     """
     if facts.pass_type != office.signer.pass_type:
         raise document.DocumentInvalid(f"the certificate is not for the pass type {facts.pass_type}")
-    shown = face_of(loaded.programme, facts, now=now)
+    shown = face_of(loaded.programme, facts, offers=offers)
     service = None
     if not shown.voided:
         service = document.WebService(
@@ -187,10 +198,11 @@ def download(store: Store, office: Office, *, token: str, now: datetime) -> Issu
     programme_id, card_id = office.keys.read_download_token(token, now=now)
     with store.read() as read:
         found = cards.facts(read, programme_id, card_id)
-        loaded = programmes.by_id(read, programme_id) if found else None
-    if found is None or loaded is None:
-        raise LinkUnknown()
-    return _hand_out(store, office, loaded, found, now=now)
+        if found is None:
+            raise LinkUnknown()
+        loaded = programmes.by_id(read, programme_id)
+        shown = offers_on(read, loaded, found, now=now)
+    return _hand_out(store, office, loaded, found, shown, now=now)
 
 
 def export(store: Store, office: Office, *, programme: str, card_id: int, now: datetime) -> Bundle:
@@ -198,15 +210,24 @@ def export(store: Store, office: Office, *, programme: str, card_id: int, now: d
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         found = cards.facts(read, loaded.id, card_id)
-    if found is None:
-        raise LinkUnknown()
-    return _hand_out(store, office, loaded, found, now=now).bundle
+        if found is None:
+            raise LinkUnknown()
+        shown = offers_on(read, loaded, found, now=now)
+    return _hand_out(store, office, loaded, found, shown, now=now).bundle
 
 
-def _hand_out(store: Store, office: Office, loaded: Loaded, found: CardFacts, *, now: datetime) -> Issued:
+def _hand_out(
+    store: Store,
+    office: Office,
+    loaded: Loaded,
+    found: CardFacts,
+    shown: Sequence[OfferLine],
+    *,
+    now: datetime,
+) -> Issued:
     if found.voided_at is not None:
         raise CardVoided()
-    issued = Issued(pass_file(office, loaded, found, now=now), found.last_modified)
+    issued = Issued(pass_file(office, loaded, found, offers=shown, now=now), found.last_modified)
     store.write(
         lambda work: cards.mark_downloaded(
             work, found.programme_id, found.card_id, effective_revision=found.effective_revision
@@ -292,16 +313,24 @@ def newest(
         # older date and fetched again; the other way round it would be missed.
         found = cards.facts(read, held.programme_id, held.card_id)
         loaded = programmes.by_id(read, held.programme_id)
-    assert found is not None
-    return Issued(pass_file(office, loaded, found, now=now), found.last_modified)
+        assert found is not None
+        shown = offers_on(read, loaded, found, now=now)
+    return Issued(pass_file(office, loaded, found, offers=shown, now=now), found.last_modified)
 
 
 def unregister(
-    store: Store, keys: ServerKeys, *, library_id: str, pass_type: str, serial: str, token: str
+    store: Store,
+    keys: ServerKeys,
+    *,
+    library_id: str,
+    pass_type: str,
+    serial: str,
+    token: str,
+    now: datetime,
 ) -> None:
     """A phone removed the card, or its owner turned updates off. Harmless when repeated. Raises CardGone."""
     held = _authorised(store, keys, pass_type=pass_type, serial=serial, token=token)
-    store.write(lambda work: installs.unregister(work, held, library_id=library_id))
+    store.write(lambda work: installs.unregister(work, held, library_id=library_id, now=now))
 
 
 def keep_log(store: Store, *, entries: Sequence[str], address: str, now: datetime) -> None:

@@ -372,7 +372,11 @@ def test_a_quote_promises_what_the_purchase_gives(shop: Shop) -> None:
         promised = checkout.quote(
             shop.store, programme=COFFEE, code=ana.code, amount_minor=amount_minor, now=shop.now
         )
-        assert shop.buy(ana.code, amount_minor).points == promised
+        booked = shop.buy(ana.code, amount_minor)
+        assert (booked.points, booked.balance_after) == (promised.points, promised.balance_after)
+        assert sum(part.points for part in promised.why) == promised.points
+        told = checkout.why(shop.store, programme=COFFEE, receipt_id=booked.id)
+        assert told.parts == promised.why
 
 
 def test_a_cashier_sees_their_own_last_receipts(shop: Shop) -> None:

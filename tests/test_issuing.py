@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from passes import issuing
+from passes import due_work, issuing
 from passes.apple import certificates, signing
 from passes.apple.document import DocumentInvalid
 from passes.issuing import CardGone, Office
@@ -71,16 +71,18 @@ def test_a_face_shows_what_was_just_booked(shop: Shop, card: Card) -> None:
     assert "Last change: −150 beans" in str(why.value)
 
 
-def test_spending_of_a_year_that_is_over_gives_no_tier(shop: Shop, card: Card) -> None:
+def test_a_tier_outlasts_the_year_in_which_it_was_reached(shop: Shop, card: Card) -> None:
     def tier(now: datetime) -> object:
         return next(field.value for field in face(shop, card, now=now).row if field.key == "tier")
 
     lowest = tier(shop.now)
     shop.buy(card.code, 45_000)
     assert tier(shop.now) != lowest
-    # New Year comes to Chicago six hours after it came to Greenwich.
-    assert tier(datetime.fromisoformat("2027-01-01T05:59:59+00:00")) != lowest
-    assert tier(datetime.fromisoformat("2027-01-01T06:00:00+00:00")) == lowest
+    # It is kept through the next year, and reviewed when that has ended in Chicago.
+    due_work.run_due(shop.store, now=datetime.fromisoformat("2028-01-01T05:59:59+00:00"))
+    assert tier(shop.now) != lowest
+    due_work.run_due(shop.store, now=datetime.fromisoformat("2028-01-01T06:00:00+00:00"))
+    assert tier(shop.now) == lowest
 
 
 def test_an_unknown_card_has_no_face(shop: Shop, card: Card) -> None:

@@ -4,19 +4,24 @@ Every write names its request. Asked again with the same key and content it
 answers as it did first; a refusal keeps nothing, not even the key.
 """
 
-from passes.checkout.looking import MemberView, RewardView, look, quote, recent
+from passes.checkout.looking import IssuedView, MemberView, Quote, RewardView, Why, look, quote, recent, why
 from passes.checkout.purchases import Sale, accrue, sale
 from passes.checkout.returns import Exchanged, SaleReturned, exchange, refund_of, take_back, take_back_sale
 from passes.checkout.rewards import Held, authorise, capture, extend, redeem, release, use
 from passes.checkout.undoing import undo
+from passes.loyalty.receipt import Receipt
 
 __all__ = [
     "Exchanged",
     "Held",
+    "IssuedView",
     "MemberView",
+    "Quote",
+    "Receipt",
     "RewardView",
     "Sale",
     "SaleReturned",
+    "Why",
     "accrue",
     "authorise",
     "capture",
@@ -33,4 +38,5 @@ __all__ = [
     "take_back_sale",
     "undo",
     "use",
+    "why",
 ]

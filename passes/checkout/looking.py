@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from passes.checkout import arrival
-from passes.checkout.purchases import as_basket, situation
+from passes.checkout.purchases import as_basket, reckon
+from passes.language import say
 from passes.loyalty import codes
-from passes.loyalty.earning import earn
-from passes.loyalty.programme import next_reward
+from passes.loyalty.basket import Line
+from passes.loyalty.explanation import Explained, explain
+from passes.loyalty.lasting import available_at
+from passes.loyalty.offers import earning_key
+from passes.loyalty.programme import Programme, next_reward
 from passes.loyalty.receipt import Counter, Receipt
+from passes.loyalty.refusals import ReceiptUnknown
 from passes.loyalty.rewards import Reward
-from passes.store import Store, journal, members, programmes
+from passes.loyalty.stamps import STAMPS
+from passes.store import Row, Store, journal, members, offers, programmes, purchases, redemptions
+from passes.store.instants import instant_or_none, micros
 
 _LOOK_RECEIPTS = 5
+_ANYWHERE = Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +42,22 @@ class RewardView:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuedView:
+    """A reward that the member has and can use now."""
+
+    id: int
+    key: str
+    name: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class MemberView:
     """What a cashier sees of a member: never an address or a number to call.
 
-    `metric` is what counts towards the next tier in the present period.
+    `metric` is what counts towards the next tier in the present period;
+    `pending` points wait, `held` ones are set aside for a payment. `issued`
+    rewards only have to be used.
     """
 
     programme: str
@@ -52,6 +73,10 @@ class MemberView:
     rewards: tuple[RewardView, ...]
     next_reward: RewardView | None
     recent: tuple[Receipt, ...]
+    pending: int = 0
+    held: int = 0
+    stamps: int = 0
+    issued: tuple[IssuedView, ...] = ()
 
 
 def look(store: Store, *, programme: str, code: str, language: str, now: datetime) -> MemberView:
@@ -66,6 +91,15 @@ def look(store: Store, *, programme: str, code: str, language: str, now: datetim
         name = members.name_of(read, loaded.id, standing.member_id)
         rows = journal.receipts_of_member(read, loaded.id, standing.member_id, limit=_LOOK_RECEIPTS)
         rules = loaded.programme
+        waiting = {
+            name: journal.balance_of(read, loaded.id, account_id)
+            for name, account_id in (
+                ("pending", standing.pending_account_id),
+                ("held", standing.held_account_id),
+                ("stamps", standing.stamps_account_id),
+            )
+            if account_id is not None
+        }
         tier = rules.tier(standing.tier)
         after_next = next_reward(rules, standing.balance)
 
@@ -92,19 +126,149 @@ def look(store: Store, *, programme: str, code: str, language: str, now: datetim
             rewards=tuple(view(reward) for reward in rules.rewards),
             next_reward=view(after_next) if after_next else None,
             recent=tuple(arrival.as_receipt(row, rules) for row in rows.all()),
+            issued=_issued(rules, redemptions.issued_to(read, loaded.id, standing.member_id), language, now),
+            **waiting,
         )
 
 
-def quote(store: Store, *, programme: str, code: str, amount_minor: int, now: datetime) -> int:
-    """The points that `accrue` would give for this amount now. Changes nothing."""
+def _issued(rules: Programme, rows: list[Row], language: str, now: datetime) -> tuple[IssuedView, ...]:
+    """What can be used now. What is held for a payment is not offered again."""
+    names = {reward.key: reward.name for reward in rules.rewards}
+    if rules.stamps is not None:
+        names[STAMPS] = rules.stamps.name
+    return tuple(
+        IssuedView(
+            id=row.id,
+            key=row.reward_key,
+            name=names[row.reward_key].in_(language) if row.reward_key in names else row.reward_key,
+            expires_at=instant_or_none(row.expires_at),
+        )
+        for row in rows
+        if row.source != "points" and (row.expires_at is None or row.expires_at > micros(now))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OfferView:
+    """An offer in a quote: what it takes off, or in words why it does not hold."""
+
+    key: str
+    discount_minor: int = 0
+    refused: str | None = None
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a purchase would come to: `pay_minor` after offers, and the points with every reason for them.
+
+    `balance_after` is what could be spent then; points that wait are not in it.
+    """
+
+    pay_minor: int
+    discount_minor: int
+    points: int
+    balance_after: int
+    offers: tuple[OfferView, ...]
+    why: tuple[Explained, ...]
+
+
+def quote(
+    store: Store,
+    *,
+    programme: str,
+    code: str,
+    amount_minor: int,
+    lines: Sequence[Line] = (),
+    discount_minor: int = 0,
+    unearning_minor: int = 0,
+    offer_codes: Sequence[str] = (),
+    takes_discounts: bool = False,
+    at: Counter = _ANYWHERE,
+    language: str | None = None,
+    now: datetime,
+) -> Quote:
+    """What `accrue` would do with the same purchase now: the same code works it out. Changes nothing."""
     typed = arrival.typed(code)
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         standing = arrival.card(read, loaded, typed, members.look(read, loaded.id, typed))
         rules = loaded.programme
-        basket = as_basket(rules, amount_minor, (), 0, 0)
-        known = situation(read, loaded, standing, Counter(), now)
-        return earn(rules.earning, basket, currency=rules.currency, situation=known).points
+        basket = as_basket(rules, amount_minor, lines, discount_minor, unearning_minor)
+        reckoned = reckon(
+            read,
+            loaded,
+            standing,
+            basket,
+            at,
+            now,
+            offer_codes=offer_codes,
+            takes_discounts=takes_discounts,
+        )
+    earned, in_words = reckoned.earned, language or rules.language
+    waits = available_at(
+        rules.points, occurred_at=now, categories=[line.category for line in basket.lines], zone=rules.zone
+    )
+    uses = reckoned.applied.uses if reckoned.applied else ()
+    views = [OfferView(use.key, use.discount_minor) for use in uses]
+    for key, why in reckoned.refused:
+        views.append(OfferView(key, refused=why.code, words=say(in_words, why.words, **why.values)))
+    return Quote(
+        pay_minor=reckoned.basket.net_minor,
+        discount_minor=basket.net_minor - reckoned.basket.net_minor,
+        points=earned.points,
+        balance_after=standing.balance + (earned.points if waits <= now else 0),
+        offers=tuple(views),
+        why=explain(
+            [{"rule": "earn", **earned.as_json()}],
+            points=earned.points,
+            version=loaded.version,
+            programme=rules,
+            language=in_words,
+            say=say,
+            lines=basket.lines,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A receipt with every part of its points in words; the parts add up to them."""
+
+    receipt: Receipt
+    parts: tuple[Explained, ...]
+
+
+def why(store: Store, *, programme: str, receipt_id: int, language: str | None = None) -> Why:
+    """Why a receipt moved the points it did, by the rules of its time. Raises ReceiptUnknown."""
+    if not 0 < receipt_id < arrival.ID_LIMIT:
+        raise ReceiptUnknown()
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        row = journal.receipt_row(read, loaded.id, receipt_id)
+        if row is None:
+            raise ReceiptUnknown()
+        rules = programmes.at_version(read, loaded.id, row.programme_version)
+        lines = purchases.lines_of(read, loaded.id, row.purchase_id) if row.purchase_id else ()
+        in_words = language or rules.language
+        titles = {}
+        for row_of_offer in offers.published(read, loaded):
+            offer = row_of_offer.offer
+            titles[offer.key] = titles[earning_key(offer.key)] = offer.title.in_(in_words)
+    receipt = arrival.as_receipt(row, loaded.programme)
+    return Why(
+        receipt,
+        explain(
+            receipt.reasons,
+            points=receipt.points,
+            version=receipt.programme_version,
+            programme=rules,
+            language=in_words,
+            say=say,
+            lines=lines,
+            names=titles,
+        ),
+    )
 
 
 def recent(store: Store, *, programme: str, person: str, limit: int = 20) -> list[Receipt]:

@@ -15,11 +15,15 @@ from passes.loyalty.earning import Earned, Situation, earn
 from passes.loyalty.lasting import available_at, expires_at, lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.money import Money
+from passes.loyalty.offers import Situation as OfferSituation
+from passes.loyalty.offers import Standing as OfferStanding
+from passes.loyalty.offers import folded, gives_points
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
-from passes.loyalty.refusals import AmountInvalid, AmountTooLarge
+from passes.loyalty.refusals import AmountInvalid, AmountTooLarge, Refused
+from passes.loyalty.stacking import Applied, best
 from passes.loyalty.tiers import TierStep, tier_for
-from passes.store import Read, Store, Work, allowances, journal, members, purchases
+from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases
 from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
@@ -47,6 +51,8 @@ def accrue(
     lines: Sequence[Line] = (),
     discount_minor: int = 0,
     unearning_minor: int = 0,
+    offer_codes: Sequence[str] = (),
+    takes_discounts: bool = False,
     occurred_at: datetime | None = None,
     now: datetime,
 ) -> Receipt:
@@ -54,13 +60,22 @@ def accrue(
 
     `lines`, when given, must add up to the amount and the discount that was
     taken off the whole. `unearning_minor` of the amount was paid with a tender
-    that earns nothing. `occurred_at` is when it happened at an offline till,
+    that earns nothing. Where the register `takes_discounts`, the amount is
+    that before offers, which then take off what they do; otherwise offers only
+    give points, for the amount was paid. `offer_codes` are those that the
+    customer showed. `occurred_at` is when it happened at an offline till,
     `now` at the latest. Raises CodeMistyped, CodeUnknown, CardForeign,
-    CardVoided, AmountInvalid, AmountTooLarge, KeyInvalid or KeyReused.
+    CardVoided, AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused, CapReached,
+    and why an offer whose code was given does not hold.
     """
     happened_at = arrival.happened(occurred_at, now)
     typed = arrival.typed(code)
-    content = {"code": typed, **_content(amount_minor, lines, discount_minor, unearning_minor, occurred_at)}
+    content = {
+        "code": typed,
+        **_content(amount_minor, lines, discount_minor, unearning_minor, occurred_at),
+        "offer_codes": list(offer_codes),
+        "takes_discounts": takes_discounts,
+    }
 
     def decide(work: Work) -> Receipt:
         loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "accrue", content)
@@ -75,6 +90,8 @@ def accrue(
             basket,
             has_lines=bool(lines),
             at=at,
+            offer_codes=offer_codes,
+            takes_discounts=takes_discounts,
             happened_at=happened_at,
             now=now,
         )
@@ -136,6 +153,61 @@ def as_basket(
     return basket
 
 
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """What a purchase comes to: the basket as it is to be paid, its points, and what offers did.
+
+    `refused` are offers whose code was given and that do not hold, by key or code.
+    """
+
+    basket: Basket
+    earned: Earned
+    applied: Applied | None = None
+    refused: tuple[tuple[str, Refused], ...] = ()
+
+
+def reckon(
+    read: Read,
+    loaded: Loaded,
+    standing: Standing,
+    basket: Basket,
+    at: Counter,
+    happened_at: datetime,
+    *,
+    offer_codes: Sequence[str] = (),
+    takes_discounts: bool = False,
+) -> Reckoned:
+    """Work a purchase out. A quote and a booking both ask here, so that they agree."""
+    rules = loaded.programme
+    known = situation(read, loaded, standing, at, happened_at)
+    applied: Applied | None = None
+    refused: tuple[tuple[str, Refused], ...] = ()
+    if loaded.has_offers or offer_codes:
+        asked = offers.running(read, loaded, standing.member_id, codes=offer_codes, now=happened_at)
+        given = {folded(code) for code in offer_codes}
+        stand = [
+            one
+            for one in asked.standings(known.member, happened_at)
+            if takes_discounts or gives_points(one.offer) or _code_of(one) in given
+        ]
+        applied = best(
+            stand,
+            basket,
+            OfferSituation(happened_at, rules.currency, known.place, known.member),
+            codes=offer_codes,
+        )
+        shown = given | {one.offer.key for one in stand if _code_of(one) in given}
+        refused = tuple((key, why) for key, why in applied.refused if key in shown or folded(key) in given)
+        basket = applied.discounted(basket)
+        known = replace(known, multipliers=applied.multipliers, bonuses=applied.bonuses)
+    earned = earn(rules.earning, basket, currency=rules.currency, situation=known)
+    return Reckoned(basket, earned, applied, refused)
+
+
+def _code_of(one: OfferStanding) -> str | None:
+    return one.code or one.offer.code
+
+
 def book(
     work: Work,
     loaded: Loaded,
@@ -144,23 +216,33 @@ def book(
     *,
     has_lines: bool,
     at: Counter,
+    offer_codes: Sequence[str] = (),
+    takes_discounts: bool = False,
     happened_at: datetime,
     now: datetime,
 ) -> Receipt:
     """Book a checked purchase of a member whose rows are locked."""
-    rules = loaded.programme
-    earned = earn(
-        rules.earning,
+    reckoned = reckon(
+        work,
+        loaded,
+        standing,
         basket,
-        currency=rules.currency,
-        situation=situation(work, loaded, standing, at, happened_at),
+        at,
+        happened_at,
+        offer_codes=offer_codes,
+        takes_discounts=takes_discounts,
     )
+    for _, why in reckoned.refused:
+        raise why
+    basket, earned = reckoned.basket, reckoned.earned
     booking = Booking(
         work, loaded, standing, kind=ReceiptKind.ACCRUE, at=at, occurred_at=happened_at, now=now
     )
+    booking.reasons.append({"rule": "earn", **earned.as_json()})
+    if reckoned.applied is not None:
+        _use_offers(booking, reckoned.applied, earned)
     level = progress.level(booking)
     purchase_id = _write(work, loaded, standing, basket, has_lines, at, happened_at, now)
-    booking.reasons.append({"rule": "earn", **earned.as_json()})
     _give(booking, basket, earned)
     stamped = progress.stamp(booking, basket)
     climbed = progress.climb(booking, level, amount_minor=basket.net_minor, points=earned.points)
@@ -168,6 +250,26 @@ def book(
     return booking.finish(
         amount_minor=basket.net_minor, purchase_id=purchase_id, is_undoable=True, face_changed=True
     )
+
+
+def _use_offers(booking: Booking, applied: Applied, earned: Earned) -> None:
+    """Take the uses of offers from what there is of them, and say what each took off."""
+    points = {one.key: one.points for one in earned.multipliers}
+    points |= {one.key: one.points for one in earned.bonuses if one.counts}
+    offers.reserve(
+        booking.work,
+        booking.loaded,
+        applied.uses,
+        member_id=booking.standing.member_id,
+        receipt_id=booking.id,
+        points=points,
+        now=booking.now,
+    )
+    for use in applied.uses:
+        if use.discount_minor:
+            booking.reasons.append(
+                {"rule": "offer", "offer": use.key, "discount_minor": use.discount_minor, "points": 0}
+            )
 
 
 def situation(

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import counter, running, upkeep
+from passes.cli import counter, reports, running, upkeep
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -101,43 +101,10 @@ def _parser() -> argparse.ArgumentParser:
     asof.add_argument("--at", type=counter.instant, help="business time, ISO 8601 with a zone; now if absent")
     asof.add_argument("--known-at", type=counter.instant, help="as known then; now if absent")
 
-    # At the counter
-    joining = add("enrol", counter.enrol, "make a member with a card")
-    joining.add_argument("programme")
-    joining.add_argument("name")
-    joining.add_argument("--email")
-    joining.add_argument("--language", help="one of the programme's; its first if it has no such")
-    joining.add_argument("--agree", action="append", default=[], metavar="PURPOSE", help="a consent given")
-    showing = add("card", counter.card, "show a card, or write its file")
-    showing.add_argument("programme")
-    showing.add_argument("code")
-    showing.add_argument("--output", type=Path, help="write the .pkpass here")
-    earning = add("accrue", counter.accrue, "book a purchase")
-    earning.add_argument("programme")
-    earning.add_argument("code")
-    earning.add_argument("amount", help="such as 12.40, in the programme's currency")
-    spending = add("redeem", counter.redeem, "exchange points for a reward")
-    spending.add_argument("programme")
-    spending.add_argument("code")
-    spending.add_argument("reward")
-    undoing = add("undo", counter.undo, "reverse a receipt")
-    undoing.add_argument("programme")
-    undoing.add_argument("receipt", type=int)
-    guest = add("sale", counter.sale, "book a sale without a member")
-    guest.add_argument("programme")
-    guest.add_argument("amount")
-    for sub in (joining, earning, spending, undoing, guest):
-        sub.add_argument("--key", default=None, help="name this request, so that repeating it is harmless")
-        sub.add_argument("--location", type=_short, help="the shop's key in the programme")
-        sub.add_argument("--till", type=_short)
+    reports.register(group("report", "the marketer's numbers"), add)
+
+    counter.register(add, group)
     return parser
-
-
-def _short(text: str) -> str:
-    """A name that fits its column."""
-    if len(text) > 64:
-        raise argparse.ArgumentTypeError("at most 64 characters")
-    return text
 
 
 # Showing ----------------------------------------------------------------------

@@ -303,6 +303,11 @@ def applicable(standing: Standing, basket: Basket, situation: Situation) -> Refu
     return None
 
 
+def gives_points(offer: Offer) -> bool:
+    """Whether it gives points, rather than take something off what is paid."""
+    return isinstance(offer.effect, (BonusPoints, PointsTimes))
+
+
 def earning_key(offer_key: str) -> str:
     """The key under which the earning rules know an offer, so that their explanation names it."""
     return f"offer:{offer_key}"

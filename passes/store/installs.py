@@ -157,7 +157,8 @@ _REGISTER = _spoken("""
     RETURNING card_id
 """)
 _REGISTERED = _spoken("""
-    UPDATE card SET downloaded_revision = 0, changed = (changed OR :changed)
+    UPDATE card SET downloaded_revision = 0, changed = (changed OR :changed),
+        installed_at = coalesce(installed_at, :now), removed_at = NULL
     WHERE programme_id = :programme_id AND id = :card_id
 """)
 _OWE_ONE = _spoken("""
@@ -213,7 +214,7 @@ def register(work: Work, held: Held, *, library_id: str, push_token: str, now: d
     if not forerunners:
         # A phone may ask for the list with a tag that is already above the
         # card's, so the card needs a new one.
-        work.put(_REGISTERED.on(work), **of_card, changed=locked.effective > announced)
+        work.put(_REGISTERED.on(work), **of_card, changed=locked.effective > announced, now=at)
     elif locked.stamped > announced:
         work.put(_OWE_ONE.on(work), **key, device_id=device_id, revision=locked.stamped, now=at)
     return True
@@ -245,12 +246,23 @@ _FORGET_EMPTY_DEVICE = _spoken("""
 """)
 
 
-def unregister(work: Work, held: Held, *, library_id: str) -> None:
+_LAST_PHONE_GONE = _spoken("""
+    UPDATE card SET removed_at = :now
+    WHERE programme_id = :programme_id AND id = :card_id AND installed_at IS NOT NULL AND removed_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM registration r
+                      WHERE r.pass_type_id = card.pass_type_id AND r.card_id = card.id)
+""")
+
+
+def unregister(work: Work, held: Held, *, library_id: str, now: datetime) -> None:
     """The phone no longer wants to hear of the card. Harmless when it never did."""
     # Locked first: the next statement then sees every registration of the device.
     row = work.ask(_LOCK_DEVICE.on(work), pass_type_id=held.pass_type_id, library_id=library_id).one()
     if row is not None:
         _unregister(work, held, row.id)
+        work.put(
+            _LAST_PHONE_GONE.on(work), programme_id=held.programme_id, card_id=held.card_id, now=micros(now)
+        )
 
 
 def _unregister(work: Work, held: Held, device_id: int) -> None:
@@ -599,6 +611,26 @@ _FORGET = tuple(
 )
 
 
+_CARDS_ON = _spoken(
+    """
+    SELECT DISTINCT r.programme_id, r.card_id
+    FROM {picked} CROSS JOIN registration r
+    WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id
+    """,
+    picked=_DEVICES,
+)
+_LAST_PHONES_GONE = _spoken(
+    """
+    UPDATE card SET removed_at = :now
+    WHERE (programme_id, id) IN (SELECT programme, pass_id FROM {picked})
+      AND installed_at IS NOT NULL AND removed_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM registration r
+                      WHERE r.pass_type_id = card.pass_type_id AND r.card_id = card.id)
+    """,
+    picked={"programme": "bigint", "pass_id": "bigint"},
+)
+
+
 def settle_accepted(work: Work, claims: Sequence[Claim]) -> None:
     """These installs were told. Whatever changed meanwhile stays owed."""
     if claims:
@@ -637,7 +669,7 @@ class DeadToken:
     since: datetime
 
 
-def remove_devices(work: Work, dead: Sequence[DeadToken]) -> int:
+def remove_devices(work: Work, dead: Sequence[DeadToken], *, now: datetime) -> int:
     """Forget the devices behind dead tokens with all they hold. Returns how many there were."""
     if not dead:
         return 0
@@ -653,8 +685,13 @@ def remove_devices(work: Work, dead: Sequence[DeadToken]) -> int:
     gone = work.ask(_GONE.on(work), rows=rows).all()
     if gone:
         devices = _rows({"type_id": row.pass_type_id, "phone_id": row.device_id} for row in gone)
+        held = _rows(
+            {"programme": row.programme_id, "pass_id": row.card_id}
+            for row in work.ask(_CARDS_ON.on(work), rows=devices).all()
+        )
         for statement in _FORGET:
             work.put(statement.on(work), rows=devices)
+        work.put(_LAST_PHONES_GONE.on(work), rows=held, now=micros(now))
     return len(gone)
 
 

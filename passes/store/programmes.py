@@ -15,7 +15,7 @@ from passes.loyalty.programme_file import parse
 from passes.loyalty.refusals import ProgrammeUnknown
 from passes.store.ids import new_id
 from passes.store.instants import micros
-from passes.store.models import account, pass_type, programme, programme_version
+from passes.store.models import account, offer, pass_type, programme, programme_version
 from passes.store.work import Read, Row, Work
 
 
@@ -25,7 +25,7 @@ class Loaded:
 
     `revision` and `tag` count changes to all of its cards. `accounts` maps the
     buckets of the system's accounts to their ids: `issue` is where points come
-    from, `stamps:issue` where stamps do.
+    from, `stamps:issue` where stamps do. `has_offers` while any offer is live.
     """
 
     id: int
@@ -37,9 +37,18 @@ class Loaded:
     tag: int
     programme: Programme
     accounts: Mapping[str, int]
+    has_offers: bool
 
 
-_columns = (programme, pass_type.c.identifier.label("pass_type"))
+_columns = (
+    programme,
+    pass_type.c.identifier.label("pass_type"),
+    select(offer.c.id)
+    .where(offer.c.programme_id == programme.c.id, offer.c.state == "live")
+    .correlate(programme)
+    .exists()
+    .label("has_offers"),
+)
 _joined = programme.join(pass_type, pass_type.c.id == programme.c.pass_type_id)
 _BY_SLUG = select(*_columns).select_from(_joined).where(programme.c.slug == bindparam("slug"))
 _BY_ID = select(*_columns).select_from(_joined).where(programme.c.id == bindparam("programme_id"))
@@ -139,6 +148,7 @@ def _loaded(read: Read, row: Row | None) -> Loaded:
         tag=row.tag,
         programme=at_version(read, row.id, row.version),
         accounts=_accounts(read, row.id),
+        has_offers=bool(row.has_offers),
     )
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 
-from passes.loyalty.basket import Basket
+from passes.loyalty.basket import Basket, Line
 from passes.loyalty.receipt import Counter
 from passes.store.ids import new_id
 from passes.store.instants import micros
 from passes.store.models import purchase, purchase_line
-from passes.store.work import Work
+from passes.store.work import Read, Work
 
 _ADD = insert(purchase)
 _ADD_LINE = insert(purchase_line)
+_LINES_OF = (
+    select(purchase_line)
+    .where(
+        purchase_line.c.programme_id == bindparam("programme_id"),
+        purchase_line.c.purchase_id == bindparam("purchase_id"),
+    )
+    .order_by(purchase_line.c.line_number)
+)
 _VOID = (
     update(purchase)
     .where(
@@ -88,6 +96,23 @@ def add(
             ],
         )
     return purchase_id
+
+
+def lines_of(read: Read, programme_id: int, purchase_id: int) -> tuple[Line, ...]:
+    """The lines of a purchase in their order, none where only its amount is known."""
+    return tuple(
+        Line(
+            quantity=row.quantity,
+            unit_minor=row.unit_minor,
+            discount_minor=row.discount_minor,
+            sku=row.sku,
+            name=row.name,
+            category=row.category,
+            brand=row.brand,
+            tax_minor=row.tax_minor,
+        )
+        for row in read.ask(_LINES_OF, programme_id=programme_id, purchase_id=purchase_id).all()
+    )
 
 
 def void(work: Work, programme_id: int, purchase_id: int, *, by: int) -> None:

@@ -120,6 +120,7 @@ def unregister(library_id: str, pass_type: str, serial: str) -> Response:
         pass_type=pass_type,
         serial=serial,
         token=_token(),
+        now=now(),
     )
     return _empty(200)
 

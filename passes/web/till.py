@@ -356,8 +356,13 @@ def _echo(code: str, amount_minor: int) -> str:
     if not code:
         return amount
     points = checkout.quote(
-        installation().store, programme=programme.slug, code=code, amount_minor=amount_minor, now=now()
-    )
+        installation().store,
+        programme=programme.slug,
+        code=code,
+        amount_minor=amount_minor,
+        at=_counter(),
+        now=now(),
+    ).points
     unit = programme.unit.name(points, language.current())
     return language.words("%(amount)s = %(points)s %(unit)s", amount=amount, points=points, unit=unit)
 

@@ -12,6 +12,7 @@ from sqlalchemy.sql import ClauseElement
 
 from passes import delivery, issuing
 from passes.store import Store, Work, cards, installs, programmes
+from passes.store.instants import micros
 from tests.cast import PHONE, PUSH_TOKEN, Card, PushService, a_card, an_install, deliver, rows
 from tests.shop import KEYS, PASS_TYPE, Shop, open_shop
 
@@ -243,10 +244,21 @@ def test_unregistering_forgets_the_phone_with_its_last_card(shop: Shop, card: Ca
 
     def leave(one: Card) -> None:
         issuing.unregister(
-            shop.store, KEYS, library_id=PHONE, pass_type=PASS_TYPE, serial=one.serial, token=one.token
+            shop.store,
+            KEYS,
+            library_id=PHONE,
+            pass_type=PASS_TYPE,
+            serial=one.serial,
+            token=one.token,
+            now=shop.now,
         )
 
+    assert [row["removed_at"] for row in rows(shop.store, "card")] == [None, None]
     leave(card)
+    by_card = {row["id"]: row for row in rows(shop.store, "card")}
+    assert by_card[card.card_id]["installed_at"] == micros(shop.now)
+    assert by_card[card.card_id]["removed_at"] == micros(shop.now)
+    assert by_card[other.card_id]["removed_at"] is None
     assert [row["card_id"] for row in rows(shop.store, "registration")] == [other.card_id]
     assert len(rows(shop.store, "device")) == 1
     leave(card)
