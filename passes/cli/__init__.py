@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import counter, reports, running, upkeep
+from passes.cli import club, counter, reports, running, upkeep
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     asof.add_argument("--known-at", type=counter.instant, help="as known then; now if absent")
 
     reports.register(group("report", "the marketer's numbers"), add)
+
+    # The club
+    club.register(add, group)
 
     counter.register(add, group)
     return parser
