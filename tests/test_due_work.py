@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +21,7 @@ from passes.loyalty.earning import EarnRule
 from passes.loyalty.lasting import Expiry, ExpiryKind, MonthsTo, PointsRule
 from passes.loyalty.occasions import Birthday, BirthdaySpan
 from passes.loyalty.programme import Programme
+from passes.loyalty.refusals import NotEnoughPoints
 from passes.loyalty.rewards import Reward
 from passes.loyalty.text import Text
 from passes.loyalty.tiers import Review, Tier, TierMetric, TierRule, TierWindow
@@ -603,3 +606,45 @@ def test_the_command_line_does_what_is_due(
     capsys.readouterr()
     assert cli.main(["due", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == asdict(DueDone())
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        PointsRule(Expiry(ExpiryKind.ROLLING, months=1), pending_days=5),
+        PointsRule(Expiry(ExpiryKind.INACTIVITY, months=1), pending_days=2),
+        PointsRule(Expiry(ExpiryKind.FIXED_DAY, month=3, day=1), pending_days=40),
+    ],
+    ids=["rolling", "inactivity", "fixed day"],
+)
+def test_whatever_happens_in_between_the_books_stay_right(shop: Shop, points: PointsRule) -> None:
+    dice = Random(7)
+    ruled(
+        shop,
+        points=points,
+        tiers=(*LEVELS[:2], replace(LEVELS[2], points_last=True)),
+        tiering=TierRule(window=TierWindow.ROLLING, days=20, delay_days=2, grace_days=3),
+        birthday=Birthday(points=30),
+    )
+    people = [a_member(shop, name=f"Ana {day}", birthday=date(2000, 2, day)) for day in (1, 14, 28)]
+    now = shop.now
+    for _ in range(60):
+        now += timedelta(hours=dice.randrange(1, 240))
+        shop.now = now
+        ana = dice.choice(people)
+        match dice.randrange(5):
+            case 0 | 1:
+                shop.buy(ana.code, dice.randrange(100, 60_000))
+            case 2:
+                with contextlib.suppress(NotEnoughPoints):
+                    shop.redeem(ana.code, "extra-shot")
+            case 3:
+                shop.undo(shop.buy(ana.code, dice.randrange(100, 60_000)).id)
+            case 4:
+                run_due(shop.store, now=now)
+    run_due(shop.store, now=now)
+    before = rows(shop.store, "posting")
+    assert run_due(shop.store, now=now) == DueDone()
+    assert len(rows(shop.store, "posting")) == len(before)
+    assert {row["kind"] for row in before} >= {"activate", "expire"}
+    assert_right(shop)

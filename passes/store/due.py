@@ -67,10 +67,24 @@ class Many:
         if not rows:
             return
         if work.postgresql:
-            arrays: dict[str, Any] = {name: [row[name] for row in rows] for name in self._columns}
+            arrays: dict[str, Any] = {name: _array([row[name] for row in rows]) for name in self._columns}
             work.put(self._on_postgresql, **arrays)
         else:
             work.put_many(self._on_sqlite, rows)
+
+
+def _array(values: Sequence[int | str | bool | None]) -> str:
+    """Values as PostgreSQL writes an array. The driver's own way takes several times as long."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: int | str | bool | None) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
 
 
 _ADD_RECEIPTS = Many.insert(models.receipt)
