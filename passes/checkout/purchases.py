@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from passes.booking import Booking
@@ -380,7 +380,7 @@ def _content(
 ) -> dict[str, object]:
     return {
         "amount_minor": amount_minor,
-        "lines": [asdict(line) for line in lines],
+        "lines": tuple(lines),
         "discount_minor": discount_minor,
         "unearning_minor": unearning_minor,
         "occurred_at": micros(occurred_at) if occurred_at else None,

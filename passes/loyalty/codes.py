@@ -93,6 +93,8 @@ def normalise(text: str) -> str:
     Knows nothing of locales: all shapes of the letter I become a plain I, so a
     Turkish keyboard and an English one give the same result.
     """
+    if text.isascii() and text.isalnum():
+        return text.upper()
     kept = (symbol for symbol in text if not symbol.isspace() and symbol not in _DROPPED)
     return "".join(_CASE.get(symbol, symbol) for symbol in kept)
 
@@ -127,7 +129,7 @@ _DROPPED = frozenset("-‐‑‒–—―−\u200b\u200c\u200d\u200e\u200f\u2060
 
 
 def _only(code: str, symbols: str) -> bool:
-    return all(symbol in symbols for symbol in code)
+    return not code.strip(symbols)
 
 
 def _spelled(number: int, symbols: str, length: int) -> str:

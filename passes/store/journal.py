@@ -12,10 +12,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import bindparam, func, insert, select, union_all, update
 
 from passes.loyalty.ledger import Consumption, Lot, PostingKind
@@ -162,8 +163,7 @@ class Asked:
         self.programme_id = programme_id
         self.key = key
         self.operation = operation
-        canonical = json.dumps([operation, content], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        self.fingerprint = hashlib.sha256(canonical.encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(_canonical(operation, content)).hexdigest()
         self._answer: Answer = read.ask(_REQUEST, programme_id=programme_id, key=key)
 
     def before(self) -> str | None:
@@ -190,6 +190,15 @@ class Asked:
             answer=answer,
             at=micros(now),
         )
+
+
+def _canonical(operation: str, content: Mapping[str, Any]) -> bytes:
+    """The same bytes for the same request; values may be dataclasses."""
+    try:
+        return orjson.dumps([operation, content], option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # Numbers beyond 64 bits and halves of letters: refused later, in words.
+        return json.dumps([operation, content], sort_keys=True, default=asdict).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +387,7 @@ def add_receipt(work: Work, programme_id: int, booked: Receipt, *, purchase_id: 
         occurred_at=micros(booked.occurred_at),
         recorded_at=micros(booked.recorded_at),
         programme_version=booked.programme_version,
-        reasons=json.dumps(booked.reasons, separators=(",", ":")),
+        reasons=orjson.dumps(booked.reasons).decode(),
         undoes=booked.undoes,
         undone_by=None,
     )
