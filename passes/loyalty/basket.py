@@ -93,18 +93,21 @@ class Basket:
 
     def check(self) -> None:
         """AmountInvalid unless every amount is possible and the parts fit the whole."""
+        gross = before_discount = 0
         for line in self.lines:
+            whole = line.quantity * line.unit_minor
+            net = whole - line.discount_minor
             if (
                 not 0 < line.quantity < AMOUNT_LIMIT_MINOR
                 or not 0 <= line.unit_minor < AMOUNT_LIMIT_MINOR
-                or not 0 <= line.discount_minor <= line.gross_minor
-                or not 0 <= line.tax_minor <= line.net_minor
+                or not 0 <= line.discount_minor <= whole
+                or not 0 <= line.tax_minor <= net
             ):
                 raise AmountInvalid()
-        before_discount = sum(line.net_minor for line in self.lines)
-        if not (self.lines and 0 <= self.discount_minor <= before_discount):
+            gross, before_discount = gross + whole, before_discount + net
+        if not (self.lines and gross < AMOUNT_LIMIT_MINOR and 0 <= self.discount_minor <= before_discount):
             raise AmountInvalid()
-        if not (self.gross_minor < AMOUNT_LIMIT_MINOR and 0 <= self.unearning_minor <= self.net_minor):
+        if not 0 <= self.unearning_minor <= before_discount - self.discount_minor:
             raise AmountInvalid()
 
 

@@ -11,19 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from passes.loyalty.counting import Boost, Part, carried_minor, carried_points, carried_text, settle
+from passes.loyalty.earn_rules import CapMode, EarnRule, Rate, Rounding
 from passes.loyalty.earned import Earned, EarnedBonus, EarnedLine
-from passes.loyalty.earning import (
-    Boost,
-    CapMode,
-    EarnRule,
-    Part,
-    Rate,
-    Rounding,
-    carried_minor,
-    carried_points,
-    carried_text,
-    settle,
-)
 
 
 @dataclass(frozen=True, slots=True)
