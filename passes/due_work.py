@@ -204,7 +204,7 @@ def _expiries(loaded: Loaded, lots: Sequence[DueLot], rule: str, now: datetime) 
                     stamps -= lot.remaining
                 else:
                     balance -= lot.remaining
-                reasons.append({"rule": rule, "points": lot.remaining, "lot": lot.id})
+                reasons.append({"rule": rule, "asset": lot.asset, "points": lot.remaining, "lot": lot.id})
             _add_receipt(
                 booked,
                 of_member[0],

@@ -401,12 +401,16 @@ _LEVELS = _Locking(
 _returned = """coalesce((SELECT sum(goods_return.net_minor) FROM goods_return
         WHERE goods_return.programme_id = purchase.programme_id
             AND goods_return.purchase_id = purchase.id), 0)"""
+# Purchases move to the survivor of a merge, receipts stay with whom they were given to.
 _earned = """coalesce((SELECT sum(CASE posting.kind WHEN 'earn' THEN posting.amount
             WHEN 'clawback' THEN -posting.amount ELSE 0 END)
         FROM receipt JOIN posting ON posting.programme_id = receipt.programme_id
             AND posting.receipt_id = receipt.id AND posting.asset = 'points'
-        WHERE receipt.programme_id = purchase.programme_id AND receipt.member_id = purchase.member_id
-            AND receipt.purchase_id = purchase.id), 0)"""
+        WHERE receipt.programme_id = purchase.programme_id AND receipt.purchase_id = purchase.id
+            AND receipt.member_id IN (
+                SELECT purchase.member_id UNION ALL SELECT merge.loser_id FROM merge
+                WHERE merge.programme_id = purchase.programme_id
+                    AND merge.survivor_id = purchase.member_id AND merge.undone_at IS NULL)), 0)"""
 _COUNTS: Mapping[TierMetric, str] = {
     TierMetric.SPEND: f"purchase.net_minor - {_returned}",
     TierMetric.VISITS: f"CASE WHEN purchase.net_minor > {_returned} THEN 1 ELSE 0 END",
