@@ -7,7 +7,7 @@ divide by or where the time that they need is not over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -27,6 +27,7 @@ from passes.loyalty.experiments import (
     proportions,
     return_on_investment,
 )
+from passes.loyalty.liability import PointsMonth, journal
 from passes.loyalty.metrics import (
     CLOSED,
     JOINED,
@@ -45,6 +46,7 @@ from passes.loyalty.refusals import OfferUnknown
 from passes.store import Store, insights, programmes
 from passes.store.insights import (
     SLOT_SECONDS,
+    Basis,
     Bucketed,
     By,
     Cut,
@@ -489,6 +491,77 @@ def liability(
             else found.liability_minor(cost_minor=Fraction(worth_minor, 100), redemption_rate=redemption_rate)
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFigures:
+    """One month's bookings of the points liability: opening + deferred − recognised = closing."""
+
+    month: str
+    opening_minor: int
+    deferred_minor: int
+    recognised_minor: int
+    closing_minor: int
+
+
+def liability_journal(
+    store: Store,
+    *,
+    programme: str,
+    window: Window,
+    rates: Mapping[date, Fraction],
+    hundred_points_minor: int | None = None,
+) -> list[JournalFigures]:
+    """The monthly journal of what points defer and release, for the months of the window.
+
+    `rates` is the share of points that will ever be used, by the first day from
+    which the shop believes so; before all of them it is 1. ValueError while
+    nobody said what points are worth.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        zone = loaded.programme.zone
+        whole = Window(date(1970, 1, 1), window.end)
+        since, until = _instants(whole, zone)
+        # Returns count in their own month: a month that was closed stays as it was.
+        sold = insights.sales(read, loaded.id, Cut(whole, basis=Basis.EVENT_DATE), By.MONTH)
+        slots = insights.points(read, loaded.id, since=since, until=until, by=By.MONTH)
+    worth_minor = hundred_points_minor or loaded.programme.points.hundred_points_minor
+    if worth_minor is None:
+        raise ValueError("nobody said what points are worth")
+    flows = _folded(slots, zone, month_number)
+    nets = {int(one.bucket): one.net_of_members_minor for one in sold if one.bucket is not None}
+    known = [number for number in (*nets, *flows) if isinstance(number, int)]
+    last = month_number(window.end - date.resolution)
+    months = []
+    for number in range(min(known, default=last), last + 1):
+        flow = flows.get(number, PointsFlow(0, 0, 0, 0))
+        months.append(
+            PointsMonth(
+                number,
+                nets.get(number, 0),
+                flow.earned,
+                flow.bonus,
+                flow.burned,
+                _rate_at(rates, month_start(number + 1) - date.resolution),
+            )
+        )
+    return [
+        JournalFigures(
+            _label(By.MONTH, booked.month) or "",
+            booked.opening_minor,
+            booked.deferred_minor,
+            booked.recognised_minor,
+            booked.closing_minor,
+        )
+        for booked in journal(months, point_minor=Fraction(worth_minor, 100))
+        if booked.month >= month_number(window.start)
+    ]
+
+
+def _rate_at(rates: Mapping[date, Fraction], day: date) -> Fraction:
+    begun = [since for since in rates if since <= day]
+    return rates[max(begun)] if begun else Fraction(1)
 
 
 # Members -----------------------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,7 +21,7 @@ from passes.store import Store, programmes
 from passes.store.insights import By, Cut, Kind, Window
 from passes.store.instants import micros
 from passes.store.models import account, join_count, offer, offer_assignment, offer_use
-from tests.sales import Desk, fixture
+from tests.sales import Desk, fixture, noon
 from tests.shop import COFFEE, Shop, open_shop
 
 Q2 = Window(date(2026, 4, 1), date(2026, 7, 1))
@@ -224,6 +227,62 @@ def test_liability_needs_to_know_what_points_cost(desk: Desk, now: datetime) -> 
         desk.store, programme=COFFEE, hundred_points_minor=50, redemption_rate=Fraction(8, 10), now=now
     )
     assert row.liability_minor == 4_00
+
+
+@pytest.fixture
+def two_years(desk: Desk) -> Desk:
+    """A sale of 100 000 with 10 000 points of 1 in 2025; 4 500 are used that year and 4 000 the next."""
+    sold_on = date(2025, 1, 15)
+    desk.sell(sold_on, 100_000_00, by=1)
+    desk.post("earn", 1, 2, 10_000, noon(sold_on))
+    for month in range(2, 12):
+        desk.post("redeem", 2, 3, 450, noon(date(2025, month, 10)))
+        desk.post("redeem", 2, 3, 400, noon(date(2026, month, 10)))
+    desk.send()
+    return desk
+
+
+@pytest.mark.check("L-66")
+def test_the_journal_recognises_4110_in_the_first_and_3493_in_the_second_year(two_years: Desk) -> None:
+    rates = {date(2025, 1, 1): Fraction(95, 100), date(2026, 1, 1): Fraction(97, 100)}
+    months = insights.liability_journal(
+        two_years.store,
+        programme=COFFEE,
+        window=Window(date(2025, 1, 1), date(2027, 1, 1)),
+        rates=rates,
+        hundred_points_minor=100_00,
+    )
+    assert len(months) == 24
+    assert round(months[0].deferred_minor / 100) == 8_676
+    years = [sum(month.recognised_minor for month in part) for part in (months[:12], months[12:])]
+    assert [round(amount / 100) for amount in years] == [4_110, 3_493]
+    assert round(months[-1].closing_minor / 100) == 1_073
+    for before, month in pairwise(months):
+        assert month.opening_minor == before.closing_minor
+        assert month.closing_minor == month.opening_minor + month.deferred_minor - month.recognised_minor
+    # A window in the middle shows the same months.
+    part = insights.liability_journal(
+        two_years.store,
+        programme=COFFEE,
+        window=Window(date(2026, 1, 1), date(2027, 1, 1)),
+        rates=rates,
+        hundred_points_minor=100_00,
+    )
+    assert part == months[12:]
+
+
+def test_what_comes_back_later_leaves_the_month_of_the_sale_as_it_was(two_years: Desk) -> None:
+    def january() -> insights.JournalFigures:
+        window = Window(date(2025, 1, 1), date(2025, 4, 1))
+        return insights.liability_journal(
+            two_years.store, programme=COFFEE, window=window, rates={}, hundred_points_minor=100_00
+        )[0]
+
+    before = january()
+    two_years.take_back(1, date(2025, 3, 1), 50_000_00)
+    two_years.post("clawback", 2, 4, 5_000, noon(date(2025, 3, 1)))
+    two_years.send()
+    assert january() == before
 
 
 def test_tiers_are_told_as_a_matrix_whose_rows_are_the_tiers_sizes(desk: Desk) -> None:
@@ -453,7 +512,7 @@ def test_every_report_answers_on_the_command_line(run: Run) -> None:
     kinds = run("report", "customers", COFFEE, "--json")["rows"]
     assert [row["kind"] for row in kinds] == ["first", "returning", "guest"]
     for name in REPORTS:
-        if name != "offer":
+        if name not in ("journal", "offer"):
             assert run("report", name, COFFEE, "--json")["rows"] is not None
             assert run("report", name, COFFEE)
     assert run("report", "offer", COFFEE, "--offer", "x", "--json", status=1)["refused"] == "offer_unknown"
@@ -467,6 +526,22 @@ def test_a_report_is_a_table_with_amounts_and_percents(run: Run) -> None:
     header, *lines = run("report", "customers", COFFEE).splitlines()
     assert header.split() == ["bucket", "kind", "orders", "customers", "gross", "net", "average", "order"]
     assert [line.split()[0] for line in lines] == ["first", "returning", "guest"]
+
+
+@pytest.mark.check("L-66")
+def test_the_journal_for_the_accounts_balances_month_by_month(run: Run) -> None:
+    arguments = ("report", "journal", COFFEE, "--hundred-points", "5.00", "--redemption-rate", "0.8", "--csv")
+    rows = list(csv.DictReader(run(*arguments).splitlines()))
+    assert {row["account"] for row in rows} == {"sales", "points owed"}
+    for month in {row["month"] for row in rows}:
+        sides = [
+            sum(Decimal(row[side] or 0) for row in rows if row["month"] == month)
+            for side in ("debit", "credit")
+        ]
+        assert sides[0] == sides[1] > 0
+    assert "hundred" in run("report", "journal", COFFEE, status=1)
+    refused = run("report", "journal", COFFEE, "--redemption-rate", "often", status=1)
+    assert refused == "often is no rate such as 0.95 or 2027-01-01=0.97.\n"
 
 
 def test_a_report_that_cannot_be_given_says_why(run: Run) -> None:

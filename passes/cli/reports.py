@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime, timedelta
@@ -75,6 +77,15 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
                 default=Fraction(1),
                 help="the share that will ever be used",
             )
+        if report is _journal:
+            command.add_argument(
+                "--redemption-rate",
+                action="append",
+                metavar="[DAY=]RATE",
+                help="the share that will ever be used, believed from that day on; may be repeated",
+            )
+            command.add_argument("--csv", action="store_true", help="the bookings, for an accounting program")
+        if report in (_liability, _journal):
             command.add_argument("--hundred-points", metavar="AMOUNT", help="what 100 points cost the shop")
         if report is _active:
             command.add_argument("--days", type=int, default=90, help="how long ago counts as lately")
@@ -167,6 +178,8 @@ def _command(report: Report) -> Callable[[argparse.Namespace], int]:
         if parsed.json:
             whole = {"programme": asked.programme, "currency": currency, "rows": values}
             print(json.dumps(whole, default=_plain, ensure_ascii=False))
+        elif getattr(parsed, "csv", False):
+            _print_bookings(values, currency)
         else:
             _print_table([_flat(row) for row in values], currency)
         return 0
@@ -295,6 +308,33 @@ def _offer(asked: Asked) -> object:
     )
 
 
+def _journal(asked: Asked) -> object:
+    from passes import insights
+
+    rates = dict(_rate(text) for text in asked.parsed.redemption_rate or ())
+    try:
+        return insights.liability_journal(
+            asked.store,
+            programme=asked.programme,
+            window=asked.window,
+            rates=rates,
+            hundred_points_minor=asked.amount(asked.parsed.hundred_points),
+        )
+    except ValueError as problem:
+        raise CannotStart(
+            "What are 100 points worth? Say --hundred-points, or points.hundred_points_worth in the file."
+        ) from problem
+
+
+def _rate(text: str) -> tuple[date, Fraction]:
+    """`0.95`, or `2027-01-01=0.97` from a day on."""
+    day, _, rate = text.rpartition("=")
+    try:
+        return (date.fromisoformat(day) if day else date.min), Fraction(rate)
+    except ValueError as problem:
+        raise CannotStart(f"{text} is no rate such as 0.95 or 2027-01-01=0.97.") from problem
+
+
 REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "sales": (_sales, "orders, net sales, members' share, attach rate", (*_TIMES, *_PLACES, *_PEOPLE)),
     "customers": (_customers, "first-time, returning and guest orders", (*_TIMES, *_PLACES, *_PEOPLE)),
@@ -305,6 +345,7 @@ REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "points": (_points, "points earned, burned and expired", (*_TIMES, *_PLACES[1:], *_PEOPLE)),
     "issued": (_issued, "what became of the points issued in a window", ()),
     "liability": (_liability, "points outstanding and what they will cost", ()),
+    "journal": (_journal, "what points defer and release, month by month, for the accounts", ()),
     "active": (_active, "members who earned or burned lately", ()),
     "tiers": (_tiers, "from which tier to which members moved", ()),
     "funnel": (_funnel, "from the join page to the first redemption", ("source",)),
@@ -348,6 +389,24 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def _print_bookings(months: list[dict[str, Any]], currency: str) -> None:
+    """Debit and credit, a line for each side of each booking; what is negative changes sides."""
+    from passes.loyalty.money import decimal_text
+
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow(("month", "account", "debit", "credit", "currency"))
+    for month in months:
+        for debit, credit, amount in (
+            ("sales", "points owed", month["deferred_minor"]),
+            ("points owed", "revenue from points", month["recognised_minor"]),
+        ):
+            sides = (debit, credit) if amount >= 0 else (credit, debit)
+            text = decimal_text(abs(amount), currency)
+            if amount:
+                lines.writerow((month["month"], sides[0], text, "", currency))
+                lines.writerow((month["month"], sides[1], "", text, currency))
 
 
 def _print_table(rows: list[dict[str, Any]], currency: str) -> None:

@@ -8,14 +8,23 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from passes.loyalty.liability import Outstanding, deferred_minor, recognised_minor
+from passes.loyalty.liability import (
+    JournalMonth,
+    Outstanding,
+    PointsMonth,
+    deferred_minor,
+    journal,
+    recognised_minor,
+)
 
 
+@pytest.mark.check("L-66")
 def test_of_a_sale_of_50_with_500_points_3_70_are_deferred() -> None:
     points_minor = 500 * Fraction(8, 10)  # worth a cent each, 80 % will be used
     assert deferred_minor(50_00, goods_minor=50_00, points_minor=points_minor) == 3_70
 
 
+@pytest.mark.check("L-66")
 @pytest.mark.parametrize("unit", [1, 100], ids=["in whole units", "in hundredths"])
 def test_revenue_of_two_years_is_4110_and_3493_and_1073_are_left(unit: int) -> None:
     price = 100_000 * unit
@@ -60,3 +69,64 @@ def test_the_liability_counts_pending_available_and_held_but_no_account_below_ze
     owed = Outstanding(pending=60, available=90, held=50, deficit=40)
     assert owed.points == 200
     assert owed.liability_minor(cost_minor=Fraction(1, 2), redemption_rate=Fraction(8, 10)) == 80
+
+
+# Month by month --------------------------------------------------------------
+
+
+@pytest.mark.check("L-66")
+def test_a_sale_of_50_with_500_points_defers_3_70_in_its_month() -> None:
+    (booked,) = journal([PointsMonth(0, 50_00, 500, 0, 0, Fraction(8, 10))], point_minor=1)
+    assert booked == JournalMonth(0, 0, 3_70, 0)
+    assert booked.closing_minor == 3_70
+
+
+@pytest.mark.check("L-66")
+def test_the_months_of_two_years_recognise_4110_and_3493_and_leave_1073() -> None:
+    months = [PointsMonth(0, 100_000_00, 10_000, 0, 0, Fraction(95, 100))]
+    months += [PointsMonth(n, 0, 0, 0, 450, Fraction(95, 100)) for n in range(1, 11)]
+    months.append(PointsMonth(11, 0, 0, 0, 0, Fraction(95, 100)))
+    # In the second year more is believed to be used, and 4 000 more are.
+    months += [PointsMonth(n, 0, 0, 0, 400, Fraction(97, 100)) for n in range(12, 22)]
+    booked = journal(months, point_minor=100)
+    first, second = (sum(month.recognised_minor for month in part) for part in (booked[:12], booked[12:]))
+    assert [round(amount / 100) for amount in (booked[0].deferred_minor, first, second)] == [
+        8_676,
+        4_110,
+        3_493,
+    ]
+    assert round(booked[-1].closing_minor / 100) == 1_073
+
+
+def test_points_given_without_a_sale_defer_nothing_and_share_what_was_deferred() -> None:
+    months = [PointsMonth(0, 100_00, 100, 100, 0, Fraction(1)), PointsMonth(1, 0, 0, 0, 100, Fraction(1))]
+    sold, used = journal(months, point_minor=1)
+    assert (sold.deferred_minor, sold.recognised_minor) == (99, 0)
+    assert (used.deferred_minor, used.recognised_minor) == (0, 50)
+
+
+amounts = st.integers(-5_000, 20_000)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            amounts, st.integers(-50, 500), st.integers(0, 50), st.integers(-20, 300), st.integers(1, 20)
+        ),
+        max_size=20,
+    )
+)
+def test_every_month_opens_where_the_one_before_closed(rows: list[tuple[int, int, int, int, int]]) -> None:
+    months = [
+        PointsMonth(number, net, earned, bonus, burned, Fraction(rate, 20))
+        for number, (net, earned, bonus, burned, rate) in enumerate(rows)
+    ]
+    booked = journal(months, point_minor=Fraction(1, 2))
+    closing = 0
+    for month in booked:
+        assert month.opening_minor == closing
+        closing = month.closing_minor
+    assert closing == sum(month.deferred_minor - month.recognised_minor for month in booked)
+    # Of a positive total never more is recognised than was deferred.
+    if closing and sum(month.deferred_minor for month in booked) > 0:
+        assert closing > 0
