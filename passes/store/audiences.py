@@ -18,7 +18,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -26,6 +25,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.loyalty.conditions import Segment
 from passes.loyalty.offers import HASH_MODULUS, MARKS, Arm, Audience, Draw, Offer, OfferState, draw
@@ -43,6 +43,16 @@ class Reach:
 
     treated: int
     holdout: int
+
+
+# Questions about one row by its key, and not joins: PostgreSQL keeps the plan of a
+# slice, and a join that was planned while a table was empty walks it when it is not.
+_balance = (
+    select(account.c.balance)
+    .where(account.c.programme_id == member.c.programme_id, account.c.id == member.c.points_account_id)
+    .correlate(member)
+    .scalar_subquery()
+)
 
 
 def member_is_in(segment: Segment, now: datetime, zone: str) -> ColumnElement[bool]:
@@ -66,13 +76,7 @@ def member_is_in(segment: Segment, now: datetime, zone: str) -> ColumnElement[bo
     if limits.bought_from is not None:
         asked.append(member.c.last_purchase_at >= micros(limits.bought_from))
     if segment.balance_least is not None:
-        asked.append(
-            exists().where(
-                account.c.programme_id == member.c.programme_id,
-                account.c.id == member.c.points_account_id,
-                account.c.balance >= segment.balance_least,
-            )
-        )
+        asked.append(_balance >= segment.balance_least)
     return and_(literal(1) == 1, *asked)
 
 
@@ -94,11 +98,12 @@ def _agreed(purpose: str) -> ColumnElement[bool]:
 
 
 def _asked_for(product: str) -> ColumnElement[bool]:
-    return exists().where(
+    asked_at = select(wish.c.asked_at).where(
         wish.c.programme_id == member.c.programme_id,
         wish.c.product == product,
         wish.c.member_id == member.c.id,
     )
+    return asked_at.correlate(member).scalar_subquery().is_not(None)
 
 
 def is_meant(read_offer: Offer, now: datetime, zone: str) -> ColumnElement[bool]:
@@ -228,20 +233,15 @@ def _assign(
         # Whoever joined while it ran is in it from that day on.
         at = case((member.c.joined_at > started_at, member.c.joined_at), else_=at)
     arm = case((is_held_out(draw(loaded.slug, read_offer)), Arm.HOLDOUT.value), else_=Arm.TREATED.value)
-    known = exists().where(
-        offer_assignment.c.programme_id == loaded.id,
-        offer_assignment.c.offer_id == offer_id,
-        offer_assignment.c.member_id == member.c.id,
-    )
     meant = select(literal(loaded.id), literal(offer_id), member.c.id, arm, at).where(
         member.c.programme_id == loaded.id,
         member.c.id > after,
         member.c.id <= up_to,
         is_meant(read_offer, now, loaded.programme.zone),
-        ~known,
     )
     columns = ("programme_id", "offer_id", "member_id", "arm", "at")
-    work.put(insert(offer_assignment).from_select(columns, meant))
+    into = (postgresql if work.postgresql else sqlite).insert(offer_assignment)
+    work.put(into.from_select(columns, meant).on_conflict_do_nothing())
 
 
 # Offers whose time has come ---------------------------------------------------------------

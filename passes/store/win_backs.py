@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import bindparam, case, exists, insert, literal, or_, select, update
+from sqlalchemy import bindparam, case, func, insert, literal, or_, select, update
 
 from passes.loyalty.dates import day_number, day_start, local_date
 from passes.loyalty.occasions import WinBack
@@ -39,17 +39,26 @@ _of_members = (
     member.c.id > bindparam("after"),
     member.c.id <= bindparam("up_to"),
 )
-_promised_lately = exists().where(
-    notice.c.programme_id == member.c.programme_id,
-    notice.c.member_id == member.c.id,
-    notice.c.kind == NAME,
-    notice.c.at >= bindparam("again_from"),
+# Questions about one member by the key, and not joins: see audiences.
+_promised_at = (
+    select(func.max(notice.c.at))
+    .where(
+        notice.c.programme_id == member.c.programme_id,
+        notice.c.member_id == member.c.id,
+        notice.c.kind == NAME,
+    )
+    .correlate(member)
+    .scalar_subquery()
 )
-_given_lately = exists().where(
-    member_allowance.c.programme_id == member.c.programme_id,
-    member_allowance.c.member_id == member.c.id,
-    member_allowance.c.name == NAME,
-    member_allowance.c.last_at >= bindparam("again_from"),
+_given_at = (
+    select(member_allowance.c.last_at)
+    .where(
+        member_allowance.c.programme_id == member.c.programme_id,
+        member_allowance.c.member_id == member.c.id,
+        member_allowance.c.name == NAME,
+    )
+    .correlate(member)
+    .scalar_subquery()
 )
 # Whose promise was made just now, or ended unused since this was last looked at.
 _concerned = (
@@ -131,8 +140,8 @@ def promise(
         member.c.merged_into.is_(None),
         member.c.holdout.is_(False),
         member.c.last_purchase_at < micros(day_start(today - timedelta(days=rule.idle_days - 1), zone)),
-        ~_promised_lately,
-        ~_given_lately,
+        func.coalesce(_promised_at, 0) < bindparam("again_from"),
+        func.coalesce(_given_at, 0) < bindparam("again_from"),
     )
     columns = ("programme_id", "member_id", "kind", "about", "words", "at")
     values = {"programme": loaded.id, "after": after, "up_to": up_to}
