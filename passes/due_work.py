@@ -35,9 +35,11 @@ from passes.store.programmes import Loaded
 # So many that PostgreSQL is not asked too often, and tills of these members
 # wait a tenth of a second at most; so few that SQLite's one writer is free
 # again within milliseconds.
-_MANY, _FEW = 2_000, 100
+_MANY, _FEW = 1_000, 100
 # Each of these is a booking of its own, with a dozen statements.
 _BOOKINGS_MANY, _BOOKINGS_FEW = 50, 10
+# Whom a notice may concern is only read, which nobody waits for.
+_READ = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +395,7 @@ def _give(
     """Put a free reward into a member's hands, to be used within its days of validity or `until`."""
     reward = loaded.programme.reward(reward_key)
     if reward.valid_days is not None:
-        until = dates.next_day_start(now, loaded.programme.zone, reward.valid_days)
+        until = now + timedelta(days=reward.valid_days)
     redemptions.add(
         work,
         programme_id=loaded.id,
@@ -630,38 +632,45 @@ def notices_due(store: Store, *, now: datetime, limit: int | None = None) -> int
 def _tell(
     store: Store, loaded: Loaded, ahead: Mapping[date, int], *, now: datetime, limit: int | None
 ) -> int:
-    rules, told, after = loaded.programme, 0, 0
-    most, _ = _bounds(store, limit)
+    rules = loaded.programme
     by_inactivity = rules.points.expiry.kind is ExpiryKind.INACTIVITY
-    while True:
+    spans = {
+        day: (dates.day_start(day, rules.zone), dates.day_start(day + timedelta(days=1), rules.zone))
+        for day in ahead
+    }
+    with store.read() as read:
+        # On most days nothing lapses where it lapses at the ends of months.
+        days = [
+            day
+            for day, (since, until) in spans.items()
+            if due.anything_lapses(read, loaded.id, since=since, until=until, by_inactivity=by_inactivity)
+        ]
+    most, _ = _bounds(store, limit)
+    told = after = 0
+    while days:
         with store.read() as read:
-            last = due.members_end(read, loaded.id, after=after, limit=most)
+            last = due.members_end(read, loaded.id, after=after, limit=limit or _READ)
             if last is None:
-                return told
-            notices = [
-                notice
-                for day, days in ahead.items()
-                for notice in _notices(
-                    rules,
-                    day,
-                    days,
-                    due.lapsing(
-                        read,
-                        loaded.id,
-                        since=dates.day_start(day, rules.zone),
-                        until=dates.day_start(day + timedelta(days=1), rules.zone),
-                        after=after,
-                        last=last,
-                        by_inactivity=by_inactivity,
-                    ),
+                break
+            found = {
+                day: due.lapsing(
+                    read,
+                    loaded.id,
+                    since=spans[day][0],
+                    until=spans[day][1],
+                    after=after,
+                    last=last,
+                    by_inactivity=by_inactivity,
                 )
-            ]
-        if notices:
-            store.write(
-                lambda work, notices=notices: due.add_notices(work, loaded.id, notices, now=now)  # type: ignore[misc]
-            )
+                for day in days
+            }
+        notices = [one for day in days for one in _notices(rules, day, ahead[day], found[day])]
+        for start in range(0, len(notices), most):
+            part = notices[start : start + most]
+            store.write(lambda work, part=part: due.add_notices(work, loaded.id, part, now=now))  # type: ignore[misc]
         told += len(notices)
         after = last
+    return told
 
 
 def _notices(rules: Programme, day: date, ahead: int, lapsing: Sequence[due.Lapsing]) -> Iterator[due.Notice]:

@@ -23,6 +23,7 @@ from passes.loyalty.occasions import Birthday, BirthdaySpan
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import NotEnoughPoints
 from passes.loyalty.rewards import Reward
+from passes.loyalty.stamps import StampRule
 from passes.loyalty.text import Text
 from passes.loyalty.tiers import Review, Tier, TierMetric, TierRule, TierWindow
 from passes.store import Store, programmes
@@ -248,6 +249,20 @@ def test_small_slices_do_the_same_as_one_large_one(shop: Shop) -> None:
     assert_right(shop)
 
 
+def test_stamps_lapse_apart_from_points(shop: Shop) -> None:
+    ruled(shop, stamps=StampRule(Text.of({"en": "Punch"}), 10, months=1))
+    ana = a_member(shop)
+    buys(shop, ana, 1_000, local(2026, 1, 10, 12))
+    before = revision(shop, ana)
+    assert run_due(shop.store, now=local(2026, 2, 10)).expired == 1
+    (booked,) = receipts(shop, "expire")
+    assert (booked["points"], booked["stamps"], booked["balance_after"]) == (0, -1, 10)
+    assert json.loads(booked["reasons"])[0]["asset"] == "stamps"
+    assert rows(shop.store, "account", "owner_kind = 'member' AND asset = 'stamps'")[0]["balance"] == 0
+    assert revision(shop, ana) == before + 1
+    assert_right(shop)
+
+
 @pytest.mark.check("L-49")
 def test_a_purchase_moves_the_lapse_of_all_points(shop: Shop) -> None:
     idle = PointsRule(Expiry(ExpiryKind.INACTIVITY, months=6))
@@ -268,6 +283,24 @@ def test_a_purchase_moves_the_lapse_of_all_points(shop: Shop) -> None:
 
 
 # Levels ---------------------------------------------------------------------------
+
+
+@pytest.mark.check("L-11")
+def test_a_purchase_lifts_its_member_at_once_and_grants_once_in_a_period(shop: Shop) -> None:
+    gifted = replace(LEVELS[2], grants=("extra-shot",))
+    ruled(shop, tiers=(*LEVELS[:2], gifted, LEVELS[3]), tiering=TierRule(window=TierWindow.LIFETIME))
+    ana = a_member(shop)
+    shop.now = local(2026, 1, 11)
+    first = shop.buy(ana.code, 105_000)
+    assert stands(shop, ana)["tier"] == "gold"
+    (change,) = rows(shop.store, "tier_change")
+    assert (change["to_key"], change["cause"], change["receipt_id"]) == ("gold", "upgrade", first.id)
+    # Lost by hand and reached again: the gift came already.
+    set_values(shop, "UPDATE member SET tier = 'silver'")
+    buys(shop, ana, 100, local(2026, 1, 12))
+    assert stands(shop, ana)["tier"] == "gold"
+    assert len(rows(shop.store, "tier_change")) == 2
+    assert len(rows(shop.store, "redemption", "source = 'tier'")) == 1
 
 
 @pytest.mark.check("L-12")

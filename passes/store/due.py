@@ -591,6 +591,20 @@ _LAPSING = text(
     ORDER BY member.id, lot.expires_at
 """
 )
+_ANY_LAPSING = text(
+    """
+    SELECT 1 FROM lot
+    WHERE programme_id = :programme AND remaining > 0 AND expires_at IS NOT NULL
+        AND expires_at >= :since AND expires_at < :until AND asset = 'points' LIMIT 1
+"""
+)
+_ANY_GOING_IDLE = text(
+    """
+    SELECT 1 FROM member
+    WHERE programme_id = :programme AND points_lapse_at IS NOT NULL
+        AND points_lapse_at >= :since AND points_lapse_at < :until LIMIT 1
+"""
+)
 _GOING_IDLE = text(
     """
     SELECT member.id, member.language, member.points_lapse_at AS lapses_at, account.balance AS points
@@ -649,6 +663,19 @@ def members_end(read: Read, programme_id: int, *, after: int, limit: int) -> int
     """The last of the next `limit` members; None at the end."""
     found: int | None = read.ask(_MEMBERS_END, programme=programme_id, after=after, most=limit).value()
     return found
+
+
+def anything_lapses(
+    read: Read, programme_id: int, *, since: datetime, until: datetime, by_inactivity: bool
+) -> bool:
+    """Whether points of anybody lapse within `since <= t < until`."""
+    asked = read.ask(
+        _ANY_GOING_IDLE if by_inactivity else _ANY_LAPSING,
+        programme=programme_id,
+        since=micros(since),
+        until=micros(until),
+    )
+    return asked.one() is not None
 
 
 def lapsing(

@@ -162,6 +162,8 @@ QUESTIONS: dict[str, tuple[TextClause, tuple[str, ...]]] = {
     "holds": (due._HOLDS, ("ix_hold_open",)),
     "rewards": (due._LAPSE_REWARDS, ("ix_redemption_expiry",)),
     "birthdays": (due._BORN, ("ix_person_birthday",)),
+    "days on which points lapse": (due._ANY_LAPSING, ("ix_lot_expiry",)),
+    "days on which members are idle": (due._ANY_GOING_IDLE, ("ix_member_points_lapse",)),
     "spend": (due._METRIC_ON_SQLITE[TierMetric.SPEND], ("member_id_occurred_at", "purchase_id")),
     "points": (due._METRIC_ON_SQLITE[TierMetric.POINTS], ("member_id_occurred_at", "member_id_id")),
 }
