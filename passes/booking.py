@@ -122,31 +122,61 @@ class Booking:
         self._count(account_id, amount, asset=asset, can_be_spent=not pending)
         return posting_id
 
-    def restore(self, posting_id: int, *, amount: int | None = None) -> int:
-        """Give back what a redemption took, or `amount` of it, into its old lots. Returns how much.
+    def restore(self, spent: Row, *, amount: int) -> int:
+        """Give back `amount` of what the posting `spent` took, at most all of it. Returns how much.
 
         The lots keep their expiry; one that lapsed meanwhile lasts for the
-        programme's days of grace. What lasts longest comes back first.
+        programme's days of grace. What lasts longest comes back first. What
+        was spent before a merge comes back into lots like those it came from.
         """
+        account_id = self._account(Bucket.AVAILABLE, spent.asset)
+        given = self._part_of(spent.id, amount)
+        if spent.source != account_id:
+            for lot, back in given:
+                self._restore_anew(account_id, spent, lot, back)
+        elif given:
+            total = sum(back for _, back in given)
+            redeemed = self._system(Bucket.REDEEMED, spent.asset)
+            posting_id = self.post(
+                PostingKind.RESTORE, redeemed, account_id, total, asset=spent.asset, reverses=spent.id
+            )
+            self._put_back(posting_id, given, account_id=account_id)
+            self._count(account_id, total, asset=spent.asset)
+        return sum(back for _, back in given)
+
+    def _restore_anew(self, account_id: int, spent: Row, lot: Lot, amount: int) -> None:
+        redeemed = self._system(Bucket.REDEEMED, spent.asset)
+        posting_id = self.post(
+            PostingKind.RESTORE, redeemed, account_id, amount, asset=spent.asset, reverses=spent.id
+        )
+        journal.open_lot(
+            self.work,
+            programme_id=self.loaded.id,
+            account_id=account_id,
+            posting_id=posting_id,
+            asset=spent.asset,
+            amount=amount,
+            swallowed=min(amount, self._hole(account_id)),
+            pending=False,
+            earned_at=lot.earned_at,
+            available_at=lot.available_at,
+            expires_at=self._expiry_restored(lot),
+            programme_version=self.loaded.version,
+            now=self.now,
+        )
+        self._count(account_id, amount, asset=spent.asset)
+
+    def _part_of(self, posting_id: int, amount: int) -> list[tuple[Lot, int]]:
+        """`amount` of what a posting took out of lots: out of those first that last longest."""
         taken = journal.consumed_by(self.work, self.loaded.id, posting_id)
         taken.sort(key=lambda part: (part[0].expires_at is not None, _negative(part[0].expires_at)))
-        left = sum(part.amount for _, part in taken) if amount is None else amount
-        given: list[tuple[Lot, int]] = []
+        given = []
         for lot, part in taken:
-            back = min(left, part.amount)
+            back = min(amount, part.amount)
             if back > 0:
                 given.append((lot, back))
-                left -= back
-        total = sum(back for _, back in given)
-        if total == 0:
-            return 0
-        account_id = self.standing.points_account_id
-        restored = self.post(
-            PostingKind.RESTORE, self._system(Bucket.REDEEMED), account_id, total, reverses=posting_id
-        )
-        self._put_back(restored, given)
-        self._count(account_id, total)
-        return total
+                amount -= back
+        return given
 
     def activate(self, lots: Sequence[Lot]) -> None:
         """Let points that waited be spent."""
@@ -220,15 +250,7 @@ class Booking:
         """Give held points back to their old lots."""
         held_id, account_id = self._account(Bucket.HELD), self.standing.points_account_id
         posting_id = self.post(PostingKind.VOID, held_id, account_id, amount, reverses=hold_posting_id)
-        taken = journal.consumed_by(self.work, self.loaded.id, hold_posting_id)
-        taken.sort(key=lambda part: (part[0].expires_at is not None, _negative(part[0].expires_at)))
-        given, left = [], amount
-        for lot, part in taken:
-            back = min(left, part.amount)
-            if back > 0:
-                given.append((lot, back))
-                left -= back
-        self._put_back(posting_id, given, grace=False)
+        self._put_back(posting_id, self._part_of(hold_posting_id, amount), grace=False)
         self._move(held_id, -amount)
         self._count(account_id, amount, is_gain=False)
 
@@ -474,11 +496,8 @@ class Booking:
     ) -> None:
         """Put points back into lots; a hole that opened meanwhile swallows its share."""
         changes = {lot.id: -amount for lot, amount in given}
-        rules = self.loaded.programme
         for lot, _ in given if grace else ():
-            until = restored_expiry(
-                lot.expires_at, now=self.now, grace_days=rules.points.restore_grace_days, zone=rules.zone
-            )
+            until = self._expiry_restored(lot)
             if until is not None and until != lot.expires_at:
                 journal.extend_lot(self.work, self.loaded.id, lot.id, expires_at=until)
         refilled = [replace(lot, remaining=amount) for lot, amount in given]
@@ -486,6 +505,11 @@ class Booking:
         for part in consume(refilled, hole):
             changes[part.lot_id] += part.amount
         journal.change_lots(self.work, self.loaded.id, posting_id, changes)
+
+    def _expiry_restored(self, lot: Lot) -> datetime | None:
+        rules = self.loaded.programme
+        days = rules.points.restore_grace_days
+        return restored_expiry(lot.expires_at, now=self.now, grace_days=days, zone=rules.zone)
 
     def _hole(self, account_id: int) -> int:
         """How far an account is below zero after everything booked so far."""

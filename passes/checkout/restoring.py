@@ -72,8 +72,8 @@ def give_back_spent(
         weights = paid_by_reward(kind, lines, is_tender=is_tender)
         back = given_back(spent, weights, lines, after) - given_back(spent, weights, lines, before)
         if back:
-            (posting_id,) = _taking(booking, one)
-            booking.restore(posting_id, amount=back)
+            (spending,) = _taking(booking, one)
+            booking.restore(spending, amount=back)
         if is_tender:
             tender_minor += given_back(worth_minor, weights, lines, after)
             tender_minor -= given_back(worth_minor, weights, lines, before)
@@ -106,11 +106,11 @@ def _spent(booking: Booking, one: Row) -> tuple[int, int]:
     return hold.captured, worth_minor * hold.captured // hold.amount
 
 
-def _taking(booking: Booking, one: Row) -> list[int]:
+def _taking(booking: Booking, one: Row) -> list[Row]:
     """The posting that took the points of a reward out of their lots."""
     entries = journal.postings_of(booking.work, booking.loaded.id, one.receipt_id)
     took = (PostingKind.HOLD, PostingKind.REDEEM)
-    return [entry.id for entry in entries if entry.kind in took and entry.asset == POINTS]
+    return [entry for entry in entries if entry.kind in took and entry.asset == POINTS]
 
 
 def _issue_again(booking: Booking, one: Row) -> None:
@@ -147,7 +147,7 @@ def stamps_back(booking: Booking, rule: StampRule, receipt_id: int, given: Seque
         redemptions.change(
             work, loaded.id, redemption_id, was=redemptions.ISSUED, becomes=redemptions.CANCELLED
         )
-        booking.reverse(entry)
+        booking.restore(entry, amount=entry.amount)
     booking.claw_back(taken, first=given, asset=STAMPS)
 
 

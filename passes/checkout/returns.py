@@ -38,7 +38,7 @@ from passes.loyalty.returns import (
 )
 from passes.loyalty.stamps import STAMPS, stamps_for
 from passes.loyalty.tiers import OnReturn, TierMetric
-from passes.store import Row, Store, Work, journal, members, offers, programmes
+from passes.store import Row, Store, Work, journal, members, merging, offers, programmes
 from passes.store import returns as returned
 from passes.store.instants import micros
 from passes.store.members import Standing
@@ -112,7 +112,7 @@ def take_back(
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        row, standing = arrival.receipt(work, loaded, receipt_id)
+        row, standing = _purchase(work, loaded, receipt_id)
         booked = _book(work, loaded, standing, row, wanted, at=at, now=now)
         asked.answered(work, booked.as_json(), now=now)
         return booked
@@ -197,7 +197,7 @@ def exchange(
         if (before := asked.before()) is not None:
             return Exchanged.from_json(before)
         basket = purchases.as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
-        row, standing = arrival.receipt(work, loaded, receipt_id)
+        row, standing = _purchase(work, loaded, receipt_id)
         back = _book(work, loaded, standing, row, wanted, at=at, now=now, face_changed=False)
         after = members.standing(members.of_card(work, loaded.id, standing.card_id))
         assert after is not None
@@ -320,6 +320,19 @@ def _sale_returned(text: str) -> SaleReturned:
 # A member's purchase ----------------------------------------------------------------
 
 
+def _purchase(work: Work, loaded: Loaded, receipt_id: int) -> tuple[Row, Standing]:
+    """The receipt of a purchase and whose it is now, locked. Raises ReceiptUnknown or NotAPurchase."""
+    row, standing = arrival.receipt(work, loaded, receipt_id)
+    if row.kind != ReceiptKind.ACCRUE.value:
+        raise NotAPurchase()
+    survivor_id = merging.survivor_of(work, loaded.id, standing.member_id)
+    if survivor_id != standing.member_id:
+        survivor = merging.standing_of(work, loaded.id, survivor_id)
+        assert survivor is not None
+        standing = survivor
+    return row, standing
+
+
 def _book(
     work: Work,
     loaded: Loaded,
@@ -332,8 +345,6 @@ def _book(
     face_changed: bool = True,
 ) -> Receipt:
     """Book a return for a member whose rows are locked; `row` is the receipt of the purchase."""
-    if row.kind != ReceiptKind.ACCRUE.value:
-        raise NotAPurchase()
     sale = returned.sale(work, loaded.id, row.purchase_id)
     assert sale is not None
     earned = restoring.earned_by(row)
@@ -362,7 +373,7 @@ def _book(
     postings = journal.postings_of(work, loaded.id, row.id)
     clawed = booking.claw_back(
         taken.points,
-        first=[one.id for one in postings if one.kind == PostingKind.EARN and one.asset == POINTS],
+        first=_given(work, loaded, row, postings, POINTS),
         may_overdraw=shortfall is Shortfall.NEGATIVE,
     )
     refund_minor = goods.net_minor - tender_minor
@@ -423,5 +434,12 @@ def _stamps_back(booking: Booking, goods: _Goods, row: Row, postings: Sequence[R
     taken = deserved(goods.before) - deserved(goods.after)
     if taken <= 0:
         return 0
-    restoring.stamps_back(booking, rule, row.id, [one.id for one in given], taken)
+    first = _given(booking.work, booking.loaded, row, postings, STAMPS)
+    restoring.stamps_back(booking, rule, row.id, first, taken)
     return taken
+
+
+def _given(work: Work, loaded: Loaded, row: Row, postings: Sequence[Row], asset: str) -> Sequence[int]:
+    """The postings whose lots a purchase opened, wherever merges have carried these since."""
+    own = [one.id for one in postings if one.kind == PostingKind.EARN and one.asset == asset]
+    return merging.carried_postings(work, loaded.id, row.member_id, own)

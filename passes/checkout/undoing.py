@@ -24,6 +24,7 @@ from passes.store import (
     allowances,
     journal,
     members,
+    merging,
     offers,
     programmes,
     purchases,
@@ -56,6 +57,9 @@ def undo(store: Store, *, programme: str, receipt_id: int, key: str, at: Counter
         if undone.undone_by is not None:
             raise AlreadyUndone()
         if not undone.may_be_undone(now):
+            raise UndoTooLate()
+        if merging.survivor_of(work, loaded.id, row.member_id) != row.member_id:
+            # Its points are in another member's lots by now: goods can come back, mistakes cannot.
             raise UndoTooLate()
         booking = Booking(work, loaded, standing, kind=ReceiptKind.UNDO, at=at, occurred_at=now, now=now)
         booking.reasons.append({"rule": "undo", "receipt": undone.id})

@@ -22,7 +22,11 @@ _TAKE = (
     .values(used=allowance.c.used + bindparam("amount"))
     .returning(allowance.c.used)
 )
-_GIVE_BACK = update(allowance).where(*_named).values(used=allowance.c.used - bindparam("amount"))
+_GIVE_BACK = (
+    update(allowance)
+    .where(*_named, allowance.c.used >= bindparam("amount"))
+    .values(used=allowance.c.used - bindparam("amount"))
+)
 _ADD = insert(allowance)
 _of_member = (
     member_allowance.c.programme_id == bindparam("programme"),
@@ -37,7 +41,11 @@ _MEMBER_TAKE = (
 )
 _MEMBER_GIVE_BACK = (
     update(member_allowance)
-    .where(*_of_member, member_allowance.c.name == bindparam("what"))
+    .where(
+        *_of_member,
+        member_allowance.c.name == bindparam("what"),
+        member_allowance.c.used >= bindparam("amount"),
+    )
     .values(used=member_allowance.c.used - bindparam("amount"))
 )
 _MEMBER_ADD = insert(member_allowance)
@@ -55,8 +63,8 @@ def take(work: Work, programme_id: int, name: str, amount: int, *, limit: int) -
 
 
 def give_back(work: Work, programme_id: int, name: str, amount: int) -> None:
-    """What was taken is there again."""
-    work.put(_GIVE_BACK, expect=1, programme=programme_id, what=name, amount=amount)
+    """What was taken is there again; what was had before it was limited was never counted."""
+    work.put(_GIVE_BACK, programme=programme_id, what=name, amount=amount)
 
 
 def used(read: Read, programme_id: int, name: str) -> int:
@@ -97,4 +105,4 @@ def member_take(
 
 def member_give_back(work: Work, programme_id: int, member_id: int, name: str, amount: int) -> None:
     """A member gave back what they had got."""
-    work.put(_MEMBER_GIVE_BACK, expect=1, programme=programme_id, member=member_id, what=name, amount=amount)
+    work.put(_MEMBER_GIVE_BACK, programme=programme_id, member=member_id, what=name, amount=amount)
