@@ -120,6 +120,14 @@ class Earned:
         """What each bounded multiplier has added: the points to charge its budget with."""
         return {one.key: one.charged for one in self.multipliers if one.charged}
 
+    @property
+    def added(self) -> dict[str, int]:
+        """What each multiplier and bonus gave, by its key; nothing where a minimum was missed."""
+        if self.missed:
+            return {}
+        multiplied = {one.key: one.points for one in self.multipliers}
+        return multiplied | {bonus.key: bonus.points for bonus in self.bonuses if bonus.counts}
+
     def as_json(self) -> dict[str, Any]:
         """As `dataclasses.asdict` after a way through JSON, but an order of magnitude faster."""
         values = _plain(self)

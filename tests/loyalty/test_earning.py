@@ -473,6 +473,14 @@ def test_a_bonus_needs_a_line_that_earns() -> None:
     assert on(rule, CAFE).points == 25
 
 
+def test_what_every_rule_gave_is_known_by_its_key() -> None:
+    rule = replace(
+        ONE_PER_DOLLAR, bonuses=(plus("hello", 7), plus("a", 1, group="g"), plus("b", 2, group="g"))
+    )
+    assert on(rule, 1_000, DOUBLE_DAY).added == {"offer:double-day": 10, "hello": 7, "b": 2}
+    assert on(replace(rule, minimum_minor=1_001), 1_000, DOUBLE_DAY).added == {}
+
+
 def test_of_a_group_only_the_highest_priority_counts() -> None:
     rule = replace(
         ONE_PER_DOLLAR,
