@@ -8,8 +8,10 @@ Asked again, a command changes nothing and answers as things stand.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from passes.language import say
 from passes.loyalty import codes
@@ -59,6 +61,16 @@ class OfferView:
     budget_minor: int | None
     spent_minor: int
     is_spreading: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignsDone:
+    """What was due: offers started and ended, members whose cards were looked at, slices for win-back."""
+
+    started: int = 0
+    ended: int = 0
+    spread: int = 0
+    win_back: int = 0
 
 
 # Planning -------------------------------------------------------------------------------
@@ -259,14 +271,36 @@ def _view(row: OfferRow, loaded: Loaded) -> OfferView:
 # What time makes due -----------------------------------------------------------------------
 
 
+def run_due(store: Store, *, now: datetime, stopped: Callable[[], bool] = lambda: False) -> CampaignsDone:
+    """Do everything that is due for offers, and end early once `stopped` says so."""
+    started, ended = starts_due(store, now=now), ends_due(store, now=now)
+    members_told = 0
+    while not stopped() and (handled := spread_due(store, now=now)):
+        members_told += handled
+    slices = 0 if stopped() else win_back_due(store, now=now)
+    return CampaignsDone(started, ended, members_told, slices)
+
+
 def starts_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
     """Start the offers whose window has begun. Returns how many."""
-    return store.write(lambda work: audiences.start_begun(work, limit=limit, now=now))
+    with store.read() as read:
+        begun = audiences.begun(read, limit=limit, now=now)
+    return sum(store.write(partial(_start, *one)) for one in begun)
 
 
 def ends_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
     """End the offers whose window is over. Returns how many."""
-    return store.write(lambda work: audiences.end_over(work, limit=limit, now=now))
+    with store.read() as read:
+        over = audiences.over(read, limit=limit, now=now)
+    return sum(store.write(partial(_finish, *one)) for one in over)
+
+
+def _start(programme_id: int, offer_id: int, work: Work) -> bool:
+    return audiences.start(work, programme_id, offer_id)
+
+
+def _finish(programme_id: int, offer_id: int, work: Work) -> bool:
+    return audiences.finish(work, programme_id, offer_id)
 
 
 def spread_due(store: Store, *, now: datetime, limit: int | None = None) -> int:

@@ -11,7 +11,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passes import access, books, delivery, due_work
+from passes import access, books, campaigns, delivery, due_work
+from passes.campaigns import CampaignsDone
 from passes.due_work import DueDone
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
@@ -19,6 +20,8 @@ from passes.wiring import Installation
 
 HOUSEKEEPING_SECONDS = 5.0
 DUE_SECONDS = 60.0
+# Offers begin and end to the second at the tills; the cards follow this soon.
+CAMPAIGN_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,22 @@ class Done:
     announced: int
     sealed: int
     due: DueDone
+    campaigns: CampaignsDone
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
     """Work until `stop` is set.
 
-    What is due and sealing have a thread each: on the first of January the
-    one may take minutes, and no push and no block waits for it.
+    What is due, offers and sealing have a thread each: on the first of January
+    the first may take minutes, and no push, no offer and no block waits for it.
     """
     beside = [
         threading.Thread(target=target, args=(installation, stop), name=name, daemon=True)
-        for target, name in ((_keep_house, "housekeeping"), (_keep_time, "due work"))
+        for target, name in (
+            (_keep_house, "housekeeping"),
+            (_keep_time, "due work"),
+            (_keep_campaigns, "campaigns"),
+        )
     ]
     for thread in beside:
         thread.start()
@@ -54,6 +62,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     """Do what is due now, then return."""
     store, now = installation.store, installation.clock()
     due = due_work.run_due(store, now=now)
+    offers = campaigns.run_due(store, now=now)
     delivery.sweep(store, now=now)
     stamped = announced = sealed = 0
     while handled := delivery.stamp_due(store, now=now):
@@ -62,7 +71,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
         announced += told.accepted
     while handled := books.seal_due(store, now=now):
         sealed += handled
-    return Done(stamped, announced, sealed, due)
+    return Done(stamped, announced, sealed, due, offers)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -86,3 +95,14 @@ def _keep_time(installation: Installation, stop: threading.Event) -> None:
         except (Busy, StorageFull) as trouble:
             log.warning("due work waits: %s", trouble)
         stop.wait(DUE_SECONDS)
+
+
+def _keep_campaigns(installation: Installation, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            done = campaigns.run_due(installation.store, now=installation.clock(), stopped=stop.is_set)
+            if done != CampaignsDone():
+                log.info("campaigns moved on: %s", done)
+        except (Busy, StorageFull) as trouble:
+            log.warning("campaigns wait: %s", trouble)
+        stop.wait(CAMPAIGN_SECONDS)

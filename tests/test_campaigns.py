@@ -114,6 +114,7 @@ class Stand:
         campaigns.ends_due(self.store, now=now)
         while campaigns.spread_due(self.store, now=now, limit=limit):
             pass
+        campaigns.run_due(self.store, now=now)
 
     def arms(self) -> dict[int, str]:
         return dict(self.rows("SELECT member_id, arm FROM offer_assignment"))

@@ -287,18 +287,24 @@ _END = (
 )
 
 
-def start_begun(work: Work, *, limit: int, now: datetime) -> int:
-    """Offers whose window has begun run now. Returns how many."""
-    rows = work.ask(_BEGUN, now=micros(now), count=limit).all()
-    started = [work.ask(_START, programme=row.programme_id, which=row.id).one() for row in rows]
-    return sum(1 for one in started if one is not None)
+def begun(read: Read, *, limit: int, now: datetime) -> Sequence[tuple[int, int]]:
+    """Programme and id of scheduled offers whose window has begun."""
+    return [(row.programme_id, row.id) for row in read.ask(_BEGUN, now=micros(now), count=limit).all()]
 
 
-def end_over(work: Work, *, limit: int, now: datetime) -> int:
-    """Offers whose window is over have ended. Returns how many."""
-    rows = work.ask(_OVER, now=micros(now), count=limit).all()
-    ended = [work.ask(_END, programme=row.programme_id, which=row.id).one() for row in rows]
-    return sum(1 for one in ended if one is not None)
+def start(work: Work, programme_id: int, offer_id: int) -> bool:
+    """A scheduled offer runs now. False when somebody else was faster."""
+    return work.ask(_START, programme=programme_id, which=offer_id).one() is not None
+
+
+def over(read: Read, *, limit: int, now: datetime) -> Sequence[tuple[int, int]]:
+    """Programme and id of published offers whose window is over."""
+    return [(row.programme_id, row.id) for row in read.ask(_OVER, now=micros(now), count=limit).all()]
+
+
+def finish(work: Work, programme_id: int, offer_id: int) -> bool:
+    """An offer has ended with its window. False when somebody else was faster."""
+    return work.ask(_END, programme=programme_id, which=offer_id).one() is not None
 
 
 # "Tell me when it's back" -------------------------------------------------------------------
