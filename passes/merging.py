@@ -554,13 +554,15 @@ def _move_rows(
     """Everything that is no posting: codes, cards, purchases, rewards, limits, consents, the person."""
     moved: dict[str, Any] = {"codes": [], "cards": []}
     from_id, to_id = leaves.member_id, stays.member_id
+    # Added last, so that the survivor's card goes on showing its own.
+    shown = rows.codes_of(work, loaded.id, stays.card_id)
+    added_at = max(micros(now), *(code.added_at + 1 for code in shown))
     for number, card in enumerate(rows.cards_of(work, loaded.id, from_id)):
         if not number:
             moved["card"] = card.id
         for code in rows.codes_of(work, loaded.id, card.id):
             moved["codes"].append({"code": code.code, "added_at": code.added_at})
-            # Added now, so that the survivor's card goes on showing its own.
-            rows.move_code(work, loaded.id, code.code, card_id=stays.card_id, added_at=micros(now))
+            rows.move_code(work, loaded.id, code.code, card_id=stays.card_id, added_at=added_at)
         cards.void(work, loaded.id, card.id, now=now)
     moved["purchase_cards"] = rows.purchase_cards(work, loaded.id, from_id)
     rows.move_purchases(work, loaded.id, moved["purchase_cards"], from_id=from_id, to_id=to_id)

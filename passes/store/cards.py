@@ -100,13 +100,15 @@ _stamps = account.alias("stamps")
 
 def _facts_statement(by_card: str) -> Select[Any]:
     # The first code was made with the card; later ones came from elsewhere.
-    # The codes of a merged member's card are its survivor's, and what is left shows one of those.
+    # The codes of a card that a merge withdrew are on the member's next card or the
+    # survivor's, and what is left of it shows one of those.
     code: ColumnElement[str] = literal_column(
         f"coalesce((SELECT k.code FROM card_code AS k {by_card} WHERE k.programme_id = card.programme_id"
         " AND k.card_id = card.id ORDER BY k.added_at, k.code LIMIT 1),"
         f" (SELECT k.code FROM card AS other JOIN card_code AS k {by_card}"
         " ON k.programme_id = other.programme_id AND k.card_id = other.id"
-        " WHERE other.programme_id = card.programme_id AND other.member_id = member.merged_into"
+        " WHERE other.programme_id = card.programme_id"
+        " AND other.member_id = coalesce(member.merged_into, member.id)"
         " ORDER BY k.added_at, k.code LIMIT 1))"
     )
     return (
