@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from passes import cli, insights
+from passes import cli, insights, issuing
 from passes.cli.reports import REPORTS
 from passes.loyalty.refusals import OfferUnknown, ProgrammeUnknown
 from passes.store import Store, programmes
 from passes.store.insights import By, Cut, Kind, Window
 from passes.store.instants import micros
 from passes.store.models import account, join_count, offer, offer_assignment, offer_use
+from passes.wallet import Gone
+from tests.cast import PushService, a_card, an_install, deliver
 from tests.sales import Desk, fixture, noon
-from tests.shop import COFFEE, Shop, open_shop
+from tests.shop import COFFEE, KEYS, PASS_TYPE, Shop, open_shop
 
 Q2 = Window(date(2026, 4, 1), date(2026, 7, 1))
 HALF = Window(date(2026, 1, 1), date(2026, 7, 1))
@@ -470,6 +472,32 @@ def test_reports_tell_what_was_really_booked(shop: Shop) -> None:
     (funnel,) = insights.funnel(shop.store, programme=COFFEE, window=window)
     assert (funnel.joined, funnel.issued, funnel.scanned, funnel.earned, funnel.redeemed) == (2, 2, 2, 1, 1)
     assert insights.active(shop.store, programme=COFFEE, now=shop.now).rate == Fraction(1, 2)
+
+
+@pytest.mark.check("L-71")
+def test_installs_and_removals_are_what_phones_reported(shop: Shop) -> None:
+    joined = shop.now
+    cards = [a_card(shop, name) for name in ("Ana Reyes", "Ben Novak", "Cleo Diaz", "Dan Wu")]
+    for number, card in enumerate(cards[:3]):
+        an_install(shop, card, phone=f"phone-{number}", push_token=f"{number}" * 64)
+    an_install(shop, cards[0], phone="tablet", push_token="9" * 64)
+    march, april = Window(date(2026, 3, 1), date(2026, 4, 1)), Window(date(2026, 4, 1), date(2026, 5, 1))
+    (funnel,) = insights.funnel(shop.store, programme=COFFEE, window=march)
+    assert (funnel.joined, funnel.issued, funnel.installed) == (4, 4, 3)
+    # In April Ana leaves one of two phones, Ben his only one, and Cleo's is gone.
+    shop.now = joined + timedelta(days=25)
+    for card, phone in ((cards[0], "tablet"), (cards[1], "phone-1")):
+        issuing.unregister(
+            shop.store, KEYS, library_id=phone, pass_type=PASS_TYPE, serial=card.serial, token=card.token,
+            now=shop.now,
+        )  # fmt: skip
+    shop.buy(cards[2].code, 500)
+    deliver(shop, PushService({"2" * 64: Gone(shop.now, "Unregistered")}))
+    row = insights.removals(shop.store, programme=COFFEE, window=april)
+    assert (row.installed_at_start, row.removed, row.uninstall_rate) == (3, 2, Fraction(2, 3))
+    # Back on a phone is no longer removed.
+    an_install(shop, cards[1], phone="phone-1", push_token="1" * 64)
+    assert insights.removals(shop.store, programme=COFFEE, window=april).removed == 1
 
 
 # On the command line ----------------------------------------------------------------

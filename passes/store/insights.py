@@ -819,16 +819,29 @@ def _open_at(instant: ColumnElement[int]) -> ColumnElement[bool]:
     )
 
 
-_OPEN = select(func.count()).select_from(member).where(member.c.programme_id == _PROGRAMME, _open_at(_AT))
+# Whoever was merged into another member is that member from the start.
+_himself = member.c.merged_into.is_(None)
+_OPEN = (
+    select(func.count())
+    .select_from(member)
+    .where(member.c.programme_id == _PROGRAMME, _himself, _open_at(_AT))
+)
+_moving = member.alias("moving")
 _ACTIVE = (
     select(func.count(distinct(member.c.id)))
     .select_from(
         posting.join(
             receipt,
             (receipt.c.programme_id == posting.c.programme_id) & (receipt.c.id == posting.c.receipt_id),
-        ).join(
+        )
+        .join(
+            _moving,
+            (_moving.c.programme_id == receipt.c.programme_id) & (_moving.c.id == receipt.c.member_id),
+        )
+        .join(
             member,
-            (member.c.programme_id == receipt.c.programme_id) & (member.c.id == receipt.c.member_id),
+            (member.c.programme_id == _moving.c.programme_id)
+            & (member.c.id == func.coalesce(_moving.c.merged_into, _moving.c.id)),
         )
     )
     .where(
@@ -880,7 +893,7 @@ def _migration() -> Select[Any]:
     for name, instant in (("start", _FROM), ("end", _UNTIL)):
         state = case((member.c.joined_at > instant, "joined"), (_open_at(instant), "open"), else_="closed")
         named += [state.label(f"state_{name}"), _tier_at(instant).label(f"tier_{name}")]
-    each = select(*named).where(member.c.programme_id == _PROGRAMME).subquery("each_member")
+    each = select(*named).where(member.c.programme_id == _PROGRAMME, _himself).subquery("each_member")
     return select(*each.c, func.count().label("members")).group_by(*each.c)
 
 
@@ -951,7 +964,12 @@ _STEPS = (
             (receipt.c.programme_id == member.c.programme_id) & (receipt.c.member_id == member.c.id),
         )
     )
-    .where(member.c.programme_id == _PROGRAMME, member.c.joined_at >= _FROM, member.c.joined_at < _UNTIL)
+    .where(
+        member.c.programme_id == _PROGRAMME,
+        _himself,
+        member.c.joined_at >= _FROM,
+        member.c.joined_at < _UNTIL,
+    )
     .group_by(member.c.id)
 )
 

@@ -258,10 +258,14 @@ def test_active_members_are_open_and_earned_or_burned_lately(desk: Desk) -> None
         desk.member(number, joined=joined, **person)
         desk.post(kind, ISSUE, number, 5, when, receipt_id=desk.receipt("accrue", number, when, **receipt))
     desk.member(201, joined=utc("2026-03-20"))
+    # Two members who became one: what either did is the survivor's.
+    desk.member(301, joined=joined)
+    desk.member(302, joined=joined, merged_into=301)
+    desk.post("earn", ISSUE, 302, 5, lately, receipt_id=desk.receipt("accrue", 302, lately))
     desk.send()
     with desk.store.read() as read:
         found = insights.active_members(read, PROGRAMME, since=at - timedelta(days=90), at=at)
-    assert found == (3, 8)
+    assert found == (4, 9)
 
 
 def test_tiers_at_two_instants_are_what_replaying_the_changes_gives(desk: Desk) -> None:
