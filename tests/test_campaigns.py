@@ -230,6 +230,16 @@ def test_the_till_follows_the_window_to_the_second_whatever_the_worker_does(stan
     assert why_not(stand.apply(ana, now=CLOSES)) == {"maple": "offer_ended"}
 
 
+def test_what_an_offline_till_reports_late_counts_as_of_when_it_happened(stand: Stand) -> None:
+    ana = stand.join()
+    stand.publish(source=offer_file(quota=1))
+    stand.work(CLOSES)
+    assert stand.view().state is OfferState.ENDED
+    assert stand.apply(ana, now=CLOSES).uses == ()
+    assert stand.apply(ana, now=CLOSES - SECOND, receipt_id=1).discount_minor == 600
+    assert why_not(stand.apply(ana, now=CLOSES - SECOND)) == {"maple": "offer_quota_used_up"}
+
+
 def test_a_worker_that_slept_through_starts_and_ends_catches_up(stand: Stand) -> None:
     ana = stand.join()
     stand.publish("maple", now=OPENS - timedelta(days=1))

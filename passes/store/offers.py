@@ -3,13 +3,14 @@
 A purchase makes three calls, all within its own transaction and with the
 member locked:
 
-1. `asked = offers.running(work, loaded, member_id, codes=codes)` sends one
-   small question, before other answers are waited for;
-2. `applied = stacking.best(asked.standings(facts, now), basket, situation,
-   codes=codes)` decides, then `applied.discounted(basket)` is what is paid and
-   `applied.multipliers` and `applied.bonuses` are added to the earning rules;
+1. `asked = offers.running(work, loaded, member_id, codes=codes, now=happened_at)`
+   sends one small question, before other answers are waited for;
+2. `applied = stacking.best(asked.standings(facts, happened_at), basket,
+   situation, codes=codes)` decides; `applied.discounted(basket)` is what is
+   paid, `applied.multipliers` and `applied.bonuses` go to the earning rules;
 3. `offers.reserve(work, loaded, applied.uses, member_id=…, receipt_id=…,
-   points=…, now=now)` takes what is limited and writes the uses down.
+   points=…, happened_at=happened_at, now=now)` takes what is limited and
+   writes the uses down.
 
 An undone purchase calls `restore(…, undone=True)`, a full return `restore(…)`.
 """
@@ -300,18 +301,16 @@ _joined = (
         & (member_allowance.c.name == literal("offer:").concat(cast(offer.c.id, String))),
     )
 )
+# Whatever an offline till reports late happened while an offer ran that has ended since.
 _OF_MEMBER = (
-    select(*_columns)
-    .select_from(_joined)
-    .where(offer.c.programme_id == bindparam("programme"), state_is(*_RUNNING))
-)
-_OF_MEMBER_WITH_ENDED = (
     select(*_columns)
     .select_from(_joined)
     .where(
         offer.c.programme_id == bindparam("programme"),
-        state_is(*_RUNNING, OfferState.ENDED),
-        offer.c.ends_at > bindparam("known_from"),
+        or_(
+            state_is(*_RUNNING),
+            (offer.c.state == OfferState.ENDED.value) & (offer.c.ends_at > bindparam("at")),
+        ),
     )
 )
 _CODE = select(offer_code.c.offer_id, offer_code.c.member_id, offer_code.c.receipt_id).where(
@@ -347,7 +346,7 @@ class Running:
                 Standing(
                     id=row.id,
                     offer=read_offer,
-                    state=OfferState(row.state),
+                    state=_state_at(row, read_offer, now),
                     used=row.used,
                     spent_minor=row.spent_minor,
                     arm=_arm(self._loaded, row, read_offer, self._member_id, facts, now),
@@ -363,19 +362,22 @@ class Running:
         return found
 
 
+def _state_at(row: Row, read_offer: Offer, at: datetime) -> OfferState:
+    """An offer that has ended since was live at an instant within its window."""
+    state, ends_at = OfferState(row.state), read_offer.window.ends_at
+    return OfferState.LIVE if state is OfferState.ENDED and ends_at and at < ends_at else state
+
+
 def running(
     read: Read, loaded: Loaded, member_id: int, *, codes: Collection[str] = (), now: datetime
 ) -> Running:
-    """Ask how the programme's offers stand for a member: one small question, and one for each code given."""
-    if codes:
-        answer = read.ask(
-            _OF_MEMBER_WITH_ENDED,
-            programme=loaded.id,
-            member=member_id,
-            known_from=micros(now - ENDED_KNOWN),
-        )
-    else:
-        answer = read.ask(_OF_MEMBER, programme=loaded.id, member=member_id)
+    """Ask how the programme's offers stand for a member: one small question, and one for each code given.
+
+    `now` is when the purchase happened, which an offline till may report later.
+    """
+    # For a code, "over" is a better answer than "unknown".
+    since = now - ENDED_KNOWN if codes else now
+    answer = read.ask(_OF_MEMBER, programme=loaded.id, member=member_id, at=micros(since))
     single_use = {
         code: read.ask(_CODE, programme=loaded.id, code_hash=code_hash(loaded.id, code))
         for code in dict.fromkeys(map(folded, codes))
@@ -394,7 +396,7 @@ def for_card(
     changes: the offer's state, the member's arm and purchases.
     """
     shown = []
-    for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id).all():
+    for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id, at=micros(now)).all():
         if row.state != OfferState.LIVE.value:
             continue
         read_offer = offer_at(read, loaded, row.id, row.revision)
@@ -439,7 +441,7 @@ _TAKE = (
     update(offer)
     .where(
         *_of_offer,
-        state_is(OfferState.SCHEDULED, OfferState.LIVE),
+        state_is(OfferState.SCHEDULED, OfferState.LIVE, OfferState.ENDED),
         offer.c.ends_at > bindparam("at"),
         offer.c.quota.is_(None) | (offer.c.used + 1 <= offer.c.quota),
         offer.c.budget_minor.is_(None) | (offer.c.spent_minor + bindparam("off") <= offer.c.budget_minor),
@@ -506,10 +508,12 @@ def reserve(
     member_id: int,
     receipt_id: int,
     points: Mapping[str, int],
+    happened_at: datetime | None = None,
     now: datetime,
 ) -> None:
     """Take a use of each offer, and what it took off from its budget, and write that down.
 
+    `happened_at` is earlier than `now` for what an offline till reports.
     `points` are what the earning rules gave, by `offers.earning_key`. An offer
     that gave nothing is not used. Raises OfferQuotaUsedUp, OfferBudgetUsedUp,
     OfferMemberLimit, OfferCodeUsed, OfferPaused or OfferEnded where somebody
@@ -523,7 +527,7 @@ def reserve(
         if not (use.discount_minor or gained):
             continue
         if _is_limited(read_offer):
-            _take(work, loaded, standing, use.discount_minor, gained, now)
+            _take(work, loaded, standing, use.discount_minor, gained, happened_at or now)
         if read_offer.member_limit is not None:
             taken = allowances.member_take(work, loaded.id, member_id, _limit_name(standing.id), 1, now=now)
             if taken > read_offer.member_limit:
@@ -552,9 +556,9 @@ def _is_limited(read_offer: Offer) -> bool:
     return read_offer.quota is not None or read_offer.budget_minor is not None
 
 
-def _take(work: Work, loaded: Loaded, standing: Standing, off: int, gained: int, now: datetime) -> None:
+def _take(work: Work, loaded: Loaded, standing: Standing, off: int, gained: int, at: datetime) -> None:
     values = {"programme": loaded.id, "which": standing.id}
-    if work.ask(_TAKE, **values, at=micros(now), off=off, gained=gained).one() is not None:
+    if work.ask(_TAKE, **values, at=micros(at), off=off, gained=gained).one() is not None:
         return
     row = work.ask(_STATE, **values).one()
     assert row is not None
@@ -562,7 +566,7 @@ def _take(work: Work, loaded: Loaded, standing: Standing, off: int, gained: int,
         raise OfferQuotaUsedUp()
     if row.state == OfferState.PAUSED.value:
         raise OfferPaused()
-    if row.state == OfferState.ENDED.value or row.ends_at <= micros(now):
+    if row.ends_at <= micros(at):
         raise OfferEnded()
     raise OfferBudgetUsedUp()
 

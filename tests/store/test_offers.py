@@ -253,7 +253,6 @@ def test_the_database_draws_the_same_arms(store: Store) -> None:
 
 QUESTIONS = {
     "offers of a member": offers._OF_MEMBER,
-    "offers of a member, ended ones too": offers._OF_MEMBER_WITH_ENDED,
     "single-use code": offers._CODE,
     "uses of a receipt": offers._USES_OF,
     "cards of those treated": audiences._REVISE_TREATED,
