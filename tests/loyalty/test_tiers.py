@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -381,3 +381,42 @@ def test_purchases_never_lower_a_level_and_a_level_above_the_lowest_always_has_i
         assert (step.tier_until is None) == (tier is BASIC or rule.window is TierWindow.LIFETIME)
         assert step.tier_due_at == review_at(rule, step.tier_until, ZONE)
         standing = step
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1_400), st.integers(0, 120_000)), max_size=14),
+    st.sampled_from([YEARLY, MEMBERSHIP]),
+    st.booleans(),
+)
+def test_a_level_is_the_better_of_what_this_year_and_the_last_one_give(
+    purchases: list[tuple[int, int]], rule: TierRule, late: bool
+) -> None:
+    """However purchases and reviews fall; a worker that comes months late ends at the same level."""
+    standing = starting(rule, TIERS, JOINED, ZONE)
+    spent: dict[int, int] = {}
+
+    def review(now: datetime) -> None:
+        nonlocal standing
+        while standing.tier_due_at and standing.tier_due_at <= now:
+            assert standing.tier_until
+            start, end = review_window(rule, standing.tier_until, now, ZONE, JOINED)
+            assert start
+            assert end
+            assert end <= now
+            metric = spent.get(period_of(rule, start, ZONE, JOINED), 0)
+            standing = is_reviewed(standing, metric, now, rule)
+
+    now = JOINED
+    for day, amount in sorted(purchases):
+        now = local(2025, 3, 11, 12) + timedelta(days=day)
+        if not late:
+            review(now)
+        period = period_of(rule, now, ZONE, JOINED)
+        spent[period] = spent.get(period, 0) + amount
+        standing = buys(standing, amount, now, rule)
+    review(now)
+    period = period_of(rule, now, ZONE, JOINED)
+    best = max(spent.get(period, 0), spent.get(period - 1, 0))
+    expected = tier_for(TIERS, best)
+    assert expected
+    assert standing.tier == expected.key
