@@ -264,6 +264,8 @@ def _reports() -> dict[str, Report]:
         "worth": partial(insights.worth, cut=cut),
         "cohorts": partial(insights.cohorts, window=YEAR, now=NOW),
         "segments": partial(insights.segments, cut=cut),
+        "predicted": partial(insights.predicted, now=NOW),
+        "journal": partial(insights.liability_journal, window=YEAR, rates={}, hundred_points_minor=50),
         "points by month": partial(insights.points, window=YEAR, by=By.MONTH),
         "points by source": partial(insights.points, window=YEAR, by=By.SOURCE),
         "points issued": partial(insights.issued, window=YEAR),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -180,6 +181,60 @@ def test_segments_of_the_fixture(sold: Store) -> None:
     }
     assert len(rows) == 8
     assert sum(row.share_of_customers or 0 for row in rows) == 1
+
+
+# What they will do -----------------------------------------------------------------
+
+
+def a_year_of_customers(desk: Desk, people: int) -> int:
+    """Customers who buy and leave at random until 1 July. Returns their orders' days after the first."""
+    chance = random.Random(20260701)
+    end, repeats = date(2026, 7, 1), 0
+    for person in range(1, people + 1):
+        rate, leaving = chance.gammavariate(1.2, 1 / 40), chance.betavariate(1, 4)
+        worth = 60 * 100 / chance.gammavariate(5, 1)
+        day = date(2025, 7, 1) + timedelta(days=chance.randrange(120))
+        at = float(day.toordinal())
+        seen: set[date] = set()
+        while at < end.toordinal():
+            day = date.fromordinal(int(at))
+            seen.add(day)
+            desk.sell(day, int(chance.gammavariate(4, worth / 4)) + 1, by=person)
+            if chance.random() < leaving:
+                break
+            at += chance.expovariate(rate)
+        repeats += len(seen) - 1
+    desk.send()
+    return repeats
+
+
+def test_what_customers_will_buy_is_predicted_and_the_prediction_is_judged(desk: Desk) -> None:
+    repeats = a_year_of_customers(desk, 700)
+    row = insights.predicted(desk.store, programme=COFFEE, weeks=13, now=JULY)
+    assert row.enough
+    assert row.customers == 700
+    assert row.repeats_predicted is not None
+    assert row.repeats_actual is not None
+    # The last quarter of the year, predicted from the rest.
+    assert 0 < row.repeats_actual < repeats
+    assert row.repeats_predicted == pytest.approx(row.repeats_actual, rel=0.2)
+    assert row.purchases == pytest.approx(row.repeats_actual, rel=0.4)
+    assert row.alive is not None
+    assert 0 < row.alive < 700
+    assert row.net_minor is not None
+    assert row.net_per_customer_minor == round(row.net_minor / 700)
+    assert row.correlation is not None
+    assert abs(row.correlation) < Fraction(1, 4)
+    half = insights.predicted(desk.store, programme=COFFEE, weeks=13, margin=Fraction(1, 2), now=JULY)
+    assert half.net_minor == pytest.approx(row.net_minor / 2, abs=1)
+
+
+def test_too_few_customers_or_too_little_time_predict_nothing(desk: Desk) -> None:
+    a_year_of_customers(desk, 60)
+    few = insights.predicted(desk.store, programme=COFFEE, now=JULY)
+    assert (few.enough, few.purchases, few.net_minor) == (False, None, None)
+    nobody = insights.predicted(desk.store, programme=COFFEE, now=datetime(2025, 7, 1, tzinfo=UTC))
+    assert (nobody.customers, nobody.days, nobody.enough) == (0, 0, False)
 
 
 # Points and members ---------------------------------------------------------------

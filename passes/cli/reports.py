@@ -46,7 +46,7 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
         command.add_argument("programme", nargs="?", help="not needed where there is but one")
         if by:
             command.add_argument("--by", choices=by, help="a row for each")
-        if report not in (_liability, _active, _offer):
+        if report not in (_liability, _active, _offer, _predicted):
             command.add_argument(
                 "--from", dest="start", type=date.fromisoformat, metavar="DAY",
                 help="the first day; if absent, that of the month eleven months ago",
@@ -62,7 +62,7 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
                 "--basis", choices=("order_date", "event_date"), default="order_date",
                 help="to which day a return is booked: that of the order, or its own",
             )  # fmt: skip
-        if report in (_worth, _offer):
+        if report in (_worth, _offer, _predicted):
             command.add_argument("--margin", type=Fraction, help="the gross margin, such as 0.4")
         if report is _worth:
             command.add_argument(
@@ -70,6 +70,8 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
                 type=Fraction,
                 help="the rate of half a window, such as 0.05, for the discounted value",
             )
+        if report is _predicted:
+            command.add_argument("--weeks", type=int, default=52, help="how far to look ahead")
         if report is _liability:
             command.add_argument(
                 "--redemption-rate",
@@ -244,6 +246,18 @@ def _segments(asked: Asked) -> object:
     return insights.segments(asked.store, programme=asked.programme, cut=asked.cut)
 
 
+def _predicted(asked: Asked) -> object:
+    from passes import insights
+
+    return insights.predicted(
+        asked.store,
+        programme=asked.programme,
+        weeks=asked.parsed.weeks,
+        margin=asked.parsed.margin or Fraction(1),
+        now=asked.now,
+    )
+
+
 def _points(asked: Asked) -> object:
     from passes import insights
 
@@ -342,6 +356,7 @@ REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "worth": (_worth, "repeat rate, frequency, customer value, lifetime value", ()),
     "cohorts": (_cohorts, "customers by the month of their first order", ()),
     "segments": (_segments, "customers by recency and frequency", ()),
+    "predicted": (_predicted, "what today's customers are expected to buy", ()),
     "points": (_points, "points earned, burned and expired", (*_TIMES, *_PLACES[1:], *_PEOPLE)),
     "issued": (_issued, "what became of the points issued in a window", ()),
     "liability": (_liability, "points outstanding and what they will cost", ()),

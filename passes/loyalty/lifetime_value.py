@@ -42,23 +42,26 @@ class Buying:
 
     def log_likelihood(self, history: History) -> float:
         """How well the parameters explain one customer."""
-        x, r, alpha, a, b = history.repeats, self.r, self.alpha, self.a, self.b
-        common = (
-            lgamma(r + x)
-            - lgamma(r)
-            + r * log(alpha)
-            + lgamma(a + b)
-            + lgamma(b + x)
-            - lgamma(b)
-            - lgamma(a + b + x)
-        )
-        alive = -(r + x) * log(alpha + history.age)
-        if x == 0:
-            return common + alive
-        gone = log(a) - log(b + x - 1) - (r + x) * log(alpha + history.last)
-        # The sum of two tiny numbers, in logarithms.
-        high, low = max(alive, gone), min(alive, gone)
-        return common + high + log(1 + exp(low - high))
+        return self.log_likelihoods()(history)
+
+    def log_likelihoods(self) -> Callable[[History], float]:
+        """The same for many customers: what does not depend on them is computed once."""
+        r, alpha, a, b = self.r, self.alpha, self.a, self.b
+        fixed = r * log(alpha) + lgamma(a + b) - lgamma(r) - lgamma(b)
+        log_a = log(a)
+
+        def of_one(history: History) -> float:
+            x = history.repeats
+            common = fixed + lgamma(r + x) + lgamma(b + x) - lgamma(a + b + x)
+            alive = -(r + x) * log(alpha + history.age)
+            if x == 0:
+                return common + alive
+            gone = log_a - log(b + x - 1) - (r + x) * log(alpha + history.last)
+            # The sum of two tiny numbers, in logarithms.
+            high, low = (alive, gone) if alive > gone else (gone, alive)
+            return common + high + log(1 + exp(low - high))
+
+        return of_one
 
     def alive(self, history: History) -> float:
         """The probability that the customer has not left."""
@@ -128,7 +131,7 @@ def fit_buying(histories: Iterable[History]) -> Buying:
     counted = Counter(histories)
     if not counted:
         raise ValueError("no customers")
-    return Buying(*_fit(4, lambda values: _weighted(Buying(*values).log_likelihood, counted)))
+    return Buying(*_fit(4, lambda values: _weighted(Buying(*values).log_likelihoods(), counted)))
 
 
 def fit_spending(means: Iterable[tuple[int, float]]) -> Spending:

@@ -539,6 +539,53 @@ def cohort_cells(read: Read, programme_id: int, window: Window) -> dict[tuple[in
     return {(row.first, row.month): row.customers for row in rows}
 
 
+@lru_cache
+def _visits() -> Select[Any]:
+    rows = _movements(Basis.ORDER_DATE, people=True)
+    days = (
+        select(rows.c.member_id, rows.c.local_day, func.sum(rows.c.net).label("net"))
+        .group_by(rows.c.member_id, rows.c.local_day)
+        .subquery("day")
+    )
+    since_first = select(
+        days, func.min(days.c.local_day).over(partition_by=days.c.member_id).label("first_day")
+    ).subquery("since_first_day")
+    return select(
+        since_first.c.member_id,
+        func.count().label("days"),
+        func.min(since_first.c.local_day).label("first_day"),
+        func.max(since_first.c.local_day).label("last_day"),
+        func.sum(case((since_first.c.local_day > since_first.c.first_day, since_first.c.net), else_=0)).label(
+            "net_of_repeats"
+        ),
+    ).group_by(since_first.c.member_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """On how many days a customer ordered; what the days after the first one brought, in minor units."""
+
+    member_id: int
+    days: int
+    first_day: date
+    last_day: date
+    net_of_repeats_minor: int
+
+
+def visits(read: Read, programme_id: int, window: Window) -> list[Visits]:
+    """Every customer of the window, in the order of their ids."""
+    rows = read.ask(_visits(), programme_id=programme_id, **_days(window)).all()
+    found = [
+        Visits(row.member_id, row.days, _day(row.first_day), _day(row.last_day), int(row.net_of_repeats))
+        for row in rows
+    ]
+    return sorted(found, key=lambda one: one.member_id)
+
+
+def _day(number: int) -> date:
+    return date(number // 10_000, number // 100 % 100, number % 100)
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
     """Customers with the same recency, frequency and money scores, 1 to 5 each."""

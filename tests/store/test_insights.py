@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import NamedTuple
 
 import pytest
 
+from passes import store as database
 from passes.loyalty.metrics import cohorts, lifetime_value, scores, to_minor
 from passes.store import Store, insights
-from passes.store.insights import Basis, By, Cut, Kind, Window
-from passes.store.models import purchase
+from passes.store.insights import Basis, By, Cut, Kind, Visits, Window
+from passes.store.models import metadata, purchase
+from passes.store.work import Prepared
 from tests.sales import PROGRAMME, Desk, fixture, noon
 
 Q1 = Window(date(2026, 1, 1), date(2026, 4, 1))
@@ -415,6 +418,24 @@ def test_cohorts_are_what_looking_back_gives(plain: Plain, store: Store) -> None
         assert insights.cohort_cells(read, PROGRAMME, WINDOW) == expected
 
 
+def test_visits_are_what_going_through_the_days_of_each_customer_gives(plain: Plain, store: Store) -> None:
+    days: dict[int, dict[date, int]] = defaultdict(lambda: defaultdict(int))
+    for one in plain.movements(Cut(WINDOW)):
+        if one.sale.by is not None:
+            days[one.sale.by][one.place.day] += one.net
+    with store.read() as read:
+        assert insights.visits(read, PROGRAMME, WINDOW) == [
+            Visits(
+                who,
+                len(nets),
+                min(nets),
+                max(nets),
+                sum(net for day, net in nets.items() if day > min(nets)),
+            )
+            for who, nets in sorted(days.items())
+        ]
+
+
 def test_scores_are_those_of_the_pure_rule(plain: Plain, store: Store) -> None:
     with store.read() as read:
         for cut in CUTS:
@@ -441,6 +462,48 @@ def test_weeks_begin_on_monday_and_months_on_the_first(day: date) -> None:
     assert monday.weekday() == 0
     assert 0 <= (day - monday).days < 7
     assert insights.month_start(insights.month_number(day)) == day.replace(day=1)
+
+
+QUESTIONS = {
+    "sales": insights._sales(By.TIER, Basis.ORDER_DATE, False, False),
+    "sales by the day of the return": insights._sales(By.WEEK, Basis.EVENT_DATE, True, True),
+    "kinds": insights._kinds(By.SOURCE, Basis.ORDER_DATE, False, False),
+    "worth": insights._worth(By.MONTH, Basis.ORDER_DATE, False, False),
+    "kept": insights._kept_by(By.MONTH, Basis.ORDER_DATE, False, False),
+    "cohorts": insights._COHORTS,
+    "scores": insights._scored(Basis.ORDER_DATE, False, False),
+    "visits": insights._visits(),
+    "points": insights._flow(By.TIER),
+    "points issued": insights._ISSUED,
+    "points taken": insights._TAKEN,
+    "outstanding": insights._OUTSTANDING_AT,
+    "active": insights._ACTIVE,
+    "tiers": insights._MIGRATION,
+    "steps": insights._STEPS,
+    "removals": insights._REMOVALS,
+    "arms": insights._ARMS,
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_new_sqlite_file_looks_rows_up_instead_of_walking_through_them(
+    sqlite_url: str, question: str
+) -> None:
+    """What comes second in a join is found by more than its programme: a million rows may have that."""
+    opened = database.open(sqlite_url)
+    prepared = Prepared(QUESTIONS[question], opened._engine.dialect)
+    asked = QUESTIONS[question].compile(dialect=opened._engine.dialect).params
+    values = prepared.bind({name: 1 for name, fixed in asked.items() if fixed is None})
+    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {prepared.text}", values)]
+    connection.close()
+    opened.close()
+    tables = {table.name for table in metadata.sorted_tables}
+    walked = [line for line in plan if line.startswith("SCAN") and line.split()[1] in tables]
+    assert walked == []
+    once = [line for line in plan if line.endswith("(programme_id=?)")]
+    # One table leads each part of a question.
+    assert len({line.split()[1] for line in once}) <= 1 + ("UNION ALL" in plan), plan
 
 
 def test_an_empty_shop_answers_with_nothing(store: Store) -> None:
