@@ -24,7 +24,7 @@ def condition(row: Table) -> Condition:
 
 def condition_of(table: Table) -> Condition:
     """The condition that a table is."""
-    return Condition(
+    found = Condition(
         categories=frozenset(table.keys("categories", "category")),
         skus=frozenset(table.texts("skus", limit=64)),
         brands=frozenset(table.texts("brands", limit=64)),
@@ -35,6 +35,9 @@ def condition_of(table: Table) -> Condition:
         minimum_minor=table.amount("minimum", default=0),
         segment=_segment(table),
     )
+    if found.segment and found.tiers and found.segment.tiers and found.tiers.isdisjoint(found.segment.tiers):
+        table.note("tiers", "none of these is one of the segment's, so this never applies")
+    return found
 
 
 def window(row: Table) -> Window | None:

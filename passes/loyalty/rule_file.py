@@ -80,6 +80,7 @@ def earning(table: Table) -> EarnRule:
     """`[earning]`."""
     points, per_minor = _points_per(table)
     rate_rows = table.rows("rates", most=RULES_MAX)
+    multiplier_rows = table.rows("multipliers", most=RULES_MAX)
     bonus_rows = table.rows("bonuses", most=RULES_MAX)
     rounding = table.choice("rounding", Rounding.FLOOR)
     rule = EarnRule(
@@ -95,7 +96,7 @@ def earning(table: Table) -> EarnRule:
         tax_earns=table.flag("tax_earns", default=False),
         excluded=tuple(_exclusion(row) for row in table.rows("excluded", most=RULES_MAX)),
         rates=unique(rate_rows, _rate),
-        multipliers=unique(table.rows("multipliers", most=RULES_MAX), _multiplier),
+        multipliers=unique(multiplier_rows, _multiplier),
         combine=table.choice("combine", Combine.BEST),
         bonuses=unique(bonus_rows, _bonus),
         minimum_points=table.whole("minimum_points", least=0, most=POINTS_MAX, default=0),
@@ -108,6 +109,10 @@ def earning(table: Table) -> EarnRule:
     for key, cap in (("purchase", rule.caps.purchase_points), ("day", rule.caps.day_points)):
         if cap is not None and cap < rule.minimum_points:
             table.note("caps", f"{key} must not be below minimum_points, or nothing is ever earned")
+    rules: tuple[Rate | Multiplier | Bonus, ...] = (*rule.rates, *rule.multipliers, *rule.bonuses)
+    for row, one in zip((*rate_rows, *multiplier_rows, *bonus_rows), rules, strict=True):
+        if one.when.minimum_minor > rule.limit_minor:
+            row.note("when", "minimum is above the limit of one purchase, so this never applies")
     _refuse_ambiguous_rates(rate_rows, rule.rates)
     _refuse_ambiguous_bonuses(bonus_rows, rule.bonuses)
     return rule

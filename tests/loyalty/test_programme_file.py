@@ -700,6 +700,11 @@ def test_categories_may_be_a_list_of_keys() -> None:
             'reasons = ["Good will"]',
             "may only have small",
         ),
+        (
+            "minimum = 2.00",
+            "minimum = 900.01",
+            "multipliers[0].when: minimum is above the limit of one purchase",
+        ),
         # Numbers of its own, and rules that are not there.
         (
             'terms = "The shop',
@@ -914,3 +919,13 @@ def test_a_hostile_file_costs_no_time(text: str) -> None:
     began = thread_time()
     parses_or_refuses(text)
     assert thread_time() - began < 3
+
+
+def test_a_rule_for_one_tier_and_a_segment_of_another_never_applies() -> None:
+    text = fuller("minimum = 2.00", 'tiers = ["basic"]')
+    parse(text, name="full")
+    start = text.index("[earning.multipliers.when.segment]")
+    text = text[:start] + text[start:].replace('tiers = ["basic", "gold"]', 'tiers = ["gold"]', 1)
+    (problem,) = problems_of(text, name="full")
+    assert problem.startswith("earning.multipliers[0].when.tiers (line ")
+    assert "none of these is one of the segment's" in problem
