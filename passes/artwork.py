@@ -280,6 +280,17 @@ def _png(picture: Image.Image, palette: Image.Image | None = None) -> bytes:
     return file.getvalue()
 
 
+@lru_cache(maxsize=64)
+def webp(png: bytes) -> bytes:
+    """The same picture for pages: WebP without loss, a fifth smaller. Wallets take PNG alone."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGBA" if "transparency" in picture.info or picture.mode == "RGBA" else "RGB").save(
+            file, "WEBP", lossless=True, exact=True
+        )
+    return file.getvalue()
+
+
 # Backdrops --------------------------------------------------------------------
 
 

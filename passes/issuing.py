@@ -112,7 +112,7 @@ def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace
 
 def offers_on(read: Read, loaded: Loaded, facts: CardFacts, *, now: datetime) -> tuple[OfferLine, ...]:
     """The offers that stand on a card now."""
-    if not loaded.has_offers:
+    if not (loaded.has_offers or loaded.programme.win_back):
         return ()
     return standing_offers.for_card(read, loaded, facts.member_id, language=facts.language, now=now)
 

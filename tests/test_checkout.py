@@ -403,3 +403,12 @@ def test_past_receipts_keep_the_rules_they_were_booked_under(shop: Shop) -> None
         rules = programmes.at_version(read, ana.programme_id, 1)
         assert tier_for(rules.tiers, 0) is not None
         assert rules.earning.points == 10
+
+
+def test_a_basket_that_discounts_made_free_is_booked_and_earns_nothing(shop: Shop) -> None:
+    ana = shop.join()
+    free = [Line(quantity=1, unit_minor=400, discount_minor=400, category="coffee")]
+    booked = shop.buy(ana.code, 0, lines=free)
+    assert (booked.points, booked.amount_minor) == (0, 0)
+    with pytest.raises(AmountInvalid):
+        shop.buy(ana.code, 0)

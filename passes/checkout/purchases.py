@@ -23,7 +23,7 @@ from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import AmountInvalid, AmountTooLarge, Refused
 from passes.loyalty.stacking import Applied, best
 from passes.loyalty.tiers import TierStep, tier_for
-from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases
+from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases, win_backs
 from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
@@ -138,7 +138,8 @@ def as_basket(
     rules: Programme, amount_minor: int, lines: Sequence[Line], discount_minor: int, unearning_minor: int
 ) -> Basket:
     """What was bought, checked. Raises AmountInvalid or AmountTooLarge."""
-    if amount_minor <= 0:
+    # Only what its lines say was free may cost nothing.
+    if amount_minor < 0 or (amount_minor == 0 and not lines):
         raise AmountInvalid()
     if amount_minor > rules.earning.limit_minor:
         raise AmountTooLarge(limit=Money(rules.earning.limit_minor, rules.currency))
@@ -176,13 +177,15 @@ def reckon(
     *,
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
+    is_late: bool = False,
 ) -> Reckoned:
     """Work a purchase out. A quote and a booking both ask here, so that they agree."""
     rules = loaded.programme
     known = situation(read, loaded, standing, at, happened_at)
     applied: Applied | None = None
     refused: tuple[tuple[str, Refused], ...] = ()
-    if loaded.has_offers or offer_codes:
+    # What an offline till reports late may belong to an offer that has ended since.
+    if loaded.has_offers or offer_codes or is_late:
         asked = offers.running(read, loaded, standing.member_id, codes=offer_codes, now=happened_at)
         given = {folded(code) for code in offer_codes}
         stand = [
@@ -231,6 +234,7 @@ def book(
         happened_at,
         offer_codes=offer_codes,
         takes_discounts=takes_discounts,
+        is_late=happened_at < now,
     )
     for _, why in reckoned.refused:
         raise why
@@ -254,15 +258,14 @@ def book(
 
 def _use_offers(booking: Booking, applied: Applied, earned: Earned) -> None:
     """Take the uses of offers from what there is of them, and say what each took off."""
-    points = {one.key: one.points for one in earned.multipliers}
-    points |= {one.key: one.points for one in earned.bonuses if one.counts}
     offers.reserve(
         booking.work,
         booking.loaded,
         applied.uses,
         member_id=booking.standing.member_id,
         receipt_id=booking.id,
-        points=points,
+        points=earned.added,
+        happened_at=booking.occurred_at,
         now=booking.now,
     )
     for use in applied.uses:
@@ -349,6 +352,11 @@ def _give(booking: Booking, basket: Basket, earned: Earned) -> None:
         allowances.member_take(
             booking.work, booking.loaded.id, standing.member_id, name, points, now=booking.now
         )
+    if rules.win_back is not None:
+        returning = win_backs.win_back_bonus(booking.work, booking.loaded, standing, now=booking.occurred_at)
+        if returning:
+            booking.reasons.append({"rule": "win_back", "points": returning})
+            booking.credit(returning, kind=PostingKind.BONUS, available_at=opens_at, expires_at=lapses_at)
     welcome = rules.earning.welcome_points
     if rules.earning.welcome_waits and welcome and not standing.welcome_given and earned.points:
         booking.reasons.append({"rule": "welcome", "points": welcome})

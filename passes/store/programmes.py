@@ -25,7 +25,8 @@ class Loaded:
 
     `revision` and `tag` count changes to all of its cards. `accounts` maps the
     buckets of the system's accounts to their ids: `issue` is where points come
-    from, `stamps:issue` where stamps do. `has_offers` while any offer is live.
+    from, `stamps:issue` where stamps do. `has_offers` while any offer runs,
+    waits for its beginning or is paused.
     """
 
     id: int
@@ -44,7 +45,7 @@ _columns = (
     programme,
     pass_type.c.identifier.label("pass_type"),
     select(offer.c.id)
-    .where(offer.c.programme_id == programme.c.id, offer.c.state == "live")
+    .where(offer.c.programme_id == programme.c.id, offer.c.state != "draft", offer.c.state != "ended")
     .correlate(programme)
     .exists()
     .label("has_offers"),

@@ -101,7 +101,7 @@ def sheet(slug: str) -> Response:
     return _kept(text.encode(), "text/css; charset=utf-8")
 
 
-@blueprint.get("/<slug>/<any(strip,logo):name>-<int:step>.png")
+@blueprint.get("/<slug>/<any(strip,logo):name>-<int:step>.webp")
 def picture(slug: str, name: str, step: int) -> Response:
     """The card's strip with so many marks lit, or its logo."""
     if step > _STEPS_MAX:
@@ -116,7 +116,7 @@ def picture(slug: str, name: str, step: int) -> Response:
         strip=Strip(design.strip, min(step, design.steps), design.steps),
         initials=initials(loaded),
     )
-    return _kept(pictures[f"{name}@2x.png"], "image/png")
+    return _kept(artwork.webp(pictures[f"{name}@2x.png"]), "image/webp")
 
 
 def initials(loaded: Loaded) -> str:
