@@ -148,11 +148,14 @@ class DueLot:
     points_lapse_at: int | None
 
 
+# The member's oldest card that still holds; after a merge there may be several.
+_CARD = """coalesce((SELECT card.id FROM card
+            WHERE card.programme_id = member.programme_id AND card.member_id = member.id
+            ORDER BY card.voided_at IS NOT NULL, card.id LIMIT 1), 0)"""
 _OF_LOT = """
     SELECT lot.id, lot.asset, lot.remaining, lot.expires_at, lot.available_at, lot.account_id,
         member.points_account_id, available.balance, member.id AS member_id,
-        coalesce((SELECT min(card.id) FROM card
-            WHERE card.programme_id = member.programme_id AND card.member_id = member.id), 0) AS card_id,
+        {card} AS card_id,
         member.tier, member.tier_due_at, member.points_lapse_at
     FROM {start}
     WHERE {where}
@@ -172,8 +175,8 @@ class _Locking:
     """A question whose rows are locked where the engine has row locks; SQLite has one writer anyway."""
 
     def __init__(self, words: str, *, lock: str, **parts: str) -> None:
-        self._on_postgresql = text(words.format(lock=_LOCK.format(tables=lock), **parts))
-        self._on_sqlite = text(words.format(lock="", **parts))
+        self._on_postgresql = text(words.format(card=_CARD, lock=_LOCK.format(tables=lock), **parts))
+        self._on_sqlite = text(words.format(card=_CARD, lock="", **parts))
 
     def ask(self, work: Work, **values: Any) -> list[Row]:
         chosen: TextClause = self._on_postgresql if work.postgresql else self._on_sqlite
@@ -236,6 +239,7 @@ _IDLE = _Locking(
 )
 # Asked after the members are locked, so that nothing of what it says can be old.
 _HELD_BY = _OF_LOT.format(
+    card=_CARD,
     start=_WITH_MEMBER,
     where=_ITS_MEMBER
     + "lot.programme_id = :programme AND lot.remaining > 0 AND lot.account_id IN ({accounts})",
@@ -387,8 +391,7 @@ class Metric:
 _LEVELS = _Locking(
     """
     SELECT member.id,
-        coalesce((SELECT min(card.id) FROM card
-            WHERE card.programme_id = member.programme_id AND card.member_id = member.id), 0) AS card_id,
+        {card} AS card_id,
         member.joined_at, member.tier, member.tier_until, member.tier_due_at, member.tier_waiting,
         member.metric_period, member.metric
     FROM member
@@ -555,10 +558,9 @@ _LAPSE_REWARDS = text(
 """
 )
 _BORN = text(
-    """
+    f"""
     SELECT member.id, member.joined_at, member.tier, person.birthday_changed_at,
-        coalesce((SELECT min(card.id) FROM card
-            WHERE card.programme_id = member.programme_id AND card.member_id = member.id), 0) AS card_id
+        {_CARD} AS card_id
     FROM person JOIN member ON member.programme_id = person.programme_id AND member.id = person.member_id
     WHERE person.programme_id = :programme
         AND person.birthday_month = :month AND person.birthday_day = :day AND person.member_id > :after
