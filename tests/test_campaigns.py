@@ -413,6 +413,15 @@ def test_a_segment_is_who_was_in_it_when_the_offer_started(stand: Stand) -> None
     assert (stand.on_card(ana), stand.on_card(ben)) == (["Maple Cortado is back"], [])
 
 
+def test_the_reach_counts_those_who_asked_to_be_told_of_offers(stand: Stand) -> None:
+    for agreed in (True, True, False):
+        stand.join(consents={"offers": agreed})
+    stand.join(holdout=True, consents={"offers": True})
+    stand.plan()
+    reach = campaigns.reach(stand.store, programme=COFFEE, key="maple", now=NOON)
+    assert (reach.treated, reach.holdout, reach.agreed) == (3, 1, 2)
+
+
 def test_closed_and_merged_members_are_not_meant(stand: Stand) -> None:
     ana, ben = stand.join(), stand.join()
     stand.set_member(ana, closed_at=1)

@@ -48,7 +48,7 @@ def test_an_offer_is_planned_published_paused_and_ended(run: Run, tmp_path: Path
     draft = run("offer", "plan", COFFEE, str(path), "--by", "mo")
     assert (draft["key"], draft["state"], draft["title"]) == ("maple", "draft", "Maple Cortado is back")
     reach = run("offer", "reach", COFFEE, "maple")
-    assert set(reach) == {"treated", "holdout"}
+    assert set(reach) == {"treated", "holdout", "agreed"}
     for command, state in (("publish", "live"), ("pause", "paused"), ("resume", "live"), ("end", "ended")):
         assert run("offer", command, COFFEE, "maple")["state"] == state
         if command == "publish":

@@ -253,6 +253,26 @@ def draw(programme: str, offer: Offer) -> Draw:
     )
 
 
+class Silence(StrEnum):
+    """Why an offer appears on a phone without ringing."""
+
+    OFFER = "offer"  # it does not ask to ring
+    PROGRAMME = "programme"  # the shop lets no offer ring
+    MEMBER = "member"  # the member did not ask for offers
+
+
+def silence(offer: Offer, *, can_alert_offers: bool, agreed: bool) -> Silence | None:
+    """Why a member's phone stays silent about an offer; None when it rings. The card shows it either way.
+
+    `agreed` is the member's answer to the programme's question about offers.
+    """
+    if not offer.rings:
+        return Silence.OFFER
+    if not can_alert_offers:
+        return Silence.PROGRAMME
+    return None if agreed else Silence.MEMBER
+
+
 # Codes -----------------------------------------------------------------------------
 
 

@@ -36,13 +36,17 @@ from passes.store.offers import offer_at, state_is
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
 
+OFFERS = "offers"
+"""The purpose of the question whether a member wants to be told of offers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How many members an offer has in each arm."""
+    """How many members an offer has in each arm; `agreed` are those treated who want to be told of offers."""
 
     treated: int
     holdout: int
+    agreed: int
 
 
 # Questions about one row by its key, and not joins: PostgreSQL keeps the plan of a
@@ -126,14 +130,16 @@ def is_held_out(drawn: Draw) -> ColumnElement[bool]:
 
 def reach(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) -> Reach:
     """How many members the offer would have if it started now."""
-    held_out = func.count().filter(is_held_out(draw(loaded.slug, read_offer)))
+    held_out = is_held_out(draw(loaded.slug, read_offer))
     row = read.ask(
-        select(func.count().label("meant"), held_out.label("held_out")).where(
-            member.c.programme_id == loaded.id, is_meant(read_offer, now, loaded.programme.zone)
-        )
+        select(
+            func.count().filter(~held_out).label("treated"),
+            func.count().filter(held_out).label("holdout"),
+            func.count().filter(and_(~held_out, _agreed(OFFERS))).label("agreed"),
+        ).where(member.c.programme_id == loaded.id, is_meant(read_offer, now, loaded.programme.zone))
     ).one()
     assert row is not None
-    return Reach(row.meant - row.held_out, row.held_out)
+    return Reach(row.treated, row.holdout, row.agreed)
 
 
 # Spreading a change of state -------------------------------------------------------------

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from passes.language import say
+from passes.loyalty import offer_file, refusals
 from passes.loyalty.conditions import Hours, Segment
 from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import (
@@ -211,3 +215,25 @@ def test_whatever_the_text_is_the_answer_is_an_offer_or_a_refusal(noise: str, pl
         assert isinstance(parse("\n".join(lines), name="maple", programme=FINCH), Offer)
     except OfferInvalid:
         assert problems(text="\n".join(lines))
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "offers.md"
+
+
+def test_the_example_in_the_documentation_is_an_offer() -> None:
+    example = DOCS.read_text("utf-8").split("```toml\n")[1].split("```")[0]
+    documented = parse(example, name="maple", programme=FINCH, say=say)
+    assert documented.text.in_("en") == "20 percent off every cortado, once, at most $3.00."
+    assert documented.audience is Audience.SEGMENT
+
+
+def test_every_key_and_every_refusal_is_documented() -> None:
+    words = DOCS.read_text("utf-8")
+    asked = [*re.findall(r'top\.\w+\("(\w+)"', inspect.getsource(offer_file)), "when"]
+    assert len(set(asked)) > 20
+    assert [key for key in asked if f"`{key}`" not in words and f"`[{key}]`" not in words] == []
+    codes = {one.code for one in refusals.Refused.__subclasses__() if one.code.startswith("offer_")}
+    at_the_till = codes - {
+        *("offer_unknown", "offer_key_taken", "offer_state_wrong", "offer_invalid", "offer_code_taken")
+    }
+    assert [code for code in sorted(at_the_till) if f"`{code}`" not in words] == []

@@ -26,12 +26,14 @@ from passes.loyalty.offers import (
     PercentOff,
     PointsTimes,
     Scope,
+    Silence,
     Situation,
     Stacking,
     Standing,
     applicable,
     draw,
     folded,
+    silence,
 )
 from passes.loyalty.segments import belongs
 from passes.loyalty.stacking import Applied, Stage, best
@@ -343,6 +345,21 @@ def test_two_offers_hold_out_different_members() -> None:
         drawn = draw("copperfinch", an_offer(key, holdout_percent=30))
         held.append({member for member in members if drawn.arm(member, holdout=False) is Arm.HOLDOUT})
     assert len(held[0] & held[1]) / len(members) == pytest.approx(0.09, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("rings", "allowed", "agreed", "silent"),
+    [
+        (False, True, True, Silence.OFFER),
+        (True, False, True, Silence.PROGRAMME),
+        (True, True, False, Silence.MEMBER),
+        (True, True, True, None),
+    ],
+)
+def test_an_offer_rings_only_where_shop_and_member_agreed(
+    rings: bool, allowed: bool, agreed: bool, silent: Silence | None
+) -> None:
+    assert silence(an_offer(rings=rings), can_alert_offers=allowed, agreed=agreed) is silent
 
 
 # Properties --------------------------------------------------------------------------
