@@ -126,8 +126,8 @@ class Alike:
     newer_code: str
 
 
-_older, _newer = person.alias("older"), person.alias("newer")
-_first, _second = member.alias("first"), member.alias("second")
+_other = member.alias("other")
+_known, _known_other = person.alias("known"), person.alias("known_other")
 
 
 def _plain_phone(column: Any) -> Any:
@@ -151,61 +151,72 @@ def _code_of(whose: Any) -> Any:
     )
 
 
-def _alike(condition: Any) -> Any:
-    return (
+def _alike(*same: Any) -> Any:
+    """Members who share these with an older one: sorted once, never everybody against everybody."""
+    sharing = (
         select(
-            _first.c.id.label("older_id"),
-            func.coalesce(_older.c.name, "").label("older_name"),
-            func.coalesce(_code_of(_first), "").label("older_code"),
-            _second.c.id.label("newer_id"),
-            func.coalesce(_newer.c.name, "").label("newer_name"),
-            func.coalesce(_code_of(_second), "").label("newer_code"),
+            member.c.programme_id,
+            member.c.id,
+            func.min(member.c.id).over(partition_by=same).label("oldest"),
         )
         .select_from(
-            _older.join(
-                _newer,
-                (_newer.c.programme_id == _older.c.programme_id) & (_newer.c.member_id > _older.c.member_id),
-            )
-            .join(
-                _first, (_first.c.programme_id == _older.c.programme_id) & (_first.c.id == _older.c.member_id)
-            )
-            .join(
-                _second,
-                (_second.c.programme_id == _newer.c.programme_id) & (_second.c.id == _newer.c.member_id),
+            member.join(
+                person, (person.c.programme_id == member.c.programme_id) & (person.c.member_id == member.c.id)
             )
         )
         .where(
-            _older.c.programme_id == bindparam("programme_id"),
-            condition,
-            _first.c.merged_into.is_(None),
-            _second.c.merged_into.is_(None),
-            _first.c.closed_at.is_(None),
-            _second.c.closed_at.is_(None),
+            member.c.programme_id == bindparam("programme_id"),
+            member.c.merged_into.is_(None),
+            member.c.closed_at.is_(None),
+            # An empty address or number is nobody's.
+            *(column.is_not(None) for column in same),
+            same[0] != "",
         )
-        .order_by(_second.c.id.desc(), _first.c.id)
+        .subquery("sharing")
+    )
+    return (
+        select(
+            _other.c.id.label("older_id"),
+            _known_other.c.name.label("older_name"),
+            func.coalesce(_code_of(_other), "").label("older_code"),
+            member.c.id.label("newer_id"),
+            _known.c.name.label("newer_name"),
+            func.coalesce(_code_of(member), "").label("newer_code"),
+        )
+        .select_from(
+            sharing.join(
+                member, (member.c.programme_id == sharing.c.programme_id) & (member.c.id == sharing.c.id)
+            )
+            .join(
+                _other, (_other.c.programme_id == sharing.c.programme_id) & (_other.c.id == sharing.c.oldest)
+            )
+            .join(
+                _known,
+                (_known.c.programme_id == sharing.c.programme_id) & (_known.c.member_id == sharing.c.id),
+            )
+            .join(
+                _known_other,
+                (_known_other.c.programme_id == sharing.c.programme_id)
+                & (_known_other.c.member_id == sharing.c.oldest),
+            )
+        )
+        .where(sharing.c.id != sharing.c.oldest)
+        .order_by(sharing.c.id.desc())
         .limit(bindparam("most"))
     )
 
 
 _ALIKE = {
-    "email": _alike(_older.c.email_key == _newer.c.email_key),
-    # Only those who gave one are compared: an empty number is nobody's.
-    "phone": _alike(
-        (_plain_phone(_older.c.phone) == _plain_phone(_newer.c.phone)) & (_plain_phone(_older.c.phone) != "")
-    ),
-    "name and birthday": _alike(
-        (_older.c.birthday_month == _newer.c.birthday_month)
-        & (_older.c.birthday_day == _newer.c.birthday_day)
-        & (func.lower(_older.c.name) == func.lower(_newer.c.name))
-        & (_older.c.name != "")
-    ),
+    "email": _alike(person.c.email_key),
+    "phone": _alike(_plain_phone(person.c.phone)),
+    "name and birthday": _alike(func.lower(person.c.name), person.c.birthday_month, person.c.birthday_day),
 }
 
 
 def alike(read: Read, programme_id: int, *, limit: int) -> list[Alike]:
-    """Pairs of open members that share an e-mail address, a phone, or name and birthday; newest first.
+    """Open members with the oldest one who shares their e-mail address, phone, or name and birthday.
 
-    A pair is named once, by the strongest of what it shares.
+    Newest first. A pair is named once, by the strongest of what it shares.
     """
     found: dict[tuple[int, int], Alike] = {}
     for shared, statement in _ALIKE.items():
