@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from passes import books, checkout, due_work, programmes
+from passes import books, checkout, cli, due_work, merging, programmes
 from passes.loyalty.basket import Line
 from passes.loyalty.receipt import Receipt, ReceiptKind
 from passes.loyalty.refusals import (
@@ -27,10 +29,11 @@ from passes.loyalty.refusals import (
     ReturnTooLarge,
     ReturnTooLate,
     UndoAfterReturn,
+    UndoTooLate,
 )
 from passes.store import Store
 from tests.cast import rows
-from tests.shop import PASS_TYPE, TILL, Shop
+from tests.shop import COFFEE, PASS_TYPE, TILL, Shop
 
 MILL = "mill"
 COFFEES = Line(2, 350, category="coffee")
@@ -1007,6 +1010,117 @@ def test_undoing_a_purchase_between_others_keeps_what_rounding_carries_right(
     here.shop.undo(first.id, MILL)
     assert (here.purses[1], here.member["carried"]) == (1, "1/2")
     assert here.is_right()
+
+
+# After a merge -------------------------------------------------------------------------------
+
+
+def merged(here: Mill, other: Mill) -> None:
+    """The second member becomes the first."""
+    merging.merge(
+        here.shop.store,
+        programme=MILL,
+        survivor=here.code,
+        loser=other.code,
+        proof="Showed an ID card.",
+        by="mo",
+        key=here.shop.key(),
+        now=here.now,
+    )
+
+
+def another(here: Mill) -> Mill:
+    joined = here.shop.join("Ana R.", MILL)
+    return Mill(here.shop, joined.code, joined.member_id)
+
+
+@pytest.mark.check("L-54")
+def test_goods_from_before_a_merge_come_back_to_the_survivor(store: Store, now: datetime) -> None:
+    here = open_mill(store, now, mill(points="pending_days = 5", rest=ROLLING))
+    other = another(here)
+    other.buy(20_000)
+    here.buy(3_000)
+    here.at(now + timedelta(days=6))
+    due_work.run_due(store, now=here.now)
+    spent_on = other.buy(50)
+    other.spend("hundred", spent_on)
+    waiting = other.buy(5_000)
+    merged(here, other)
+    assert here.purses == (50, 130, 0)
+    back = here.back(waiting, amount_minor=2_000)
+    assert (back.member_id, reason(back)["from_pending"]) == (here.member_id, 20)
+    assert here.purses == (30, 130, 0)
+    here.at(here.now + timedelta(days=1))
+    assert here.back(spent_on).balance_after == 230
+    assert here.purses == (30, 230, 0)
+    assert other.purses == (0, 0, 0)
+    assert (here.member["purchases"], here.member["metric"]) == (3, 26_000)
+    assert {lot["expires_at"] for lot in by_age(store, "lot") if lot["remaining"]} == {
+        _micros(datetime(2027, 4, 1, tzinfo=UTC))
+    }
+    assert here.is_right()
+
+
+def test_a_mistake_from_before_a_merge_is_no_longer_undone(store: Store, now: datetime) -> None:
+    here = open_mill(store, now, mill())
+    other = another(here)
+    bought = other.buy(1_000)
+    merged(here, other)
+    with pytest.raises(UndoTooLate):
+        here.shop.undo(bought.id, MILL)
+    here.back(bought)
+    assert here.purses[1] == 0
+    assert here.is_right()
+
+
+@pytest.mark.check("L-10")
+def test_a_stamp_reward_from_before_a_merge_is_revoked(store: Store, now: datetime) -> None:
+    here = open_mill(store, now, mill(rest=STAMPS))
+    other = another(here)
+    other.buy(900, lines=[Line(9, 100, category="coffee")])
+    bought = other.buy(300, lines=[Line(3, 100, category="coffee")])
+    merged(here, other)
+    here.back(bought)
+    assert (here.stamps, by_age(store, "redemption")[0]["state"]) == (9, "cancelled")
+    assert here.is_right()
+
+
+# The command line -------------------------------------------------------------------------------
+
+
+def test_the_command_takes_goods_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PASSES_MODE", "development")
+    monkeypatch.setenv("PASSES_VAR", str(tmp_path / "var"))
+    monkeypatch.setenv("PASSES_CERTS", str(tmp_path / "certs" / "dev"))
+
+    def run(*arguments: str, status: int = 0) -> Any:
+        capsys.readouterr()
+        assert cli.main([*arguments, "--json"]) == status
+        return json.loads(capsys.readouterr().out)
+
+    run("demo")
+    joined = run("enrol", COFFEE, "Ben Novak")
+    bought = run("accrue", COFFEE, joined["code"], "12.00", "--line", "3x2.00", "--line", "1x6.00")
+    one = run("return", COFFEE, str(bought["id"]), "--line", "1", "--reason", "cold", "--key", "k")
+    assert (one["points"], one["reasons"][-1]["refund_minor"], one["reasons"][-1]["words"]) == (
+        -20,
+        200,
+        "cold",
+    )
+    assert run("return", COFFEE, str(bought["id"]), "--line", "1", "--reason", "cold", "--key", "k") == one
+    assert run("return", COFFEE, str(bought["id"]), "--line", "1:2", "--line", "2")["points"] == -100
+    refused = run("return", COFFEE, str(bought["id"]), status=1)
+    assert refused["refused"] == "nothing_left_to_return"
+    sold = run("sale", COFFEE, "5.00")
+    assert run("return", COFFEE, str(sold["id"]), "--sale", "--amount", "1.25")["refund_minor"] == 125
+    refused = run("return", COFFEE, str(sold["id"]), "--sale", "--amount", "9", status=1)
+    assert refused["words"] == "At most 3.75 USD of this can still come back."
+    assert run("ledger", "verify")["problems"] == []
+    for wrong in (["--line", "x"], ["--line", "1", "--amount", "2"], ["--till", "x" * 65]):
+        with pytest.raises(SystemExit):
+            cli.main(["return", COFFEE, "1", *wrong])
 
 
 # The whole life of points ---------------------------------------------------------------------

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import club, counter, reports, running, upkeep
+from passes.cli import club, counter, offers, reports, returning, running, upkeep
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -105,8 +105,10 @@ def _parser() -> argparse.ArgumentParser:
 
     # The club
     club.register(add, group)
+    offers.register(add, group)
 
     counter.register(add, group)
+    returning.register(add)
     return parser
 
 
