@@ -289,10 +289,27 @@ def starts_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
 
 
 def ends_due(store: Store, *, now: datetime, limit: int = DUE_MAX) -> int:
-    """End the offers whose window is over. Returns how many."""
+    """End the offers whose window is over, or of which nothing is left. Returns how many.
+
+    A card must not promise what is used up. Offers whose uses come back with
+    returned goods stay, and others as long as the last use can be undone.
+    """
     with store.read() as read:
         over = audiences.over(read, limit=limit, now=now)
-    return sum(store.write(partial(_finish, *one)) for one in over)
+        spent = [
+            (slug, key)
+            for slug, key, used_at in audiences.used_up(read, limit=limit)
+            if _is_spent(read, slug, key, used_at, now)
+        ]
+    for slug, key in spent:
+        end(store, programme=slug, key=key, now=now)
+    return sum(store.write(partial(_finish, *one)) for one in over) + len(spent)
+
+
+def _is_spent(read: Read, slug: str, key: str, used_at: datetime, now: datetime) -> bool:
+    loaded = programmes.by_slug(read, slug)
+    may_be_undone = now < used_at + timedelta(seconds=loaded.programme.undo_seconds)
+    return not may_be_undone and not _found(read, loaded, key).offer.restore_on_return
 
 
 def _start(programme_id: int, offer_id: int, work: Work) -> bool:

@@ -503,6 +503,21 @@ def test_the_last_use_and_the_last_of_the_budget_are_exact(stand: Stand) -> None
     assert (stand.view("few").used, stand.view("poor").spent_minor) == (2, 200)
 
 
+def test_an_offer_that_is_used_up_leaves_the_cards_once_no_use_can_come_back(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.publish("few", offer_file(quota=1))
+    stand.publish("kind", offer_file(quota=1, restore_on_return="true"))
+    stand.work()
+    stand.apply(ana, receipt_id=1)
+    undone_until = NOON + timedelta(seconds=600)
+    stand.work(undone_until - SECOND)
+    assert (len(stand.on_card(ben)), stand.view("few").state) == (2, "live")
+    before = stand.revisions()[ben.member_id]
+    stand.work(undone_until)
+    assert [stand.view(key).state for key in ("few", "kind")] == ["ended", "live"]
+    assert (len(stand.on_card(ben)), stand.revisions()[ben.member_id]) == (1, before + 1)
+
+
 @pytest.mark.check("L-28")
 def test_an_offer_that_gave_nothing_is_not_used(stand: Stand) -> None:
     ana = stand.join()

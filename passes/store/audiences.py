@@ -30,8 +30,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from passes.loyalty.conditions import Segment
 from passes.loyalty.offers import HASH_MODULUS, MARKS, Arm, Audience, Draw, Offer, OfferState, draw
 from passes.loyalty.segments import bounds
-from passes.store.instants import micros
-from passes.store.models import account, card, consent, member, offer, offer_assignment, programme, wish
+from passes.store.instants import instant, micros
+from passes.store.models import (
+    account,
+    card,
+    consent,
+    member,
+    offer,
+    offer_assignment,
+    offer_use,
+    programme,
+    wish,
+)
 from passes.store.offers import offer_at, state_is
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
@@ -293,6 +303,24 @@ _END = (
 )
 
 
+_newest_use = (
+    select(func.max(offer_use.c.at))
+    .where(offer_use.c.programme_id == offer.c.programme_id, offer_use.c.offer_id == offer.c.id)
+    .correlate(offer)
+    .scalar_subquery()
+)
+_USED_UP = (
+    select(programme.c.slug, offer.c.key, _newest_use.label("used_at"))
+    .select_from(offer.join(programme, programme.c.id == offer.c.programme_id))
+    .where(
+        offer.c.state == OfferState.LIVE.value,
+        or_(offer.c.used >= offer.c.quota, offer.c.spent_minor >= offer.c.budget_minor),
+    )
+    .order_by(offer.c.id)
+    .limit(bindparam("count"))
+)
+
+
 def begun(read: Read, *, limit: int, now: datetime) -> Sequence[tuple[int, int]]:
     """Programme and id of scheduled offers whose window has begun."""
     return [(row.programme_id, row.id) for row in read.ask(_BEGUN, now=micros(now), count=limit).all()]
@@ -311,6 +339,12 @@ def over(read: Read, *, limit: int, now: datetime) -> Sequence[tuple[int, int]]:
 def finish(work: Work, programme_id: int, offer_id: int) -> bool:
     """An offer has ended with its window. False when somebody else was faster."""
     return work.ask(_END, programme=programme_id, which=offer_id).one() is not None
+
+
+def used_up(read: Read, *, limit: int) -> Sequence[tuple[str, str, datetime]]:
+    """Programme and key of live offers of which nothing is left, and when they were used last."""
+    rows = read.ask(_USED_UP, count=limit).all()
+    return [(row.slug, row.key, instant(row.used_at)) for row in rows]
 
 
 # "Tell me when it's back" -------------------------------------------------------------------
