@@ -1,0 +1,111 @@
+"""Offers where people meet them: at the till, on the card, on phones that ring or stay as they are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from passes import books, campaigns, issuing
+from passes.checkout import accrue
+from passes.loyalty.refusals import OfferCodeUnknown, OfferQuotaUsedUp
+from passes.store import Store, programmes
+from tests.cast import PHONE, Card, PushService, a_card, an_install, deliver, rows
+from tests.shop import COFFEE, TILL, Shop, open_shop
+from tests.test_campaigns import CLOSES, NOON, offer_file
+
+
+@pytest.fixture
+def shop(store: Store) -> Shop:
+    return open_shop(store, NOON - timedelta(days=1))
+
+
+def run(shop: Shop, source: str, key: str = "maple") -> None:
+    """The offer runs, and the worker has seen to it."""
+    shop.now = NOON
+    campaigns.plan(shop.store, programme=COFFEE, name=key, source=source, now=shop.now)
+    campaigns.publish(shop.store, programme=COFFEE, key=key, now=shop.now)
+    campaigns.run_due(shop.store, now=shop.now)
+
+
+def member_of(shop: Shop, name: str, *, holdout: bool) -> Card:
+    card = a_card(shop, name)
+    statement = text("UPDATE member SET holdout = :holdout WHERE id = :member_id")
+    shop.store.write(lambda work: work.put(statement, holdout=holdout, member_id=card.member_id))
+    return card
+
+
+def offers_on(shop: Shop, card: Card) -> list[str]:
+    with shop.store.read() as read:
+        loaded = programmes.by_slug(read, COFFEE)
+        return [line.title for line in issuing.face(read, loaded, card.card_id, now=shop.now).offers]
+
+
+@pytest.mark.check("L-84", "L-85")
+def test_phones_of_those_treated_are_told_when_an_offer_comes_and_goes_and_others_never(shop: Shop) -> None:
+    ana, ben = member_of(shop, "Ana", holdout=False), member_of(shop, "Ben", holdout=True)
+    for place, card in enumerate((ana, ben)):
+        an_install(shop, card, phone=f"{place}{PHONE[1:]}", push_token=f"a{place}" * 32)
+    deliver(shop, PushService())
+    run(shop, offer_file())
+    wallet = PushService()
+    deliver(shop, wallet)
+    assert wallet.addresses == ["a0" * 32]
+    assert (offers_on(shop, ana), offers_on(shop, ben)) == (["Maple Cortado is back"], [])
+    shop.now = CLOSES
+    campaigns.run_due(shop.store, now=shop.now)
+    deliver(shop, wallet)
+    assert wallet.addresses == ["a0" * 32] * 2
+    assert offers_on(shop, ana) == []
+
+
+def test_a_register_that_takes_discounts_books_what_is_paid_and_the_undo_gives_the_use_back(
+    shop: Shop,
+) -> None:
+    ana = member_of(shop, "Ana", holdout=False)
+    run(shop, offer_file(quota=1))
+    booked = shop.buy(ana.code, 6_000, takes_discounts=True)
+    assert (booked.amount_minor, booked.points) == (5_400, 540)
+    assert [row["discount_minor"] for row in rows(shop.store, "offer_use")] == [600]
+    assert shop.buy(ana.code, 6_000, takes_discounts=True).amount_minor == 6_000
+    shop.undo(booked.id)
+    assert [(row["used"], row["spent_minor"]) for row in rows(shop.store, "offer")] == [(0, 0)]
+    assert shop.buy(ana.code, 6_000, takes_discounts=True).amount_minor == 5_400
+    assert books.verify(shop.store).problems == ()
+
+
+def test_points_of_an_offer_come_with_the_purchase_and_are_counted_as_its_use(shop: Shop) -> None:
+    ana = member_of(shop, "Ana", holdout=False)
+    run(shop, offer_file('effect = "points_times"\nfactor = 2'), "double")
+    run(shop, offer_file('effect = "bonus_points"\npoints = 50'), "bonus")
+    assert shop.buy(ana.code, 1_000).points == 250
+    assert sorted(row["points"] for row in rows(shop.store, "offer_use")) == [50, 100]
+
+
+@pytest.mark.check("L-29")
+def test_the_till_says_why_a_code_does_not_hold(shop: Shop) -> None:
+    ana = member_of(shop, "Ana", holdout=False)
+    run(shop, offer_file(code='"MAPLE"', quota=1))
+    shop.buy(ana.code, 6_000, takes_discounts=True, offer_codes=["maple"])
+    with pytest.raises(OfferQuotaUsedUp):
+        shop.buy(ana.code, 6_000, takes_discounts=True, offer_codes=["maple"])
+    with pytest.raises(OfferCodeUnknown):
+        shop.buy(ana.code, 6_000, takes_discounts=True, offer_codes=["walnut"])
+
+
+def test_asked_again_a_purchase_uses_an_offer_once(shop: Shop) -> None:
+    ana = member_of(shop, "Ana", holdout=False)
+    run(shop, offer_file(quota=5))
+    for _ in range(2):
+        accrue(
+            shop.store,
+            programme=COFFEE,
+            code=ana.code,
+            amount_minor=6_000,
+            takes_discounts=True,
+            key="same",
+            at=TILL,
+            now=shop.now,
+        )
+    assert [row["used"] for row in rows(shop.store, "offer")] == [1]
