@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from passes import books, checkout, cli, due_work, merging, programmes
+from passes import books, campaigns, checkout, cli, due_work, merging, programmes
 from passes.loyalty.basket import Line
 from passes.loyalty.receipt import Receipt, ReceiptKind
 from passes.loyalty.refusals import (
@@ -1009,6 +1009,63 @@ def test_undoing_a_purchase_between_others_keeps_what_rounding_carries_right(
     assert (here.purses[1], here.member["carried"]) == (3, "0")
     here.shop.undo(first.id, MILL)
     assert (here.purses[1], here.member["carried"]) == (1, "1/2")
+    assert here.is_right()
+
+
+# Offers -----------------------------------------------------------------------------------
+
+
+OFFER = """
+title = "Ten percent off"
+text = "Only now."
+effect = "percent_off"
+percent = 10
+quota = 1
+member_limit = 1
+restore_on_return = {restores}
+[when]
+from = "2026-03-01T00:00"
+until = "2026-04-01T00:00"
+"""
+
+
+def with_offer(store: Store, now: datetime, restores: str = "true") -> Mill:
+    here = open_mill(store, now, mill())
+    campaigns.plan(store, programme=MILL, name="tenth", source=OFFER.format(restores=restores), now=now)
+    campaigns.publish(store, programme=MILL, key="tenth", now=now)
+    return here
+
+
+def uses(store: Store) -> tuple[int, int, list[str]]:
+    """What is used of the offer, what it spent, and the states of its uses."""
+    (offer,) = rows(store, "offer")
+    return offer["used"], offer["spent_minor"], [use["state"] for use in by_age(store, "offer_use")]
+
+
+def test_a_full_return_gives_the_use_of_an_offer_back(store: Store, now: datetime) -> None:
+    here = with_offer(store, now)
+    bought = here.buy(2_000, lines=[Line(2, 1_000)], takes_discounts=True)
+    assert (bought.amount_minor, bought.points) == (1_800, 18)
+    assert uses(store) == (1, 200, ["consumed"])
+    assert here.back(bought, {1: 1}).amount_minor == 900
+    assert uses(store) == (1, 200, ["consumed"])
+    assert reason(here.back(bought))["offers"] == ["tenth"]
+    assert uses(store) == (0, 0, ["restored"])
+    assert here.buy(2_000, takes_discounts=True).amount_minor == 1_800
+    assert here.is_right()
+
+
+def test_an_offer_that_says_so_or_is_over_keeps_its_use(store: Store, now: datetime) -> None:
+    here = with_offer(store, now, restores="false")
+    bought = here.buy(2_000, takes_discounts=True)
+    here.back(bought)
+    assert uses(store) == (1, 200, ["consumed"])
+
+
+def test_undoing_a_purchase_gives_the_use_of_an_offer_back_in_any_case(store: Store, now: datetime) -> None:
+    here = with_offer(store, now, restores="false")
+    here.shop.undo(here.buy(2_000, takes_discounts=True).id, MILL)
+    assert uses(store) == (0, 0, ["restored"])
     assert here.is_right()
 
 
