@@ -14,18 +14,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from passes import cli, insights, issuing
+from passes import campaigns, checkout, cli, insights, issuing
 from passes.cli.reports import REPORTS
 from passes.loyalty.refusals import OfferUnknown, ProgrammeUnknown
 from passes.store import Store, programmes
 from passes.store.insights import By, Cut, Kind, Window
 from passes.store.instants import micros
-from passes.store.models import account, join_count, offer, offer_assignment, offer_use
+from passes.store.models import account, join_count, member, offer, offer_assignment, offer_use
 from passes.wallet import Gone
 from tests.cast import PushService, a_card, an_install, deliver
 from tests.sales import Desk, fixture, noon
-from tests.shop import COFFEE, KEYS, PASS_TYPE, Shop, open_shop
+from tests.shop import COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
 
 Q2 = Window(date(2026, 4, 1), date(2026, 7, 1))
 HALF = Window(date(2026, 1, 1), date(2026, 7, 1))
@@ -527,6 +528,55 @@ def test_reports_tell_what_was_really_booked(shop: Shop) -> None:
     (funnel,) = insights.funnel(shop.store, programme=COFFEE, window=window)
     assert (funnel.joined, funnel.issued, funnel.scanned, funnel.earned, funnel.redeemed) == (2, 2, 2, 1, 1)
     assert insights.active(shop.store, programme=COFFEE, now=shop.now).rate == Fraction(1, 2)
+
+
+OFFER_FILE = """
+title = "Maple Cortado is back"
+text = "Only now."
+effect = "percent_off"
+percent = 10
+[when]
+from = "2026-03-14T04:00"
+until = "2026-03-15T20:00"
+"""
+
+
+def test_an_offer_is_judged_by_whom_it_was_meant_for_and_what_they_really_bought(shop: Shop) -> None:
+    names = ("Ana Reyes", "Ben Novak", "Cleo Diaz", "Dan Wu")
+    people = [shop.join(name) for name in names]
+    for number, person in enumerate(people):
+        held_out = update(member).where(member.c.id == person.member_id).values(holdout=number == 3)
+        shop.store.write(lambda work, held_out=held_out: work.put(held_out))  # type: ignore[misc]
+    shop.now += timedelta(hours=1)
+    campaigns.plan(shop.store, programme=COFFEE, name="maple", source=OFFER_FILE, now=shop.now)
+    campaigns.publish(shop.store, programme=COFFEE, key="maple", now=shop.now)
+    campaigns.run_due(shop.store, now=shop.now)
+    while campaigns.spread_due(shop.store, now=shop.now):
+        pass
+    shop.now += timedelta(hours=1)
+    sold = shop.buy(people[0].code, 40_00, takes_discounts=True)
+    shop.buy(people[3].code, 30_00)
+    shop.undo(shop.buy(people[1].code, 10_00).id)
+    checkout.take_back(
+        shop.store,
+        programme=COFFEE,
+        receipt_id=sold.id,
+        key=shop.key(),
+        at=TILL,
+        amount_minor=9_00,
+        now=shop.now,
+    )
+    later = shop.now + timedelta(minutes=1)
+    row = insights.offer(shop.store, programme=COFFEE, key="maple", now=later)
+    assert (row.treated, row.buyers_treated, row.holdout, row.buyers_holdout) == (3, 1, 1, 1)
+    assert (row.uses, row.discount_minor, row.final) == (1, 4_00, False)
+    (sales,) = insights.sales(
+        shop.store, programme=COFFEE, cut=Cut(Window(date(2026, 3, 1), date(2026, 4, 1)))
+    )
+    assert (sales.orders, sales.gross_minor, sales.discount_minor) == (2, 70_00, 4_00)
+    assert (sales.returned_minor, sales.net_minor) == (9_00, 57_00)
+    after = insights.offer(shop.store, programme=COFFEE, key="maple", now=shop.now + timedelta(days=9))
+    assert after.final
 
 
 @pytest.mark.check("L-71")
