@@ -8,7 +8,7 @@ Asked again, a command changes nothing and answers as things stand.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -31,7 +31,7 @@ from passes.loyalty.refusals import (
 from passes.loyalty.toml_table import KEY
 from passes.store import Read, Store, Work, audiences, due, members, offers, programmes, win_backs
 from passes.store.audiences import Reach
-from passes.store.offers import OfferRow
+from passes.store.offers import OfferRow, Used
 from passes.store.programmes import Loaded
 
 SLICE = 2_000
@@ -45,7 +45,7 @@ _LOOKED_AT = "due:win_back"
 
 @dataclass(frozen=True, slots=True)
 class OfferView:
-    """An offer as marketers see it. `used` and `spent_minor` count where there is a bound.
+    """An offer as marketers see it. `used`, `spent_minor` and `points` without what was given back.
 
     `is_spreading` while its last change is on its way to the cards.
     """
@@ -60,6 +60,7 @@ class OfferView:
     used: int
     budget_minor: int | None
     spent_minor: int
+    points: int
     is_spreading: bool
 
 
@@ -95,7 +96,7 @@ def plan(
             offers.set_source(work, loaded, before.id, planned, source=source)
         else:
             raise OfferKeyTaken(key=planned.key)
-        return _view(offers.by_key_locked(work, loaded, planned.key), loaded)
+        return _view(work, offers.by_key_locked(work, loaded, planned.key), loaded)
 
     return store.write(decide)
 
@@ -142,7 +143,7 @@ def publish(store: Store, *, programme: str, key: str, now: datetime) -> OfferVi
         loaded = programmes.by_slug(work, programme)
         row = offers.by_key_locked(work, loaded, key)
         if row.state in (OfferState.SCHEDULED, OfferState.LIVE):
-            return _view(row, loaded)
+            return _view(work, row, loaded)
         if row.state is not OfferState.DRAFT:
             raise OfferStateWrong(key=key, state=row.state.value)
         if _is_over(row, now):
@@ -163,12 +164,12 @@ def pause(store: Store, *, programme: str, key: str, now: datetime) -> OfferView
         loaded = programmes.by_slug(work, programme)
         row = offers.by_key_locked(work, loaded, key)
         if row.state is OfferState.PAUSED:
-            return _view(row, loaded)
+            return _view(work, row, loaded)
         if row.state not in (OfferState.SCHEDULED, OfferState.LIVE):
             raise OfferStateWrong(key=key, state=row.state.value)
         was_live = row.state is OfferState.LIVE
         offers.move(work, loaded.id, row.id, state=OfferState.PAUSED, spread=was_live)
-        return _view(offers.by_key_locked(work, loaded, key), loaded)
+        return _view(work, offers.by_key_locked(work, loaded, key), loaded)
 
     return store.write(decide)
 
@@ -183,7 +184,7 @@ def resume(store: Store, *, programme: str, key: str, now: datetime) -> OfferVie
         loaded = programmes.by_slug(work, programme)
         row = offers.by_key_locked(work, loaded, key)
         if row.state in (OfferState.SCHEDULED, OfferState.LIVE):
-            return _view(row, loaded)
+            return _view(work, row, loaded)
         if row.state is not OfferState.PAUSED:
             raise OfferStateWrong(key=key, state=row.state.value)
         if _is_over(row, now):
@@ -200,12 +201,12 @@ def end(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
         loaded = programmes.by_slug(work, programme)
         row = offers.by_key_locked(work, loaded, key)
         if row.state is OfferState.ENDED:
-            return _view(row, loaded)
+            return _view(work, row, loaded)
         if row.state is OfferState.DRAFT:
             raise OfferStateWrong(key=key, state=row.state.value)
         was_live = row.state is OfferState.LIVE
         offers.move(work, loaded.id, row.id, state=OfferState.ENDED, spread=was_live, ended_at=now)
-        return _view(offers.by_key_locked(work, loaded, key), loaded)
+        return _view(work, offers.by_key_locked(work, loaded, key), loaded)
 
     return store.write(decide)
 
@@ -214,14 +215,15 @@ def every(store: Store, *, programme: str) -> list[OfferView]:
     """All offers of a programme, the newest first."""
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
-        return [_view(row, loaded) for row in offers.every(read, loaded)]
+        used = offers.used(read, loaded)
+        return [_seen(row, loaded, used) for row in offers.every(read, loaded)]
 
 
 def show(store: Store, *, programme: str, key: str) -> OfferView:
     """One offer. OfferUnknown."""
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
-        return _view(_found(read, loaded, key), loaded)
+        return _view(read, _found(read, loaded, key), loaded)
 
 
 def _run(
@@ -237,7 +239,7 @@ def _run(
         spread=has_begun,
         published_at=published_at,
     )
-    return _view(offers.by_key_locked(work, loaded, row.offer.key), loaded)
+    return _view(work, offers.by_key_locked(work, loaded, row.offer.key), loaded)
 
 
 def _is_over(row: OfferRow, now: datetime) -> bool:
@@ -252,7 +254,12 @@ def _found(read: Read, loaded: Loaded, key: str) -> OfferRow:
     return row
 
 
-def _view(row: OfferRow, loaded: Loaded) -> OfferView:
+def _view(read: Read, row: OfferRow, loaded: Loaded) -> OfferView:
+    return _seen(row, loaded, offers.used(read, loaded, row.id))
+
+
+def _seen(row: OfferRow, loaded: Loaded, used_of: Mapping[int, Used]) -> OfferView:
+    used = used_of.get(row.id, Used())
     return OfferView(
         key=row.offer.key,
         title=row.offer.title.in_(loaded.programme.language),
@@ -261,9 +268,10 @@ def _view(row: OfferRow, loaded: Loaded) -> OfferView:
         ends_at=row.offer.window.ends_at,
         audience=row.offer.audience,
         quota=row.offer.quota,
-        used=row.used,
+        used=used.uses,
         budget_minor=row.offer.budget_minor,
-        spent_minor=row.spent_minor,
+        spent_minor=used.discount_minor,
+        points=used.points,
         is_spreading=row.is_spreading,
     )
 

@@ -526,6 +526,7 @@ def test_an_offer_that_gave_nothing_is_not_used(stand: Stand) -> None:
     assert (stand.view().used, stand.rows("SELECT count(*) FROM offer_use")) == (0, [(0,)])
     stand.apply(ana, receipt_id=2, points={earning_key("maple"): 600})
     assert stand.rows("SELECT used, spent_points FROM offer") == [(1, 600)]
+    assert (stand.view().used, stand.view().points) == (1, 600)
     assert stand.rows("SELECT receipt_id, points, discount_minor, state FROM offer_use") == [
         (2, 600, 0, "consumed")
     ]

@@ -66,7 +66,7 @@ ENDED_KNOWN = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class OfferRow:
-    """An offer as it is kept. `used` and `spent_minor` count only where they are limited.
+    """An offer as it is kept. What was used of it is asked by `used`.
 
     `is_spreading` while a change of its state is on its way to the cards.
     """
@@ -75,9 +75,6 @@ class OfferRow:
     offer: Offer
     state: OfferState
     revision: int
-    used: int
-    spent_minor: int
-    spent_points: int
     created_at: datetime
     published_at: datetime | None
     ended_at: datetime | None
@@ -235,9 +232,6 @@ def _kept(read: Read, loaded: Loaded, row: Row) -> OfferRow:
         offer=offer_at(read, loaded, row.id, row.revision),
         state=OfferState(row.state),
         revision=row.revision,
-        used=row.used,
-        spent_minor=row.spent_minor,
-        spent_points=row.spent_points,
         created_at=instant(row.created_at),
         published_at=instant_or_none(row.published_at),
         ended_at=instant_or_none(row.ended_at),
@@ -600,6 +594,37 @@ def restore(work: Work, loaded: Loaded, receipt_id: int, *, now: datetime, undon
             work.put(_FREE_CODE, expect=1, programme=loaded.id, code=row.code_hash)
         given_back.append(read_offer.key)
     return given_back
+
+
+_USED = (
+    select(
+        offer_use.c.offer_id,
+        func.count().label("uses"),
+        func.sum(offer_use.c.discount_minor).label("discount_minor"),
+        func.sum(offer_use.c.points).label("points"),
+    )
+    .where(offer_use.c.programme_id == bindparam("programme"), offer_use.c.state == "consumed")
+    .group_by(offer_use.c.offer_id)
+)
+_USED_OF_ONE = _USED.where(offer_use.c.offer_id == bindparam("which"))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an offer has cost so far: uses that were not given back, money taken off, points given."""
+
+    uses: int = 0
+    discount_minor: int = 0
+    points: int = 0
+
+
+def used(read: Read, loaded: Loaded, offer_id: int | None = None) -> Mapping[int, Used]:
+    """What one offer, or each of the programme, has cost so far; those never used are missing."""
+    if offer_id is None:
+        rows = read.ask(_USED, programme=loaded.id).all()
+    else:
+        rows = read.ask(_USED_OF_ONE, programme=loaded.id, which=offer_id).all()
+    return {row.offer_id: Used(row.uses, int(row.discount_minor), int(row.points)) for row in rows}
 
 
 # Single-use codes ------------------------------------------------------------------------
