@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from passes.booking import Booking
 from passes.loyalty import codes, lasting, tiers
+from passes.loyalty.dates import local_date
 from passes.loyalty.earning import carried_points, carried_text
 from passes.loyalty.ledger import POINTS, Bucket, Consumption, PostingKind, consume
 from passes.loyalty.letters import cleaned
@@ -36,13 +37,25 @@ from passes.loyalty.refusals import (
 )
 from passes.loyalty.stamps import STAMPS
 from passes.loyalty.tiers import TierStanding, TierWindow
-from passes.store import Read, Row, Store, Work, allowances, cards, club, journal, members, programmes
+from passes.store import (
+    Read,
+    Row,
+    Store,
+    Work,
+    allowances,
+    cards,
+    club,
+    journal,
+    members,
+    programmes,
+    redemptions,
+)
 from passes.store import merging as rows
 from passes.store import tiers as tier_log
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
 from passes.store.members import Standing
-from passes.store.merging import Alike
+from passes.store.merging import Alike, Gift
 from passes.store.programmes import Finding, Loaded
 
 UNDO_DAYS = 30
@@ -329,13 +342,14 @@ def _merge(work: Work, loaded: Loaded, pair: _Pair, proof: str, by: str, now: da
         "loser": {"tier_due_at": pair.leaving.tier_due_at, "points_lapse_at": pair.leaving.points_lapse_at},
     }
     detail["lots"], detail["hole"] = _move_points(leaving, staying)
-    detail["welcome"] = _one_welcome(staying, leaving, detail["lots"])
+    detail["taken"] = _given_twice(staying, leaving, detail["lots"])
+    detail["welcome"] = _welcome(staying, leaving)
     standing, whole = _joined(loaded.programme, staying.standing, leaving.standing, now)
     if whole:
         # What rounding had left to both makes a whole point together.
         staying.credit(whole, expires_at=_expires_at(loaded.programme, staying.standing, now))
         staying.reasons.append({"rule": "carried", "points": whole})
-    if detail["welcome"]["given"] or pair.leaving.welcome_given:
+    if detail["welcome"] or pair.leaving.welcome_given:
         standing = replace(standing, welcome_given=True)
     staying.standing = standing
     members.keep(work, loaded.id, standing)
@@ -345,6 +359,7 @@ def _merge(work: Work, loaded: Loaded, pair: _Pair, proof: str, by: str, now: da
     )
     detail["loser_purchases"], detail["loser_carried"] = pair.leaving.purchases, pair.leaving.carried
     detail |= _move_rows(work, loaded, staying.standing, leaving.standing, now)
+    _level_rewards(staying, pair.staying.tier, pair.leaving.tier)
     staying.reasons.append(
         {"rule": "merge", "merge": merge_id, "from": leaving_id, "points": -leaving.points}
     )
@@ -406,65 +421,102 @@ def _move_points(leaving: _Side, staying: _Side) -> tuple[list[dict[str, Any]], 
     return moved, hole
 
 
-def _one_welcome(staying: _Side, leaving: _Side, moved: list[dict[str, Any]]) -> dict[str, Any]:
-    """Welcome points come once to a person: of two one goes back; who had none gets them now."""
+def _given_twice(staying: _Side, leaving: _Side, moved: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Welcome and this year's birthday come once to a person: where both had one, the other's goes back."""
     work, loaded = staying.work, staying.loaded
-    rule = loaded.programme.earning
-    nothing: dict[str, Any] = {
-        "taken": 0,
-        "from_copies": 0,
-        "taken_receipts": [],
-        "given": 0,
-        "expires_at": None,
+    merged = [rows.merges_into(work, loaded.id, side.standing.member_id) for side in (staying, leaving)]
+    gone = {
+        one for row in merged[1] for taken in json.loads(row.detail)["taken"] for one in taken["receipts"]
     }
+    mine, others = (
+        [side.standing.member_id, *(row.loser_id for row in before)]
+        for side, before in zip((staying, leaving), merged, strict=True)
+    )
+    twice: dict[str, list[Gift]] = {}
     if staying.standing.welcome_given and leaving.standing.welcome_given:
-        before = rows.merges_into(work, loaded.id, leaving.standing.member_id)
-        gone = {one for row in before for one in json.loads(row.detail)["welcome"]["taken_receipts"]}
-        whose = [leaving.standing.member_id, *(row.loser_id for row in before)]
-        found = [one for one in rows.welcomes(work, loaded.id, whose) if one[1] not in gone and one[2] > 0]
-        amount = sum(points for _, _, points in found)
-        if not amount:
-            return nothing
-        origins = {
-            posting_id
-            for member_id, receipt_id, points in found
-            for posting_id in rows.carried_postings(
-                work,
-                loaded.id,
-                member_id,
-                [
-                    entry.id
-                    for entry in journal.postings_of(work, loaded.id, receipt_id)
-                    if entry.kind == PostingKind.BONUS and entry.amount == points
-                ],
-            )
-        }
-        own = [lot for lot in moved if lot["origin"] in origins]
-        copies = {lot["to"]: rows.lot_row(work, loaded.id, lot["to"]) for lot in moved}
+        twice["welcome"] = rows.gifts(work, loaded.id, others, "welcome")
+    year = local_date(staying.now, loaded.programme.zone).year
+    if any(gift.year == year for gift in rows.gifts(work, loaded.id, mine, "birthday")):
+        birthdays = rows.gifts(work, loaded.id, others, "birthday")
+        twice["birthday"] = [gift for gift in birthdays if gift.year == year]
+    taken = []
+    for rule, gifts in twice.items():
+        again = [gift for gift in gifts if gift.receipt_id not in gone]
+        if again:
+            taken.append(_take_back(staying, rule, again, moved))
+    return taken
+
+
+def _take_back(
+    staying: _Side, rule: str, gifts: Sequence[Gift], moved: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Take gifts of the other member back: what is left of them first, and rewards that were not used."""
+    work, loaded = staying.work, staying.loaded
+    amount = sum(gift.points for gift in gifts)
+    origins = {
+        posting_id
+        for gift in gifts
+        for posting_id in rows.carried_postings(
+            work,
+            loaded.id,
+            gift.member_id,
+            [
+                entry.id
+                for entry in journal.postings_of(work, loaded.id, gift.receipt_id)
+                if entry.kind == PostingKind.BONUS and entry.amount == gift.points
+            ],
+        )
+    }
+    own = [lot for lot in moved if lot["origin"] in origins]
+    copies = [rows.lot_row(work, loaded.id, lot["to"]) for lot in moved]
+    if amount:
         staying.claw_back(amount, first=[lot["got"] for lot in own])
-        from_copies = sum(
-            copy.remaining - rows.lot_row(work, loaded.id, copy.id).remaining for copy in copies.values()
+        staying.reasons.append({"rule": rule, "points": -amount})
+    cancelled = [
+        reward.id
+        for gift in gifts
+        for reward in redemptions.of_receipt(work, loaded.id, gift.receipt_id)
+        if reward.state == redemptions.ISSUED and reward.source == rule
+    ]
+    for redemption_id in cancelled:
+        redemptions.change(
+            work, loaded.id, redemption_id, was=redemptions.ISSUED, becomes=redemptions.CANCELLED
         )
-        staying.reasons.append({"rule": "welcome", "points": -amount})
-        return {
-            "taken": amount,
-            "from_copies": from_copies,
-            "taken_receipts": [receipt_id for _, receipt_id, _ in found],
-            "given": 0,
-            "expires_at": copies[own[0]["to"]].expires_at if own else None,
-        }
-    given = 0
-    both = staying.standing.purchases + leaving.standing.purchases
-    neither = not (staying.standing.welcome_given or leaving.standing.welcome_given)
-    if neither and rule.welcome_points and (both or not rule.welcome_waits):
-        given = rule.welcome_points
-        staying.credit(
-            given,
-            kind=PostingKind.BONUS,
-            expires_at=_expires_at(loaded.programme, staying.standing, staying.now),
-        )
-        staying.reasons.append({"rule": "welcome", "points": given})
-    return {**nothing, "given": given}
+    return {
+        "rule": rule,
+        "points": amount,
+        "from_copies": sum(
+            copy.remaining - rows.lot_row(work, loaded.id, copy.id).remaining for copy in copies
+        ),
+        "receipts": [gift.receipt_id for gift in gifts],
+        "rewards": cancelled,
+        "expires_at": next((copy.expires_at for copy in copies if own and copy.id == own[0]["to"]), None),
+    }
+
+
+def _welcome(staying: _Side, leaving: _Side) -> int:
+    """Welcome points for somebody who had none on either card, if they are due. Returns how many."""
+    rule = staying.loaded.programme.earning
+    had = staying.standing.welcome_given or leaving.standing.welcome_given
+    bought = staying.standing.purchases + leaving.standing.purchases
+    if had or not rule.welcome_points or (rule.welcome_waits and not bought):
+        return 0
+    expires_at = _expires_at(staying.loaded.programme, staying.standing, staying.now)
+    staying.credit(rule.welcome_points, kind=PostingKind.BONUS, expires_at=expires_at)
+    staying.reasons.append({"rule": "welcome", "points": rule.welcome_points})
+    return rule.welcome_points
+
+
+def _level_rewards(staying: _Side, *before: str | None) -> None:
+    """A level that both together reached gives its rewards, once in its period."""
+    work, loaded, standing = staying.work, staying.loaded, staying.standing
+    tier = loaded.programme.tier(standing.tier)
+    if tier is None or not tier.grants or tier.key in before:
+        return
+    name = tiers.grant_name(tier.key, standing.metric_period)
+    if allowances.member_take(work, loaded.id, standing.member_id, name, 1, now=staying.now) == 1:
+        for key in tier.grants:
+            staying.issue(loaded.programme.reward(key), source="tier")
 
 
 def _joined(rules: Programme, stays: Standing, leaves: Standing, now: datetime) -> tuple[Standing, int]:
@@ -690,15 +742,20 @@ def _points_back(staying: _Side, leaving: _Side, detail: Mapping[str, Any]) -> N
     fresh = _expires_at(rules, staying.standing, staying.now)
     if detail["hole"]:
         staying.fill_hole(detail["hole"], expires_at=fresh)
-    welcome = detail["welcome"]
-    for side, points in (
-        (staying, welcome["taken"] - welcome["from_copies"]),
-        (leaving, welcome["from_copies"]),
-    ):
-        if points:
-            # Each gets back what of the second welcome it paid.
-            side.credit(points, kind=PostingKind.BONUS, expires_at=instant_or_none(welcome["expires_at"]))
-            side.reasons.append({"rule": "welcome_back", "points": points})
+    for gift in detail["taken"]:
+        expires_at = instant_or_none(gift["expires_at"])
+        # Each gets back what of the second gift it paid.
+        for side, points in (
+            (staying, gift["points"] - gift["from_copies"]),
+            (leaving, gift["from_copies"]),
+        ):
+            if points:
+                side.credit(points, kind=PostingKind.BONUS, expires_at=expires_at)
+                side.reasons.append({"rule": f"{gift['rule']}_back", "points": points})
+        for redemption_id in gift["rewards"]:
+            redemptions.change(
+                work, programme_id, redemption_id, was=redemptions.CANCELLED, becomes=redemptions.ISSUED
+            )
     back: dict[tuple[Bucket, str], dict[int, int]] = {}
     taken: dict[tuple[Bucket, str], dict[int, int]] = {}
     for moved in detail["lots"]:
@@ -752,7 +809,7 @@ def _alone(stays: Standing, detail: Mapping[str, Any]) -> tuple[Standing, str | 
     for name in ("last_purchase_at", "last_stamp_at", "points_lapse_at"):
         if getattr(stays, name) == after[name]:
             changed[name] = before[name]
-    if not detail["welcome"]["given"]:
+    if not detail["welcome"]:
         changed["welcome_given"] = before["welcome_given"]
     carried = None
     # Where it made a point together or was used since, nothing is left to share out.

@@ -380,6 +380,48 @@ def test_of_three_merged_one_after_another_one_welcome_stays(shop: Shop) -> None
     clean(shop)
 
 
+def test_a_birthday_comes_once_a_year_to_a_person(shop: Shop) -> None:
+    from passes import due_work
+
+    reload(shop, ('tiers = ["copper"]\n', "points = 50\n"))
+    born = date(2000, 3, 17)
+    ana, twin, cleo = shop.join(birthday=born), shop.join("Ana R.", birthday=born), shop.join("Cleo")
+    due_work.birthdays_due(shop.store, now=shop.now)
+    assert [shop.balance(one.code) for one in (ana, twin, cleo)] == [150, 150, 100]
+
+    def rewards(joined: Joined) -> list[str]:
+        return [row["state"] for row in rows(shop.store, "redemption", f"member_id = {joined.member_id}")]
+
+    merged = merge(shop, ana, twin)
+    assert merged.balance == 150
+    assert (rewards(ana), rewards(twin)) == (["issued"], ["cancelled"])
+    clean(shop)
+    part(shop, merged)
+    assert [shop.balance(one.code) for one in (ana, twin)] == [150, 150]
+    assert (rewards(ana), rewards(twin)) == (["issued"], ["issued"])
+    # Somebody who had none keeps the other's.
+    assert merge(shop, cleo, twin).balance == 150
+    assert rewards(cleo) == ["issued"]
+    clean(shop)
+
+
+def test_a_level_reached_together_gives_its_rewards_once(shop: Shop) -> None:
+    reload(shop, ("spend = 250.00\n", 'spend = 250.00\ngrants = ["extra-shot"]\n'))
+    ana, twin = shop.join(), shop.join("Ana R.")
+    shop.buy(ana.code, 15_000)
+    shop.buy(twin.code, 15_000)
+    merged = merge(shop, ana, twin)
+    (reward,) = rows(shop.store, "redemption")
+    assert (reward["member_id"], reward["reward_key"], reward["source"]) == (
+        ana.member_id,
+        "extra-shot",
+        "tier",
+    )
+    part(shop, merged)
+    merge(shop, ana, twin)
+    assert len(rows(shop.store, "redemption")) == 1
+
+
 # What is refused ----------------------------------------------------------------------------
 
 
@@ -683,4 +725,4 @@ def test_everything_that_was_moved_is_written_down(shop: Shop) -> None:
     assert [code["code"] for code in detail["codes"]] == [twin.code]
     assert sum(moved["amount"] for moved in detail["lots"]) == 400
     assert detail["purchase_cards"] == [twin.card_id]
-    assert detail["welcome"]["taken"] == 100
+    assert [gift["points"] for gift in detail["taken"]] == [100]

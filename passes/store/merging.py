@@ -282,11 +282,11 @@ _GONE = (
         posting.c.id != bindparam("but_posting_id"),
     )
 )
-_WELCOMES = select(receipt.c.id, receipt.c.reasons).where(
+_GIFTS = select(receipt.c.id, receipt.c.reasons).where(
     receipt.c.programme_id == bindparam("programme_id"),
     receipt.c.member_id == bindparam("member_id"),
     receipt.c.undone_by.is_(None),
-    receipt.c.reasons.like('%"rule":"welcome"%'),
+    receipt.c.reasons.like(bindparam("pattern")),
 )
 _CONSENTS = (
     select(consent)
@@ -333,17 +333,27 @@ def gone_from(read: Read, programme_id: int, lot_id: int, *, but_posting_id: int
     return int(value)
 
 
-def welcomes(read: Read, programme_id: int, member_ids: Iterable[int]) -> list[tuple[int, int, int]]:
-    """The welcome points that these members got: whose, the receipt and how many."""
+@dataclass(frozen=True, slots=True)
+class Gift:
+    """Points that a member got for nothing, and the receipt; `year` is a birthday's."""
+
+    member_id: int
+    receipt_id: int
+    points: int
+    year: int | None
+
+
+def gifts(read: Read, programme_id: int, member_ids: Iterable[int], rule: str) -> list[Gift]:
+    """The gifts of one kind (`welcome`, `birthday`) that these members got and that were not undone."""
     found = []
     for member_id in member_ids:
-        for row in read.ask(_WELCOMES, programme_id=programme_id, member_id=member_id).all():
-            points = sum(
-                int(reason.get("points", 0))
-                for reason in json.loads(row.reasons)
-                if reason.get("rule") == "welcome"
-            )
-            found.append((member_id, row.id, points))
+        asked = read.ask(_GIFTS, programme_id=programme_id, member_id=member_id, pattern=f'%"rule":"{rule}"%')
+        for row in asked.all():
+            for reason in json.loads(row.reasons):
+                points = int(reason.get("points", 0))
+                # Below zero it is one that a merge took back.
+                if reason.get("rule") == rule and points >= 0:
+                    found.append(Gift(member_id, row.id, points, reason.get("year")))
     return found
 
 
