@@ -977,6 +977,19 @@ def test_undoing_a_purchase_whose_stamp_reward_was_used_makes_the_card_negative(
     assert here.is_right()
 
 
+def test_undoing_a_purchase_whose_stamp_reward_a_return_revoked_takes_its_own_stamps_alone(
+    store: Store, now: datetime
+) -> None:
+    here = open_mill(store, now, mill(rest=STAMPS))
+    first = here.buy(600, lines=[Line(6, 100, category="coffee")])
+    filling = here.buy(400, lines=[Line(4, 100, category="coffee")])
+    here.back(first)
+    assert here.stamps == 4
+    here.shop.undo(filling.id, MILL)
+    assert here.stamps == 0
+    assert here.is_right()
+
+
 def test_undoing_the_use_of_a_reward_puts_it_back_into_the_members_hands(store: Store, now: datetime) -> None:
     here = open_mill(store, now, mill(rest=STAMPS))
     here.buy(1_000, lines=[Line(10, 100, category="coffee")])

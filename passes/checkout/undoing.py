@@ -91,10 +91,10 @@ def _undo_purchase(booking: Booking, row: Row, undone: Receipt) -> None:
     lines = sold(sale.basket, [line.paid_minor for line in earned.lines])
     restoring.give_back_spent(booking, sale, lines, before=lines, after=all_gone(lines))
     postings = journal.postings_of(work, loaded.id, undone.id)
-    used = _take_away_rewards(booking, undone.id, postings)
+    settled = _take_away_rewards(booking, undone.id, postings)
     # The last first, so that every posting finds its own lots as it left them.
     for entry in reversed(postings):
-        if entry.id not in used:
+        if entry.id not in settled:
             booking.reverse(entry)
     carried = _carried(booking, earned, undone.programme_version)
     restoring.budgets_back(booking, earned.budgets)
@@ -123,9 +123,10 @@ def _undo_redemption(booking: Booking, undone: Receipt) -> None:
 
 
 def _take_away_rewards(booking: Booking, receipt_id: int, postings: Sequence[Row]) -> set[int]:
-    """Take away the rewards that a purchase brought. Returns the postings of stamps whose reward was used.
+    """Take away the rewards that a purchase brought. Returns the postings of stamps that stay as they are.
 
-    Those stay, and the stamps that are missing make the card's number negative.
+    Of a reward that was used the stamps are gone, and may make the card's
+    number negative; of one that a return revoked they were given back.
     """
     work, loaded, standing = booking.work, booking.loaded, booking.standing
     issued = redemptions.of_receipt(work, loaded.id, receipt_id)
@@ -138,7 +139,7 @@ def _take_away_rewards(booking: Booking, receipt_id: int, postings: Sequence[Row
     if granted and all(one.state == redemptions.ISSUED for one in granted):
         name = grant_name(standing.tier or "", standing.metric_period)
         allowances.member_give_back(work, loaded.id, standing.member_id, name, 1)
-    return {entry.id for one, entry in zip(stamped, filled, strict=True) if one.state == redemptions.USED}
+    return {entry.id for one, entry in zip(stamped, filled, strict=True) if one.state != redemptions.ISSUED}
 
 
 def _carried(booking: Booking, earned: Earned, version: int) -> str | None:
