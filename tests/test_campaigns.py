@@ -555,6 +555,15 @@ def test_a_purchase_taken_back_at_the_till_gives_every_use_back(stand: Stand) ->
     assert (stand.view().used, stand.apply(ana, receipt_id=2).discount_minor) == (0, 600)
 
 
+def test_a_use_can_be_given_back_after_its_member_became_another(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.publish(source=offer_file(member_limit=1))
+    stand.apply(ana, receipt_id=1)
+    moved = text("UPDATE offer_use SET member_id = :to")
+    stand.store.write(lambda work: work.put(moved, to=ben.member_id))
+    assert stand.restore(1, undone=True) == ["maple"]
+
+
 def test_a_single_use_code_works_once_and_again_after_it_was_given_back(stand: Stand) -> None:
     ana, ben = stand.join(), stand.join()
     stand.publish(source=offer_file(unique_codes="true"))

@@ -589,7 +589,9 @@ def restore(work: Work, loaded: Loaded, receipt_id: int, *, now: datetime, undon
             )
         if read_offer.member_limit is not None:
             name = _limit_name(row.offer_id)
-            allowances.member_give_back(work, loaded.id, row.member_id, name, 1)
+            # Missing where the use came from a member who is one person with this one.
+            if name in allowances.member_used(work, loaded.id, row.member_id):
+                allowances.member_give_back(work, loaded.id, row.member_id, name, 1)
         if row.code_hash is not None:
             work.put(_FREE_CODE, expect=1, programme=loaded.id, code=row.code_hash)
         given_back.append(read_offer.key)
