@@ -18,7 +18,19 @@ import pytest
 from passes import store as database
 from passes.loyalty.metrics import cohorts, lifetime_value, scores, to_minor
 from passes.store import Store, insights
-from passes.store.insights import Basis, By, Cut, Kind, Visits, Window
+from passes.store.insights import (
+    Basis,
+    By,
+    Cut,
+    Kind,
+    Visits,
+    Window,
+    customers,
+    members,
+    offers,
+    postings,
+    turnover,
+)
 from passes.store.models import metadata, purchase
 from passes.store.work import Prepared
 from tests.sales import PROGRAMME, Desk, fixture, noon
@@ -465,23 +477,23 @@ def test_weeks_begin_on_monday_and_months_on_the_first(day: date) -> None:
 
 
 QUESTIONS = {
-    "sales": insights._sales(By.TIER, Basis.ORDER_DATE, False, False),
-    "sales by the day of the return": insights._sales(By.WEEK, Basis.EVENT_DATE, True, True),
-    "kinds": insights._kinds(By.SOURCE, Basis.ORDER_DATE, False, False),
-    "worth": insights._worth(By.MONTH, Basis.ORDER_DATE, False, False),
-    "kept": insights._kept_by(By.MONTH, Basis.ORDER_DATE, False, False),
-    "cohorts": insights._COHORTS,
-    "scores": insights._scored(Basis.ORDER_DATE, False, False),
-    "visits": insights._visits(),
-    "points": insights._flow(By.TIER),
-    "points issued": insights._ISSUED,
-    "points taken": insights._TAKEN,
-    "outstanding": insights._OUTSTANDING_AT,
-    "active": insights._ACTIVE,
-    "tiers": insights._MIGRATION,
-    "steps": insights._STEPS,
-    "removals": insights._REMOVALS,
-    "arms": insights._ARMS,
+    "sales": turnover._sales(By.TIER, Basis.ORDER_DATE, False, False),
+    "sales by the day of the return": turnover._sales(By.WEEK, Basis.EVENT_DATE, True, True),
+    "kinds": turnover._kinds(By.SOURCE, Basis.ORDER_DATE, False, False),
+    "worth": customers._worth(By.MONTH, Basis.ORDER_DATE, False, False),
+    "kept": customers._kept_by(By.MONTH, Basis.ORDER_DATE, False, False),
+    "cohorts": customers._COHORTS,
+    "scores": customers._scored(Basis.ORDER_DATE, False, False),
+    "visits": customers._visits(),
+    "points": postings._flow(By.TIER),
+    "points issued": postings._ISSUED,
+    "points taken": postings._TAKEN,
+    "outstanding": postings._OUTSTANDING_AT,
+    "active": members._ACTIVE,
+    "tiers": members._MIGRATION,
+    "steps": members._STEPS,
+    "removals": members._REMOVALS,
+    "arms": offers._ARMS,
 }
 
 

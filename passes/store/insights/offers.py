@@ -1,0 +1,160 @@
+"""What each arm of an offer bought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+)
+
+from passes.loyalty.experiments import Sums
+from passes.store.insights.asking import (
+    AT,
+    FROM,
+    PROGRAMME,
+    UNTIL,
+)
+from passes.store.instants import instant_or_none, micros
+from passes.store.models import (
+    goods_return,
+    offer,
+    offer_assignment,
+    offer_use,
+    purchase,
+)
+from passes.store.work import Read
+
+_OFFER: ColumnElement[int] = bindparam("offer_id", type_=BigInteger)
+_after_start = and_(
+    purchase.c.occurred_at >= AT,
+    purchase.c.occurred_at >= offer_assignment.c.at,
+    purchase.c.occurred_at < UNTIL,
+)
+_came_back = (
+    select(func.coalesce(func.sum(goods_return.c.net_minor), 0))
+    .where(
+        goods_return.c.programme_id == purchase.c.programme_id,
+        goods_return.c.purchase_id == purchase.c.id,
+    )
+    .scalar_subquery()
+)
+_net_after_returns = cast(purchase.c.net_minor - _came_back, BigInteger)
+_each_assigned = (
+    select(
+        offer_assignment.c.member_id,
+        offer_assignment.c.arm,
+        func.sum(case((_after_start, 1), else_=0)).label("orders"),
+        # Floats: squares of amounts go beyond 63 bits.
+        cast(func.sum(case((_after_start, _net_after_returns), else_=0)), Float(53)).label("y"),
+        cast(func.sum(case((purchase.c.occurred_at < AT, _net_after_returns), else_=0)), Float(53)).label(
+            "x"
+        ),
+    )
+    .select_from(
+        offer_assignment.outerjoin(
+            purchase,
+            and_(
+                purchase.c.programme_id == offer_assignment.c.programme_id,
+                purchase.c.member_id == offer_assignment.c.member_id,
+                purchase.c.occurred_at >= FROM,
+                purchase.c.occurred_at < UNTIL,
+                purchase.c.voided_by.is_(None),
+            ),
+        )
+    )
+    .where(offer_assignment.c.programme_id == PROGRAMME, offer_assignment.c.offer_id == _OFFER)
+    .group_by(offer_assignment.c.member_id, offer_assignment.c.arm)
+    .subquery("each_assigned")
+)
+_ARMS = select(
+    _each_assigned.c.arm,
+    func.count().label("size"),
+    func.sum(case((_each_assigned.c.orders > 0, 1), else_=0)).label("buyers"),
+    func.sum(_each_assigned.c.orders).label("orders"),
+    func.sum(_each_assigned.c.y).label("y"),
+    func.sum(_each_assigned.c.x).label("x"),
+    func.sum(_each_assigned.c.y * _each_assigned.c.y).label("yy"),
+    func.sum(_each_assigned.c.x * _each_assigned.c.x).label("xx"),
+    func.sum(_each_assigned.c.x * _each_assigned.c.y).label("xy"),
+).group_by(_each_assigned.c.arm)
+_USES = select(
+    func.count().label("uses"),
+    func.coalesce(func.sum(offer_use.c.discount_minor), 0).label("discount"),
+    func.coalesce(func.sum(offer_use.c.points), 0).label("points"),
+).where(
+    offer_use.c.programme_id == PROGRAMME, offer_use.c.offer_id == _OFFER, offer_use.c.state == "consumed"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Everybody assigned to an arm: `buyers` ordered since, `spend` sums their net in minor units."""
+
+    buyers: int
+    orders: int
+    spend: Sums
+
+
+def arms(
+    read: Read, programme_id: int, offer_id: int, *, before: datetime, since: datetime, until: datetime
+) -> dict[str, Arm]:
+    """What each arm of an offer bought in `[since, until)`, and in `[before, since)` for comparison."""
+    rows = read.ask(
+        _ARMS,
+        programme_id=programme_id,
+        offer_id=offer_id,
+        from_at=micros(before),
+        at=micros(since),
+        until_at=micros(until),
+    ).all()
+    return {
+        row.arm: Arm(
+            int(row.buyers),
+            int(row.orders),
+            Sums(int(row.size), *(float(value) for value in (row.y, row.x, row.yy, row.xx, row.xy))),
+        )
+        for row in rows
+    }
+
+
+def offer_uses(read: Read, programme_id: int, offer_id: int) -> tuple[int, int, int]:
+    """How often an offer was used, and the discount (minor units) and points that it gave."""
+    row = read.ask(_USES, programme_id=programme_id, offer_id=offer_id).one()
+    assert row is not None
+    return int(row.uses), int(row.discount), int(row.points)
+
+
+_OFFER_BY_KEY = select(
+    offer.c.id, offer.c.published_at, offer.c.starts_at, offer.c.ends_at, offer.c.ended_at
+).where(offer.c.programme_id == PROGRAMME, offer.c.key == bindparam("key"))
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTimes:
+    """When an offer began and ends; None where it has not or is open."""
+
+    id: int
+    since: datetime | None
+    until: datetime | None
+
+
+def offer_times(read: Read, programme_id: int, key: str) -> OfferTimes | None:
+    """The times of an offer; None when there is no such offer. What ended early ended then."""
+    row = read.ask(_OFFER_BY_KEY, programme_id=programme_id, key=key).one()
+    if row is None:
+        return None
+    starts = [at for at in (row.starts_at, row.published_at) if at is not None]
+    ends = [at for at in (row.ends_at, row.ended_at) if at is not None]
+    return OfferTimes(
+        row.id, instant_or_none(max(starts, default=None)), instant_or_none(min(ends, default=None))
+    )
