@@ -700,6 +700,10 @@ def test_any_order_of_purchases_merges_and_partings_keeps_the_books(
         elif what == "buy":
             receipts.append(answer)
     clean(shop)
+    for receipt in rows(shop.store, "receipt", "kind = 'merge'"):
+        reasons = json.loads(receipt["reasons"])
+        told = sum(-one["points"] if one["rule"] == "expire" else one["points"] for one in reasons)
+        assert told == receipt["points"]
     for joined in people:
         row = member(shop, joined)
         survivor = row["merged_into"] or row["id"]

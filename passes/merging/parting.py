@@ -49,8 +49,8 @@ def part(
         carried=carried,
     )
     reason = {"rule": "unmerge", "merge": row.id}
-    staying.reasons.append({**reason, "to": row.loser_id, "points": -leaving.points})
-    leaving.reasons.append({**reason, "from": row.survivor_id, "points": leaving.points})
+    staying.reasons.append({**reason, "to": row.loser_id, "points": staying.carried})
+    leaving.reasons.append({**reason, "from": row.survivor_id, "points": leaving.carried})
     gave = staying.finish(undoes=detail["receipts"]["survivor"], face_changed=True)
     got = leaving.finish(undoes=detail["receipts"]["loser"], face_changed=False)
     journal.mark_undone(work, loaded.id, detail["receipts"]["survivor"], by=gave.id)
@@ -68,8 +68,8 @@ def _points_back(staying: Side, leaving: Side, detail: Mapping[str, Any]) -> Non
     """Give every lot back what is owed to it. Raises MergeSpent where the survivor cannot."""
     work, programme_id, rules = staying.work, staying.loaded.id, staying.loaded.programme
     fresh = fresh_until(rules, staying.standing, staying.now)
-    if detail["hole"]:
-        staying.fill_hole(detail["hole"], expires_at=fresh)
+    for asset, hole in detail["holes"].items():
+        staying.fill_hole(hole, asset, expires_at=fresh if asset == POINTS else None)
     for gift in detail["taken"]:
         expires_at = instant_or_none(gift["expires_at"])
         # Each gets back what of the second gift it paid.
@@ -109,8 +109,8 @@ def _points_back(staying: Side, leaving: Side, detail: Mapping[str, Any]) -> Non
             _from_others(staying, taken[where], amount)
         staying.hand_over(amount, taken[where], bucket=bucket, asset=asset)
         leaving.get_back(given, bucket=bucket, asset=asset)
-    if detail["hole"]:
-        leaving.take_hole(detail["hole"])
+    for asset, hole in detail["holes"].items():
+        leaving.take_hole(hole, asset)
 
 
 def _from_others(staying: Side, taken: dict[int, int], amount: int) -> None:

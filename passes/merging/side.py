@@ -39,7 +39,12 @@ class Merged:
 
 
 class Side(Booking):
-    """What one of the two gives or gets; the programme's account of merged points is between them."""
+    """What one of the two gives or gets; the programme's account of merged points is between them.
+
+    `carried` counts the points that came from the other, below zero those that went.
+    """
+
+    carried = 0
 
     def hand_over(self, amount: int, taken: Mapping[int, int], *, bucket: Bucket, asset: str) -> int:
         """Give points or stamps away, out of these lots. Returns the posting's id."""
@@ -49,6 +54,7 @@ class Side(Booking):
         )
         journal.change_lots(self.work, self.loaded.id, posting_id, taken)
         self._count(account_id, -amount, asset=asset, can_be_spent=bucket is Bucket.AVAILABLE)
+        self.carried += -amount if asset == POINTS else 0
         return posting_id
 
     def receive(self, lot: Row) -> tuple[int, int]:
@@ -65,7 +71,6 @@ class Side(Booking):
             lot.remaining,
             asset=lot.asset,
         )
-        fills = lot.asset == POINTS and not lot.pending
         lot_id = journal.open_lot(
             self.work,
             programme_id=self.loaded.id,
@@ -73,7 +78,7 @@ class Side(Booking):
             posting_id=posting_id,
             asset=lot.asset,
             amount=lot.remaining,
-            swallowed=min(lot.remaining, max(-self.balance, 0)) if fills else 0,
+            swallowed=0 if lot.pending else min(lot.remaining, self._hole(account_id)),
             pending=lot.pending,
             earned_at=instant(lot.earned_at),
             available_at=instant(lot.available_at),
@@ -82,6 +87,7 @@ class Side(Booking):
             now=self.now,
         )
         self._count(account_id, lot.remaining, asset=lot.asset, can_be_spent=not lot.pending)
+        self.carried += lot.remaining if lot.asset == POINTS else 0
         return posting_id, lot_id
 
     def get_back(self, given: Mapping[int, int], *, bucket: Bucket, asset: str) -> None:
@@ -97,24 +103,32 @@ class Side(Booking):
             self.work, self.loaded.id, posting_id, {lot_id: -part for lot_id, part in given.items()}
         )
         self._count(account_id, amount, asset=asset, can_be_spent=bucket is Bucket.AVAILABLE)
+        self.carried += amount if asset == POINTS else 0
 
-    def take_hole(self, amount: int) -> None:
+    def hole(self, asset: str) -> int:
+        """How far the balance is below zero."""
+        return self._hole(self._account(Bucket.AVAILABLE, asset))
+
+    def take_hole(self, amount: int, asset: str) -> None:
         """Take over a balance below zero: what there is pays for it, the rest is owed from now on."""
-        open_lots = journal.open_lots(self.work, self.loaded.id, self.standing.points_account_id)
-        self.hand_over(amount, by_lot(consume(open_lots, amount)), bucket=Bucket.AVAILABLE, asset=POINTS)
+        account_id = self._account(Bucket.AVAILABLE, asset)
+        open_lots = journal.open_lots(self.work, self.loaded.id, account_id)
+        self.hand_over(amount, by_lot(consume(open_lots, amount)), bucket=Bucket.AVAILABLE, asset=asset)
 
-    def fill_hole(self, amount: int, *, expires_at: datetime | None) -> None:
+    def fill_hole(self, amount: int, asset: str, *, expires_at: datetime | None) -> None:
         """The other takes over `amount` of what this one owed or paid: points like new."""
-        account_id = self.standing.points_account_id
-        posting_id = self.post(PostingKind.MERGE, self._system(Bucket.MERGED), account_id, amount)
+        account_id = self._account(Bucket.AVAILABLE, asset)
+        posting_id = self.post(
+            PostingKind.MERGE, self._system(Bucket.MERGED, asset), account_id, amount, asset=asset
+        )
         journal.open_lot(
             self.work,
             programme_id=self.loaded.id,
             account_id=account_id,
             posting_id=posting_id,
-            asset=POINTS,
+            asset=asset,
             amount=amount,
-            swallowed=min(amount, max(-self.balance, 0)),
+            swallowed=min(amount, self._hole(account_id)),
             pending=False,
             earned_at=self.now,
             available_at=self.now,
@@ -122,7 +136,8 @@ class Side(Booking):
             programme_version=self.loaded.version,
             now=self.now,
         )
-        self._count(account_id, amount)
+        self._count(account_id, amount, asset=asset)
+        self.carried += amount if asset == POINTS else 0
 
 
 def by_lot(parts: tuple[Consumption, ...]) -> dict[int, int]:

@@ -37,7 +37,7 @@ def unite(
         "survivor": kept(stays),
         "loser": {"tier_due_at": leaves.tier_due_at, "points_lapse_at": leaves.points_lapse_at},
     }
-    detail["lots"], detail["hole"] = _move_points(leaving, staying)
+    detail["lots"], detail["holes"] = _move_points(leaving, staying)
     detail["taken"] = _given_twice(staying, leaving, detail["lots"])
     detail["welcome"] = _welcome(staying, leaving)
     standing, whole = _joined(loaded.programme, staying.standing, leaving.standing, now)
@@ -57,9 +57,11 @@ def unite(
     detail |= _move_rows(work, loaded, staying.standing, leaving.standing, now)
     _level_rewards(staying, stays.tier, leaves.tier)
     staying.reasons.append(
-        {"rule": "merge", "merge": merge_id, "from": leaving_id, "points": -leaving.points}
+        {"rule": "merge", "merge": merge_id, "from": leaving_id, "points": staying.carried}
     )
-    leaving.reasons.append({"rule": "merge", "merge": merge_id, "into": staying_id, "points": leaving.points})
+    leaving.reasons.append(
+        {"rule": "merge", "merge": merge_id, "into": staying_id, "points": leaving.carried}
+    )
     gave = leaving.finish(face_changed=False)
     got = staying.finish(face_changed=True)
     detail["receipts"] = {"survivor": got.id, "loser": gave.id}
@@ -81,12 +83,16 @@ def unite(
     return Merged(merge_id, staying_id, leaving_id, got.points, got.stamps, got.balance_after, standing.tier)
 
 
-def _move_points(leaving: Side, staying: Side) -> tuple[list[dict[str, Any]], int]:
-    """Every lot goes over with its dates. Returns what went where, and a balance below zero that went too."""
+def _move_points(leaving: Side, staying: Side) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Every lot goes over with its dates. Returns what went where, and balances below zero that went too."""
     work, programme_id, now = leaving.work, leaving.loaded.id, leaving.now
     held = leaving.standing
     open_lots = journal.open_lots(work, programme_id, held.points_account_id)
-    leaving.expire([lot for lot in open_lots if lot.expires_at is not None and lot.expires_at <= now])
+    lapsed = leaving.expire(
+        [lot for lot in open_lots if lot.expires_at is not None and lot.expires_at <= now]
+    )
+    if lapsed:
+        leaving.reasons.append({"rule": "expire", "points": lapsed})
     moved: list[dict[str, Any]] = []
     for account_id, bucket, asset in (
         (held.points_account_id, Bucket.AVAILABLE, POINTS),
@@ -110,11 +116,15 @@ def _move_points(leaving: Side, staying: Side) -> tuple[list[dict[str, Any]], in
                     "amount": lot.remaining,
                 }
             )
-    hole = max(-leaving.balance, 0)
-    if hole:
-        leaving.fill_hole(hole, expires_at=None)
-        staying.take_hole(hole)
-    return moved, hole
+    holes = {asset: hole for asset in (POINTS, STAMPS) if (hole := _hole(leaving, asset))}
+    for asset, hole in holes.items():
+        leaving.fill_hole(hole, asset, expires_at=None)
+        staying.take_hole(hole, asset)
+    return moved, holes
+
+
+def _hole(side: Side, asset: str) -> int:
+    return 0 if asset == STAMPS and side.standing.stamps_account_id is None else side.hole(asset)
 
 
 def _given_twice(staying: Side, leaving: Side, moved: list[dict[str, Any]]) -> list[dict[str, Any]]:
