@@ -15,8 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from passes import books, checkout, club, issuing, merging, programmes
+from passes.booking import Booking
 from passes.enrolment import Joined
 from passes.loyalty.basket import Line
+from passes.loyalty.receipt import ReceiptKind
 from passes.loyalty.refusals import (
     AlreadyUndone,
     CardForeign,
@@ -33,8 +35,10 @@ from passes.loyalty.refusals import (
     Refused,
     WordsInvalid,
 )
+from passes.loyalty.stamps import STAMPS
 from passes.merging import Merged
-from passes.store import Store, redemptions
+from passes.store import Store, Work, members, redemptions
+from passes.store import programmes as stored_programmes
 from tests.cast import PUSH_TOKEN, Card, PushService, an_install, deliver, rows
 from tests.shop import BOOKS, COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
 
@@ -300,10 +304,8 @@ def test_the_phone_of_the_closed_card_is_told_and_gets_a_void_pass_with_a_number
     assert wallet.addresses == [PUSH_TOKEN]
 
     def face(card_id: int) -> Any:
-        from passes.store import programmes as loaded
-
         with shop.store.read() as read:
-            return issuing.face(read, loaded.by_slug(read, COFFEE), card_id, now=shop.now)
+            return issuing.face(read, stored_programmes.by_slug(read, COFFEE), card_id, now=shop.now)
 
     assert face(twin.card_id).voided
     assert face(twin.card_id).barcode.message == face(ana.card_id).barcode.message == ana.code
@@ -589,6 +591,47 @@ def test_a_debt_goes_along_and_comes_back(shop: Shop) -> None:
     clean(shop)
     # The other way round, the points fill the hole.
     assert merge(shop, twin, ana).balance == 150
+    clean(shop)
+
+
+def test_stamps_below_zero_go_along_and_come_back(shop: Shop) -> None:
+    reader, twin = shop.join("Eylül", BOOKS), shop.join("Eylül Ada", BOOKS)
+    for joined, count in ((reader, 4), (twin, 2)):
+        lines = [Line(count, 10_000, category="book")]
+        shop.buy(joined.code, count * 10_000, BOOKS, lines=lines)
+
+    def take(work: Work) -> None:
+        standing = members.standing(members.of_card(work, twin.programme_id, twin.card_id))
+        assert standing is not None
+        booking = Booking(
+            work,
+            stored_programmes.by_slug(work, BOOKS),
+            standing,
+            kind=ReceiptKind.RETURN,
+            at=TILL,
+            occurred_at=shop.now,
+            now=shop.now,
+        )
+        booking.claw_back(5, asset=STAMPS)
+        booking.finish()
+
+    shop.store.write(take)
+
+    def stamps(joined: Joined) -> int:
+        account_id = member(shop, joined)["stamps_account_id"]
+        (account,) = rows(shop.store, "account", f"id = {account_id}")
+        balance: int = account["balance"]
+        return balance
+
+    assert (stamps(reader), stamps(twin)) == (4, -3)
+    merged = merge(shop, reader, twin, programme=BOOKS)
+    assert (merged.stamps, stamps(reader), stamps(twin)) == (-3, 1, 0)
+    clean(shop)
+    part(shop, merged, programme=BOOKS)
+    assert (stamps(reader), stamps(twin)) == (4, -3)
+    clean(shop)
+    merge(shop, twin, reader, programme=BOOKS)
+    assert (stamps(reader), stamps(twin)) == (0, 1)
     clean(shop)
 
 
