@@ -29,7 +29,7 @@ from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import NotEnoughPoints
 from passes.loyalty.rewards import Reward
 from passes.loyalty.stamps import STAMPS
-from passes.store import Row, Work, journal, members, redemptions
+from passes.store import Row, Work, allowances, journal, members, redemptions
 from passes.store.ids import new_id
 from passes.store.members import Standing
 from passes.store.programmes import Loaded
@@ -393,6 +393,32 @@ class Booking:
             receipt_id=self.id,
             purchase_id=None,
             expires_at=lasts,
+            now=self.now,
+        )
+
+    def give_back_stock(self, reward_key: str) -> None:
+        """One more of a reward with a stock can be had again."""
+        for reward in self.loaded.programme.rewards:
+            if reward.key == reward_key and reward.stock is not None:
+                allowances.give_back(self.work, self.loaded.id, allowances.stock_name(reward_key), 1)
+
+    def end_hold(self, hold: Row, *, becomes: str, rule: str) -> None:
+        """Give back what was held, with the reward that it was for and its place in the stock."""
+        self.release(hold.posting_id, hold.amount)
+        self.reasons.append({"rule": rule, "hold": hold.id, "points": hold.amount})
+        issued = redemptions.by_id(self.work, self.loaded.id, hold.redemption_id)
+        assert issued is not None
+        redemptions.change(
+            self.work, self.loaded.id, issued.id, was=redemptions.ISSUED, becomes=redemptions.CANCELLED
+        )
+        self.give_back_stock(issued.reward_key)
+        redemptions.resolve_hold(
+            self.work,
+            self.loaded.id,
+            hold.id,
+            becomes=becomes,
+            captured=0,
+            receipt_id=self.id,
             now=self.now,
         )
 

@@ -57,15 +57,17 @@ def balance_as_of(store: Store, *, programme: str, code: str, at: datetime, know
         return books.balance_as_of(read, loaded.id, found.points_account_id, at=at, known_at=known_at)
 
 
-def verify(store: Store) -> Verified:
+def verify(store: Store, *, programme: str | None = None) -> Verified:
     """Recompute every balance from the journal, check lots, receipts and the chain of blocks.
 
-    Reads one instant of the database and changes nothing.
+    Of one programme or of all. Reads one instant of the database and changes
+    nothing. Raises ProgrammeUnknown.
     """
     postings = accounts = lots = sealed = 0
     problems: list[str] = []
     with store.read(snapshot=True) as read:
-        for loaded in programmes.every(read):
+        asked = programmes.every(read) if programme is None else [programmes.by_slug(read, programme)]
+        for loaded in asked:
             counted = books.counts(read, loaded.id)
             postings += counted.postings
             accounts += counted.accounts

@@ -88,8 +88,11 @@ def activate_due(store: Store, *, now: datetime, limit: int | None = None) -> in
 
     def decide(work: Work, loaded: Loaded, most: int) -> int:
         lots = due.ripe_lots(work, loaded.id, at=now, limit=most)
+        if not lots:
+            # Only now: these have no index of their own among all that still wait.
+            return due.open_emptied(work, loaded.id, at=now, limit=most)
         _book(work, loaded, _activations(loaded, lots, now), now)
-        return len(lots) + due.open_emptied(work, loaded.id, at=now, limit=most)
+        return len(lots)
 
     return _each(store, decide, limit)
 
@@ -459,24 +462,7 @@ def _release(work: Work, loaded: Loaded, hold_id: int, now: datetime) -> int:
         occurred_at=instant(hold.lapses_at),
         now=now,
     )
-    booking.release(hold.posting_id, hold.amount)
-    booking.reasons.append({"rule": "timeout", "hold": hold.id, "points": hold.amount})
-    redemptions.resolve_hold(
-        work,
-        loaded.id,
-        hold.id,
-        becomes=redemptions.EXPIRED,
-        captured=0,
-        receipt_id=booking.id,
-        now=now,
-    )
-    if hold.redemption_id is not None:
-        issued = redemptions.by_id(work, loaded.id, hold.redemption_id)
-        assert issued is not None
-        redemptions.change(work, loaded.id, issued.id, was=redemptions.ISSUED, becomes=redemptions.CANCELLED)
-        for reward in loaded.programme.rewards:
-            if reward.key == issued.reward_key and reward.stock is not None:
-                allowances.give_back(work, loaded.id, f"stock:{reward.key}", 1)
+    booking.end_hold(hold, becomes=redemptions.EXPIRED, rule="timeout")
     booking.finish(redemption_id=hold.redemption_id)
     return 1
 

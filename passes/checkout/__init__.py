@@ -6,7 +6,17 @@ answers as it did first; a refusal keeps nothing, not even the key.
 
 from passes.checkout.looking import IssuedView, MemberView, Quote, RewardView, Why, look, quote, recent, why
 from passes.checkout.purchases import Sale, accrue, sale
-from passes.checkout.returns import Exchanged, SaleReturned, exchange, refund_of, take_back, take_back_sale
+from passes.checkout.returns import (
+    Exchanged,
+    Returnable,
+    SaleReturned,
+    exchange,
+    preview_return,
+    refund_of,
+    returnable,
+    take_back,
+    take_back_sale,
+)
 from passes.checkout.rewards import Held, authorise, capture, extend, redeem, release, use
 from passes.checkout.undoing import undo
 from passes.loyalty.receipt import Receipt
@@ -18,6 +28,7 @@ __all__ = [
     "MemberView",
     "Quote",
     "Receipt",
+    "Returnable",
     "RewardView",
     "Sale",
     "SaleReturned",
@@ -28,11 +39,13 @@ __all__ = [
     "exchange",
     "extend",
     "look",
+    "preview_return",
     "quote",
     "recent",
     "redeem",
     "refund_of",
     "release",
+    "returnable",
     "sale",
     "take_back",
     "take_back_sale",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from passes.booking import Booking
-from passes.checkout import progress, purchases, rewards
+from passes.checkout import progress, purchases
 from passes.loyalty.earned import Earned
 from passes.loyalty.ledger import POINTS, PostingKind
 from passes.loyalty.programme import Programme
@@ -80,7 +80,7 @@ def give_back_spent(
         is_whole = given_back(_WHOLE, weights, lines, after) == _WHOLE
         if is_whole:
             redemptions.change(work, loaded.id, one.id, was=redemptions.USED, becomes=redemptions.RESTORED)
-            rewards.give_back_stock(work, loaded, one.reward_key)
+            booking.give_back_stock(one.reward_key)
             if one.source != "points":
                 _issue_again(booking, one)
         if back or is_whole:

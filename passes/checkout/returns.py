@@ -21,6 +21,7 @@ from passes.loyalty.refusals import (
     AlreadyUndone,
     NotAPurchase,
     PurchaseUnknown,
+    ReceiptUnknown,
     ReturnBeforeSale,
     ReturnTooLate,
 )
@@ -81,6 +82,18 @@ class Exchanged:
         return cls(back, bought, to_pay_minor)
 
 
+@dataclass(frozen=True, slots=True)
+class Returnable:
+    """A line of a purchase: of its `sold` pieces `quantity` can still come back, for `paid_minor`."""
+
+    number: int
+    name: str | None
+    category: str | None
+    sold: int
+    quantity: int
+    paid_minor: int
+
+
 def take_back(
     store: Store,
     *,
@@ -118,6 +131,65 @@ def take_back(
         return booked
 
     return store.write(decide)
+
+
+def preview_return(
+    store: Store,
+    *,
+    programme: str,
+    receipt_id: int,
+    lines: Mapping[int, int] | None = None,
+    amount_minor: int | None = None,
+    now: datetime,
+) -> Receipt:
+    """The receipt that `take_back` would give now, so that a customer can agree to it. Changes nothing.
+
+    It is the same booking, undone before it counts. Raises what `take_back` raises for goods.
+    """
+    wanted = _Wanted(lines or {}, amount_minor, "", None)
+
+    def decide(work: Work) -> Receipt:
+        loaded = Finding(work, programme).loaded()
+        row, standing = _purchase(work, loaded, receipt_id)
+        raise _Shown(_book(work, loaded, standing, row, wanted, at=Counter(), now=now))
+
+    try:
+        return store.write(decide)
+    except _Shown as shown:
+        return shown.receipt
+
+
+class _Shown(Exception):
+    """Carries a booking out of the transaction that it undoes."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        super().__init__()
+        self.receipt = receipt
+
+
+def returnable(store: Store, *, programme: str, receipt_id: int) -> tuple[Returnable, ...]:
+    """What of a purchase can still come back, line by line.
+
+    Raises ReceiptUnknown, NotAPurchase or AlreadyUndone.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        known = 0 < receipt_id < arrival.ID_LIMIT
+        row = journal.receipt_row(read, loaded.id, receipt_id) if known else None
+        if row is None:
+            raise ReceiptUnknown()
+        if row.kind != ReceiptKind.ACCRUE.value:
+            raise NotAPurchase()
+        sale = returned.sale(read, loaded.id, row.purchase_id)
+        assert sale is not None
+        if sale.voided:
+            raise AlreadyUndone()
+        paid = [line.paid_minor for line in restoring.earned_by(row).lines]
+        here = left(sold(sale.basket, paid), returned.lines_back(read, loaded.id, sale.id))
+        return tuple(
+            Returnable(one.number, line.name, line.category, line.quantity, one.quantity, one.paid_minor)
+            for line, one in zip(sale.basket.lines, here, strict=True)
+        )
 
 
 def take_back_sale(

@@ -223,7 +223,7 @@ def release(store: Store, *, programme: str, hold_id: int, key: str, at: Counter
     """
 
     def change(booking: Booking, hold: Row) -> Receipt:
-        give_back_hold(booking, hold, becomes=redemptions.VOIDED, reward_becomes=redemptions.CANCELLED)
+        booking.end_hold(hold, becomes=redemptions.VOIDED, rule="release")
         return booking.finish()
 
     return _resolve(
@@ -315,32 +315,6 @@ def use(
 # What the steps above share -----------------------------------------------------
 
 
-def give_back_hold(booking: Booking, hold: Row, *, becomes: str, reward_becomes: str) -> None:
-    """Release a hold with its reward, its stock included."""
-    work, loaded = booking.work, booking.loaded
-    booking.release(hold.posting_id, hold.amount)
-    booking.reasons.append({"rule": "release", "hold": hold.id, "points": hold.amount})
-    issued = redemptions.by_id(work, loaded.id, hold.redemption_id)
-    assert issued is not None
-    redemptions.change(work, loaded.id, issued.id, was=redemptions.ISSUED, becomes=reward_becomes)
-    give_back_stock(work, loaded, issued.reward_key)
-    redemptions.resolve_hold(
-        work, loaded.id, hold.id, becomes=becomes, captured=0, receipt_id=booking.id, now=booking.now
-    )
-
-
-def give_back_stock(work: Work, loaded: Loaded, reward_key: str) -> None:
-    """One more of a reward with a stock can be had again."""
-    for reward in loaded.programme.rewards:
-        if reward.key == reward_key and reward.stock is not None:
-            allowances.give_back(work, loaded.id, stock_name(reward_key), 1)
-
-
-def stock_name(reward_key: str) -> str:
-    """Under which name a reward's stock is counted."""
-    return f"stock:{reward_key}"
-
-
 def _redeem_stamps(booking: Booking, rule: StampRule) -> Receipt:
     """A full punch card becomes its reward at once, where that happens on request."""
     stamps = progress.stamps_of(booking.work, booking.loaded.id, booking.standing)
@@ -386,7 +360,7 @@ def _allow(booking: Booking, wanted: Reward, at: Counter) -> None:
         if had >= wanted.member_limit:
             raise RewardLimitReached(limit=wanted.member_limit)
     if wanted.stock is not None and not allowances.take(
-        booking.work, loaded.id, stock_name(wanted.key), 1, limit=wanted.stock
+        booking.work, loaded.id, allowances.stock_name(wanted.key), 1, limit=wanted.stock
     ):
         raise RewardSoldOut()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from passes.booking import Booking
-from passes.checkout import arrival, restoring, rewards
+from passes.checkout import arrival, restoring
 from passes.loyalty.earned import Earned
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.programme import Programme
@@ -117,7 +117,7 @@ def _undo_redemption(booking: Booking, undone: Receipt) -> None:
         booking.reverse(entry)
     for one in issued:
         redemptions.change(work, loaded.id, one.id, was=redemptions.USED, becomes=redemptions.CANCELLED)
-        rewards.give_back_stock(work, loaded, one.reward_key)
+        booking.give_back_stock(one.reward_key)
     for one in given:
         redemptions.unuse(work, loaded.id, one.id)
 

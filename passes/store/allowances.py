@@ -51,6 +51,11 @@ _MEMBER_GIVE_BACK = (
 _MEMBER_ADD = insert(member_allowance)
 
 
+def stock_name(reward_key: str) -> str:
+    """Under which name it is counted what a reward with a stock has given out."""
+    return f"stock:{reward_key}"
+
+
 def take(work: Work, programme_id: int, name: str, amount: int, *, limit: int) -> bool:
     """Use `amount` of something of which there is `limit`. False, and nothing used, if that is too much."""
     taken = work.ask(_TAKE, programme=programme_id, what=name, amount=amount, limit=limit).one()

@@ -43,9 +43,13 @@ metadata = MetaData(
 )
 
 
-def _table(name: str, *items: Any, **options: Any) -> Table:
-    """A table clustered by its own key on SQLite, with room for updates in place on PostgreSQL."""
-    return Table(name, metadata, *items, sqlite_with_rowid=False, **options)
+def _table(name: str, *items: Any, has_long_rows: bool = False, **options: Any) -> Table:
+    """A table clustered by its own key on SQLite, unless its rows are long.
+
+    SQLite keeps about a thousand bytes of a clustered row in its place, and
+    gives the rest of each a page of its own.
+    """
+    return Table(name, metadata, *items, sqlite_with_rowid=has_long_rows, **options)
 
 
 def _id(name: str, **options: Any) -> Column[int]:
@@ -66,7 +70,7 @@ def _of(table: str, *columns: str, target: tuple[str, ...] | None = None) -> For
     return ForeignKeyConstraint(columns, [f"{table}.{key}" for key in keys])
 
 
-_ROOM_FOR_UPDATES = {"postgresql_with": {"fillfactor": "80"}}
+_ROOM_FOR_UPDATES: dict[str, Any] = {"postgresql_with": {"fillfactor": "80"}}
 
 # Programmes ----------------------------------------------------------------
 
@@ -389,6 +393,7 @@ request = _table(
     Column("answer", Text, nullable=False),
     _at("at"),
     _key("programme_id", "key"),
+    has_long_rows=True,
 )
 
 purchase = _table(
@@ -509,6 +514,7 @@ receipt = _table(
         sqlite_where=text("person IS NOT NULL"),
         postgresql_where=text("person IS NOT NULL"),
     ),
+    has_long_rows=True,
 )
 
 posting = _table(
