@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
@@ -43,6 +44,7 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add a command for each report below `group`."""
     for name, (report, words, by) in REPORTS.items():
         command = add(name, _command(report), words, group)
+        command.set_defaults(is_over=report is _retention)
         command.add_argument("programme", nargs="?", help="not needed where there is but one")
         if by:
             command.add_argument("--by", choices=by, help="a row for each")
@@ -51,9 +53,10 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
                 "--from", dest="start", type=date.fromisoformat, metavar="DAY",
                 help="the first day; if absent, that of the month eleven months ago",
             )  # fmt: skip
+            last = "the first of this month" if report is _retention else "tomorrow"
             command.add_argument(
                 "--to", dest="end", type=date.fromisoformat, metavar="DAY",
-                help="the day after the last; if absent, tomorrow",
+                help=f"the day after the last; if absent, {last}",
             )  # fmt: skip
         if report in (_sales, _customers, _retention, _worth, _segments):
             command.add_argument("--channel", help="only this one, such as in_store or online")
@@ -63,25 +66,26 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
                 help="to which day a return is booked: that of the order, or its own",
             )  # fmt: skip
         if report in (_worth, _offer, _predicted):
-            command.add_argument("--margin", type=Fraction, help="the gross margin, such as 0.4")
+            command.add_argument("--margin", type=_number, help="the gross margin, such as 0.4")
         if report is _worth:
             command.add_argument(
                 "--discount",
-                type=Fraction,
+                type=_number,
                 help="the rate of half a window, such as 0.05, for the discounted value",
             )
         if report is _predicted:
-            command.add_argument("--weeks", type=int, default=52, help="how far to look ahead")
+            command.add_argument("--weeks", type=_count, default=52, help="how far to look ahead")
         if report is _liability:
             command.add_argument(
                 "--redemption-rate",
-                type=Fraction,
+                type=_number,
                 default=Fraction(1),
                 help="the share that will ever be used",
             )
         if report is _journal:
             command.add_argument(
                 "--redemption-rate",
+                type=_rate,
                 action="append",
                 metavar="[DAY=]RATE",
                 help="the share that will ever be used, believed from that day on; may be repeated",
@@ -90,7 +94,7 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
         if report in (_liability, _journal):
             command.add_argument("--hundred-points", metavar="AMOUNT", help="what 100 points cost the shop")
         if report is _active:
-            command.add_argument("--days", type=int, default=90, help="how long ago counts as lately")
+            command.add_argument("--days", type=_count, default=90, help="how long ago counts as lately")
         if report in (_liability, _active):
             command.add_argument(
                 "--at", type=datetime.fromisoformat, help="an instant, ISO 8601 with a zone; now if absent"
@@ -98,6 +102,20 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
         if report is _offer:
             command.add_argument("--offer", required=True, help="the offer's key")
             command.add_argument("--cost", metavar="AMOUNT", help="what else it cost: printing, media")
+
+
+def _number(text: str) -> Fraction:
+    """A rate, share or margin on the command line, such as 0.4."""
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is no number such as 0.4")
+    return Fraction(text)
+
+
+def _count(text: str) -> int:
+    """A whole number above zero on the command line."""
+    if not re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 9999")
+    return int(text)
 
 
 class Asked:
@@ -127,8 +145,10 @@ class Asked:
 
         with self.store.read() as read:
             today = local_date(self.now, programmes.by_slug(read, self.programme).programme.zone)
-        start = self.parsed.start or add_months(today.replace(day=1), -11)
-        end = self.parsed.end or today + timedelta(days=1)
+        month = today.replace(day=1)
+        start = self.parsed.start or add_months(month, -11)
+        # Who comes back is known of what is over.
+        end = self.parsed.end or (month if self.parsed.is_over else today + timedelta(days=1))
         if start >= end:
             raise CannotStart(f"{start} is not before {end}; the day of --to does not count.")
         return Window(start, end)
@@ -325,13 +345,12 @@ def _offer(asked: Asked) -> object:
 def _journal(asked: Asked) -> object:
     from passes import insights
 
-    rates = dict(_rate(text) for text in asked.parsed.redemption_rate or ())
     try:
         return insights.liability_journal(
             asked.store,
             programme=asked.programme,
             window=asked.window,
-            rates=rates,
+            rates=dict(asked.parsed.redemption_rate or ()),
             hundred_points_minor=asked.amount(asked.parsed.hundred_points),
         )
     except ValueError as problem:
@@ -344,9 +363,9 @@ def _rate(text: str) -> tuple[date, Fraction]:
     """`0.95`, or `2027-01-01=0.97` from a day on."""
     day, _, rate = text.rpartition("=")
     try:
-        return (date.fromisoformat(day) if day else date.min), Fraction(rate)
-    except ValueError as problem:
-        raise CannotStart(f"{text} is no rate such as 0.95 or 2027-01-01=0.97.") from problem
+        return (date.fromisoformat(day) if day else date.min), _number(rate)
+    except (ValueError, argparse.ArgumentTypeError) as problem:
+        raise argparse.ArgumentTypeError(f"{text} is no rate such as 0.95 or 2027-01-01=0.97") from problem
 
 
 REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
