@@ -29,6 +29,7 @@ def register(add: Callable[..., argparse.ArgumentParser]) -> None:
         help="pieces of a line, such as 2:1; may be given several times",
     )
     part.add_argument("--amount", help="money back without naming goods, such as 4.50")
+    returning.add_argument("--preview", action="store_true", help="say what would happen, and change nothing")
     returning.add_argument("--reason", default="", help="why, for whoever reads the receipt")
     returning.add_argument("--key", help="name this request, so that repeating it is harmless")
     returning.add_argument("--location", type=_short, help="the shop's key in the programme")
@@ -44,6 +45,15 @@ def take_back(parsed: argparse.Namespace) -> object:
     for number, quantity in parsed.line:
         lines[number] = lines.get(number, 0) + quantity
     with opened() as installation:
+        if parsed.preview and not parsed.sale:
+            return checkout.preview_return(
+                installation.store,
+                programme=parsed.programme,
+                receipt_id=parsed.receipt,
+                lines=lines,
+                amount_minor=_amount(installation, parsed.programme, parsed.amount),
+                now=installation.clock(),
+            )
         common: dict[str, Any] = {
             "programme": parsed.programme,
             "key": parsed.key if parsed.key is not None else f"cli-{uuid4()}",
