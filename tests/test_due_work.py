@@ -138,6 +138,20 @@ def test_points_wait_for_their_day_and_then_count(shop: Shop) -> None:
     assert shop.balance(ana.code) == 120
 
 
+def test_points_taken_back_while_they_waited_wait_no_longer(shop: Shop) -> None:
+    ruled(shop, points=replace(MONTHLY, pending_days=14))
+    ana = a_member(shop)
+    shop.now = local(2026, 1, 10, 17)
+    shop.undo(shop.buy(ana.code, 12_040).id)
+    buys(shop, ana, 1_000, local(2026, 1, 10, 18))
+    before = revision(shop, ana)
+    assert run_due(shop.store, now=local(2026, 1, 24)).activated == 2
+    assert rows(shop.store, "lot", "pending") == []
+    assert len(rows(shop.store, "posting", "kind = 'activate'")) == 1
+    assert revision(shop, ana) == before + 1
+    assert_right(shop)
+
+
 @pytest.mark.check("L-50")
 def test_a_balance_below_zero_swallows_what_opens_first(shop: Shop) -> None:
     ruled(shop, points=PointsRule())
