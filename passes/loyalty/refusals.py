@@ -315,6 +315,13 @@ class ProgrammeInvalid(Refused):
     words = "The programme file has mistakes: %(summary)s"
 
 
+class ProgrammeNotComparable(Refused):
+    """Rules of another currency or time zone say nothing about these purchases."""
+
+    code = "programme_not_comparable"
+    words = "These rules cannot be tried here: they are for %(found)s, the purchases are in %(expected)s."
+
+
 # Offers ----------------------------------------------------------------------
 
 

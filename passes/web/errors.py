@@ -54,6 +54,7 @@ STATUS = {
     "programme_unknown": 404,
     "link_unknown": 404,
     "programme_invalid": 422,
+    "programme_not_comparable": 409,
     "offer_unknown": 404,
     "offer_key_taken": 409,
     "offer_state_wrong": 409,
