@@ -17,7 +17,7 @@ from passes.loyalty.offers import earning_key
 from passes.loyalty.programme import Programme, next_reward
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import ReceiptUnknown
-from passes.loyalty.rewards import Reward
+from passes.loyalty.rewards import Reward, RewardKind
 from passes.loyalty.stamps import STAMPS
 from passes.store import Row, Store, journal, members, offers, programmes, purchases, redemptions
 from passes.store.instants import instant_or_none, micros
@@ -28,12 +28,17 @@ _ANYWHERE = Counter()
 
 @dataclass(frozen=True, slots=True)
 class RewardView:
-    """A reward as the till shows it; `missing` points are 0 when it is ready."""
+    """A reward as the till shows it; `missing` points are 0 when it is ready.
+
+    Where points are paid as money `points` is one step, and how many steps
+    depends on what is to be paid.
+    """
 
     key: str
     name: str
     points: int
     missing: int
+    kind: RewardKind
 
     @property
     def ready(self) -> bool:
@@ -110,6 +115,7 @@ def look(store: Store, *, programme: str, code: str, language: str, now: datetim
                 name=reward.name.in_(language),
                 points=price,
                 missing=max(price - standing.balance, 0),
+                kind=reward.kind,
             )
 
         return MemberView(

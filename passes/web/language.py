@@ -7,6 +7,7 @@ the languages that the page's programme has; then the programme's first one.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -85,7 +86,7 @@ def number(value: int) -> str:
     return shown(current(), value)
 
 
-def signed(value: int) -> str:
+def signed(value: int | Decimal) -> str:
     """A change, always with its sign; the minus is a real one."""
     return f"{'−' if value < 0 else '+'}{shown(current(), abs(value))}"
 

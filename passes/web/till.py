@@ -18,6 +18,7 @@ from passes import access, artwork, checkout
 from passes.access import Area, Limit, Person, Role
 from passes.checkout import MemberView
 from passes.loyalty import codes
+from passes.loyalty.explanation import Explained
 from passes.loyalty.money import AMOUNT_LIMIT_MINOR, parse_amount
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import (
@@ -34,6 +35,7 @@ from passes.loyalty.refusals import (
     Refused,
     TooManyTries,
 )
+from passes.loyalty.stamps import STAMPS
 from passes.store import cards, programmes
 from passes.store.cards import CardFacts
 from passes.store.programmes import Loaded
@@ -48,6 +50,7 @@ PICTURE_PIXELS_MAX = 50_000_000
 
 # A larger number fits into no database.
 _RECEIPT = f"int(max={2**63 - 1})"
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 _NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, PictureUnreadable)
 _AMOUNT = (AmountInvalid, AmountTooLarge)
@@ -293,6 +296,25 @@ def redeem(code: str) -> tuple[str, int] | AnyResponse:
     return _done(receipt)
 
 
+@blueprint.post("/card/<code>/use")
+def use(code: str) -> tuple[str, int] | AnyResponse:
+    """Use a reward that the member was given."""
+    redemption = request.form.get("redemption", "")
+    try:
+        receipt = checkout.use(
+            installation().store,
+            programme=_place().loaded.slug,
+            code=code,
+            redemption_id=int(redemption) if _NUMBER.fullmatch(redemption) else 0,
+            key=f"{_visit()}:use:{redemption}"[:128],
+            at=_counter(),
+            now=now(),
+        )
+    except Refused as refused:
+        return _refuse(code, refused)
+    return _done(receipt)
+
+
 @blueprint.get("/quote")
 def quote() -> AnyResponse | tuple[AnyResponse, int]:
     """What an amount would earn, in words, while it is being typed. Changes nothing."""
@@ -390,7 +412,20 @@ def done(receipt_id: int) -> str:
         card=_card(receipt),
         visit=_new_visit(),
         reward=_reward_name(receipt),
+        parts=_parts(receipt),
     )
+
+
+def _parts(receipt: Receipt) -> tuple[Explained, ...]:
+    """Why the points moved, where they did."""
+    if not receipt.points:
+        return ()
+    return checkout.why(
+        installation().store,
+        programme=_place().loaded.slug,
+        receipt_id=receipt.id,
+        language=language.current(),
+    ).parts
 
 
 @blueprint.post(f"/undo/<{_RECEIPT}:receipt_id>")
@@ -458,7 +493,10 @@ def _card(receipt: Receipt) -> CardFacts | None:
 
 
 def _reward_name(receipt: Receipt) -> str:
-    for reward in _place().loaded.programme.rewards:
+    programme = _place().loaded.programme
+    if receipt.reward_key == STAMPS and programme.stamps is not None:
+        return programme.stamps.name.in_(language.current())
+    for reward in programme.rewards:
         if reward.key == receipt.reward_key:
             return reward.name.in_(language.current())
     return ""

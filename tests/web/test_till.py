@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from passes import artwork
+from passes.loyalty.basket import Line
 from passes.loyalty.receipt import Counter
 from tests.cast import rows
 from tests.shop import BOOKS, COFFEE, Shop
@@ -415,3 +416,31 @@ def test_times_name_their_zone_for_whoever_points_at_them(cy: Visitor, house: Sh
     assert "March 14, 2026" in time["title"]
     assert "Central" in time["title"]
     assert "5:00" in time["title"]
+
+
+def test_a_full_punch_card_is_used_at_the_till(app: Flask, house: Shop) -> None:
+    dee = Visitor(app)
+    signed_in(dee, "dee")
+    ana = house.join(programme=BOOKS)
+    books = [Line(quantity=10, unit_minor=2_000, category="book")]
+    house.buy(ana.code, 20_000, BOOKS, lines=books)
+    member = dee.send(dee.get("/till/").form("code"), code=ana.code)
+    assert "Ready to use" in member.text
+    form = member.form("redemption")
+    ((_, number),) = form.buttons
+    done = dee.send(form, redemption=number)
+    assert done.redirects == [303]
+    assert "Book no. 10" in done.text
+    again = dee.send(dee.get("/till/").form("code"), code=ana.code)
+    assert "Ready to use" not in again.text
+    page = dee.send(member.form("redemption"), redemption="1")
+    assert page.status == 404
+    assert "This card has no such reward." in page.text
+
+
+def test_every_booking_says_why(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    done = enter(scan(cy, ana.code), cy, "12.40")
+    assert "Why +124?" in done.text
+    assert "$12.40" in done.text
+    assert house.balance(ana.code) == 224
