@@ -83,6 +83,8 @@ def test_members_of_the_fixture_bought_73_37_percent_in_72_2_percent_of_orders(d
 @pytest.mark.check("L-73")
 def test_first_time_and_returning_come_with_a_filter_for_the_channel(desk: Desk) -> None:
     day = date(2026, 3, 2)
+    for person in (1, 2):
+        desk.member(person, joined=noon(day))
     desk.sell(day, 1_000, by=1)
     desk.sell(day + timedelta(days=1), 2_000, by=1, channel="online")
     desk.sell(day + timedelta(days=2), 400, by=2, channel="online")

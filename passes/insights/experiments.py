@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 
+from passes.loyalty.dates import local_date
 from passes.loyalty.experiments import (
     FEWEST,
     Effect,
@@ -22,6 +23,7 @@ from passes.loyalty.metrics import (
 from passes.loyalty.offers import Arm
 from passes.loyalty.refusals import OfferUnknown
 from passes.store import Store, insights, programmes
+from passes.store.insights import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,13 @@ def offer(
         until = min(times.until or now, now)
         arms: dict[str, insights.Arm] = {}
         if times.since is not None and times.since < until:
+            before, zone = times.since - (until - times.since), loaded.programme.zone
             arms = insights.arms(
                 read,
                 loaded.id,
                 times.id,
-                before=times.since - (until - times.since),
+                days=Window(local_date(before, zone), local_date(until, zone) + date.resolution),
+                before=before,
                 since=times.since,
                 until=until,
             )

@@ -49,6 +49,7 @@ def desk(store: Store) -> Desk:
 @pytest.fixture
 def sold(desk: Desk) -> Store:
     """The fixture of the metrics; every known customer is a member."""
+    desk.open()
     fixture(desk)
     return desk.store
 
@@ -70,6 +71,7 @@ def test_what_the_fixture_sold(sold: Store) -> None:
 
 @pytest.mark.check("L-67", "L-73")
 def test_of_the_fixture_members_bought_73_37_percent(desk: Desk) -> None:
+    desk.open()
     fixture(desk, starred_only=True)
     with desk.store.read() as read:
         (found,) = insights.sales(read, PROGRAMME, Cut(HALF))
@@ -493,7 +495,8 @@ QUESTIONS = {
     "tiers": members._MIGRATION,
     "steps": members._STEPS,
     "removals": members._REMOVALS,
-    "arms": offers._ARMS,
+    "arms": offers._BOUGHT,
+    "sizes of arms": offers._SIZES,
 }
 
 

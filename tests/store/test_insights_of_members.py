@@ -29,7 +29,8 @@ from tests.sales import PROGRAMME, Desk
 
 PENDING, AVAILABLE, HELD = 1, 2, 3
 ISSUE, REDEEMED, EXPIRED, CLAWBACK, ADJUST = 11, 12, 13, 14, 15
-LONG_AGO, FAR_AHEAD = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+ALL_DAYS = Window(date(2000, 1, 1), date(2100, 1, 1))
 
 
 def utc(text: str) -> datetime:
@@ -411,7 +412,7 @@ def test_each_arm_of_an_offer_is_what_adding_up_its_members_gives(desk: Desk) ->
     desk.write(offer_assignment, offer_id=6, member_id=101, arm="treated", at=micros(since))
     desk.send()
     with desk.store.read() as read:
-        found = insights.arms(read, PROGRAMME, 5, before=before, since=since, until=until)
+        found = insights.arms(read, PROGRAMME, 5, days=ALL_DAYS, before=before, since=since, until=until)
     assert {arm: (one.buyers, one.orders, one.spend.size) for arm, one in found.items()} == {
         arm: (buyers[arm], orders[arm], len(rows)) for arm, rows in pairs.items()
     }
@@ -435,7 +436,15 @@ def test_everybody_assigned_counts_whether_or_not_they_bought(desk: Desk) -> Non
             desk.sell(date(2026, 2, 10), 500, by=1_000 + number)
     desk.send()
     with desk.store.read() as read:
-        found = insights.arms(read, PROGRAMME, 5, before=since - (until - since), since=since, until=until)
+        found = insights.arms(
+            read,
+            PROGRAMME,
+            5,
+            days=ALL_DAYS,
+            before=since - (until - since),
+            since=since,
+            until=until,
+        )
     effect = proportions(
         *(Proportion(found[arm].buyers, found[arm].spend.size) for arm in ("treated", "holdout"))
     )

@@ -18,75 +18,58 @@ from sqlalchemy import (
 )
 
 from passes.loyalty.experiments import Sums
-from passes.store.insights.asking import (
-    AT,
-    FROM,
-    PROGRAMME,
-    UNTIL,
-)
+from passes.store.insights.asking import AT, FROM, PROGRAMME, UNTIL, Basis, Window, days_of
+from passes.store.insights.turnover import movements
 from passes.store.instants import instant_or_none, micros
 from passes.store.models import (
-    goods_return,
     offer,
     offer_assignment,
     offer_use,
-    purchase,
 )
-from passes.store.work import Read
+from passes.store.work import Read, Row
 
 _OFFER: ColumnElement[int] = bindparam("offer_id", type_=BigInteger)
-_after_start = and_(
-    purchase.c.occurred_at >= AT,
-    purchase.c.occurred_at >= offer_assignment.c.at,
-    purchase.c.occurred_at < UNTIL,
-)
-_came_back = (
-    select(func.coalesce(func.sum(goods_return.c.net_minor), 0))
-    .where(
-        goods_return.c.programme_id == purchase.c.programme_id,
-        goods_return.c.purchase_id == purchase.c.id,
-    )
-    .scalar_subquery()
-)
-_net_after_returns = cast(purchase.c.net_minor - _came_back, BigInteger)
-_each_assigned = (
+_rows = movements(Basis.ORDER_DATE, people=True)
+_after_start = and_(_rows.c.order_at >= AT, _rows.c.order_at >= offer_assignment.c.at)
+_before_start = _rows.c.order_at < AT
+_each_buyer = (
     select(
         offer_assignment.c.member_id,
         offer_assignment.c.arm,
-        func.sum(case((_after_start, 1), else_=0)).label("orders"),
+        func.sum(case((_after_start, _rows.c.orders), else_=0)).label("orders"),
         # Floats: squares of amounts go beyond 63 bits.
-        cast(func.sum(case((_after_start, _net_after_returns), else_=0)), Float(53)).label("y"),
-        cast(func.sum(case((purchase.c.occurred_at < AT, _net_after_returns), else_=0)), Float(53)).label(
-            "x"
-        ),
+        cast(func.sum(case((_after_start, _rows.c.net), else_=0)), Float(53)).label("y"),
+        cast(func.sum(case((_before_start, _rows.c.net), else_=0)), Float(53)).label("x"),
     )
     .select_from(
-        offer_assignment.outerjoin(
-            purchase,
+        _rows.join(
+            offer_assignment,
             and_(
-                purchase.c.programme_id == offer_assignment.c.programme_id,
-                purchase.c.member_id == offer_assignment.c.member_id,
-                purchase.c.occurred_at >= FROM,
-                purchase.c.occurred_at < UNTIL,
-                purchase.c.voided_by.is_(None),
+                offer_assignment.c.programme_id == PROGRAMME,
+                offer_assignment.c.offer_id == _OFFER,
+                offer_assignment.c.member_id == _rows.c.member_id,
             ),
         )
     )
-    .where(offer_assignment.c.programme_id == PROGRAMME, offer_assignment.c.offer_id == _OFFER)
+    .where(_rows.c.order_at >= FROM, _rows.c.order_at < UNTIL)
     .group_by(offer_assignment.c.member_id, offer_assignment.c.arm)
-    .subquery("each_assigned")
+    .subquery("each_buyer")
 )
-_ARMS = select(
-    _each_assigned.c.arm,
-    func.count().label("size"),
-    func.sum(case((_each_assigned.c.orders > 0, 1), else_=0)).label("buyers"),
-    func.sum(_each_assigned.c.orders).label("orders"),
-    func.sum(_each_assigned.c.y).label("y"),
-    func.sum(_each_assigned.c.x).label("x"),
-    func.sum(_each_assigned.c.y * _each_assigned.c.y).label("yy"),
-    func.sum(_each_assigned.c.x * _each_assigned.c.x).label("xx"),
-    func.sum(_each_assigned.c.x * _each_assigned.c.y).label("xy"),
-).group_by(_each_assigned.c.arm)
+_BOUGHT = select(
+    _each_buyer.c.arm,
+    func.sum(case((_each_buyer.c.orders > 0, 1), else_=0)).label("buyers"),
+    func.sum(_each_buyer.c.orders).label("orders"),
+    func.sum(_each_buyer.c.y).label("y"),
+    func.sum(_each_buyer.c.x).label("x"),
+    func.sum(_each_buyer.c.y * _each_buyer.c.y).label("yy"),
+    func.sum(_each_buyer.c.x * _each_buyer.c.x).label("xx"),
+    func.sum(_each_buyer.c.x * _each_buyer.c.y).label("xy"),
+).group_by(_each_buyer.c.arm)
+_SIZES = (
+    select(offer_assignment.c.arm, func.count().label("size"))
+    .where(offer_assignment.c.programme_id == PROGRAMME, offer_assignment.c.offer_id == _OFFER)
+    .group_by(offer_assignment.c.arm)
+)
 _USES = select(
     func.count().label("uses"),
     func.coalesce(func.sum(offer_use.c.discount_minor), 0).label("discount"),
@@ -106,25 +89,31 @@ class Arm:
 
 
 def arms(
-    read: Read, programme_id: int, offer_id: int, *, before: datetime, since: datetime, until: datetime
+    read: Read,
+    programme_id: int,
+    offer_id: int,
+    *,
+    days: Window,
+    before: datetime,
+    since: datetime,
+    until: datetime,
 ) -> dict[str, Arm]:
-    """What each arm of an offer bought in `[since, until)`, and in `[before, since)` for comparison."""
-    rows = read.ask(
-        _ARMS,
-        programme_id=programme_id,
-        offer_id=offer_id,
-        from_at=micros(before),
-        at=micros(since),
-        until_at=micros(until),
-    ).all()
-    return {
-        row.arm: Arm(
-            int(row.buyers),
-            int(row.orders),
-            Sums(int(row.size), *(float(value) for value in (row.y, row.x, row.yy, row.xx, row.xy))),
-        )
-        for row in rows
-    }
+    """What each arm of an offer bought in `[since, until)`, and in `[before, since)` for comparison.
+
+    `days` are the programme's, and hold all of that time. Who bought nothing counts with zeros.
+    """
+    of_offer = {"programme_id": programme_id, "offer_id": offer_id}
+    times = {"from_at": micros(before), "at": micros(since), "until_at": micros(until)}
+    sizes = read.ask(_SIZES, **of_offer).all()
+    bought = {row.arm: row for row in read.ask(_BOUGHT, **of_offer, **times, **days_of(days)).all()}
+    return {row.arm: _arm(int(row.size), bought.get(row.arm)) for row in sizes}
+
+
+def _arm(size: int, row: Row | None) -> Arm:
+    if row is None:
+        return Arm(0, 0, Sums(size, 0.0, 0.0, 0.0, 0.0, 0.0))
+    summed = (float(value) for value in (row.y, row.x, row.yy, row.xx, row.xy))
+    return Arm(int(row.buyers), int(row.orders), Sums(size, *summed))
 
 
 def offer_uses(read: Read, programme_id: int, offer_id: int) -> tuple[int, int, int]:

@@ -197,19 +197,30 @@ class KindOfSales:
     net_minor: int
 
 
+_EVERYBODY = 1_000_000_000
+
+
 @lru_cache
 def _kinds(by: By | None, basis: Basis, channel: bool, location: bool) -> Select[Any]:
     rows = movements(basis, channel=channel, location=location)
     bucket, tables = bucketed(rows, by)
     earlier, ever = purchase.alias("earlier"), purchase.alias("ever")
-    first = (
-        select(ever.c.member_id, func.min(ever.c.occurred_at).label("at"))
+    first_at = (
+        select(ever.c.occurred_at)
         .where(
-            ever.c.programme_id == PROGRAMME,
-            ever.c.member_id.is_not(None),
+            ever.c.programme_id == member.c.programme_id,
+            ever.c.member_id == member.c.id,
             ever.c.voided_by.is_(None),
         )
-        .group_by(ever.c.member_id)
+        .order_by(ever.c.occurred_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    first = (
+        select(member.c.id.label("member_id"), first_at.label("at"))
+        .where(member.c.programme_id == PROGRAMME)
+        # Keeps SQLite from looking for the first order once for each order.
+        .limit(_EVERYBODY)
         .subquery("first_order")
     )
     tables = tables.outerjoin(first, first.c.member_id == rows.c.member_id)
