@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     # Setting up
     add("migrate", upkeep.migrate, "bring the database to the newest schema")
     add("doctor", upkeep.doctor, "look over this installation and say what is wrong")
-    add("demo", upkeep.demo, "load the demonstration shops and their people (development)")
+    demo = add("demo", upkeep.demo, "load the demonstration shops and their people (development)")
+    demo.add_argument("--history", action="store_true", help="with thirteen months of business, made once")
     certs = group("certs", "certificates")
     add("dev", upkeep.certs_dev, "make a throw-away chain for development", certs)
     request = add(

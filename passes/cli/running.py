@@ -15,6 +15,8 @@ from passes.cli.opening import read_settings
 from passes.settings import CannotStart, Settings
 from passes.supervisor import Child, Port, supervise
 
+_SILENT_SECONDS = 2.5
+
 
 def run(_parsed: argparse.Namespace) -> int:
     """Prepare what development needs, then start and watch everything."""
@@ -26,11 +28,18 @@ def run(_parsed: argparse.Namespace) -> int:
     program = [sys.executable, "-m", "passes"]
     began = time.monotonic()
     # A process of its own: this one only watches, and should stay small.
-    prepared = subprocess.run([*program, "demo"], capture_output=True, text=True, check=False)
-    if prepared.returncode:
-        sys.stderr.write(prepared.stderr or prepared.stdout)
-        return prepared.returncode
-    print(f"✓ certificates and shops {time.monotonic() - began:.1f} s", flush=True)
+    preparing = subprocess.Popen(
+        [*program, "demo", "--history"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        said, _ = preparing.communicate(timeout=_SILENT_SECONDS)
+    except subprocess.TimeoutExpired:
+        print("Making two shops with thirteen months of business, once …", flush=True)
+        said, _ = preparing.communicate()
+    if preparing.returncode:
+        sys.stderr.write(said)
+        return preparing.returncode
+    print(f"✓ certificates and shops with history {time.monotonic() - began:.1f} s", flush=True)
     web = f"http://127.0.0.1:{settings.web_port}"
     phone = f"http://127.0.0.1:{settings.phone_port}"
     children = [

@@ -32,7 +32,7 @@ def doctor(parsed: argparse.Namespace) -> int:
     return 0 if all(finding.right for finding in findings) else 1
 
 
-def demo(_parsed: argparse.Namespace) -> object:
+def demo(parsed: argparse.Namespace) -> object:
     """Prepare development and load the demonstration."""
     from passes import demo
     from passes.wiring import build, prepare
@@ -43,7 +43,7 @@ def demo(_parsed: argparse.Namespace) -> object:
     prepare(settings)
     installation = build(settings)
     try:
-        return demo.fill(installation)
+        return demo.fill(installation, history_share=1.0 if parsed.history else 0.0)
     finally:
         installation.close()
 

@@ -48,6 +48,7 @@ _TRIES_MAX = 6
 _GROUP_MAX = 64
 _TOGETHER_MAX = 1_000
 _SQLITE_CACHE_KIB = 16_384
+_SQLITE_CACHE_TOGETHER_KIB = 131_072
 _BROKEN_PROMISE = "a guarded write touched another number of rows than it promised"
 
 
@@ -115,6 +116,7 @@ class Store:
         pooled = self._raw()
         one = _Together(self, pooled.driver_connection, at_most)
         try:
+            one.remember(_SQLITE_CACHE_TOGETHER_KIB)
             one.begin()
             yield one
             one.commit()
@@ -127,6 +129,7 @@ class Store:
             raise refusal from error
         finally:
             one.rollback()
+            one.remember(_SQLITE_CACHE_KIB)
             pooled.close()
 
     def close(self) -> None:
@@ -248,6 +251,11 @@ class _Together(Store):
     def close(self) -> None:
         """Nothing: whoever opened it ends it."""
 
+    def remember(self, kib: int) -> None:
+        """Let SQLite keep so much: what does not fit is written before its time, often again and again."""
+        if not self.postgresql:
+            self._connection.execute(f"PRAGMA cache_size=-{kib}")
+
     def begin(self) -> None:
         """Begin a transaction."""
         self._written = 0
@@ -261,8 +269,9 @@ class _Together(Store):
         self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
-        """Undo what was not committed, if there is anything."""
+        """Undo what was not committed, if there is anything; nobody remembers what was read of it."""
         if self._is_open():
+            self._statements.unchanging.clear()
             self._connection.execute("ROLLBACK")
 
     def _is_open(self) -> bool:
