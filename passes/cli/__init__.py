@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import club, counter, offers, reports, returning, running, upkeep
+from passes.cli import backtests, club, counter, offers, reports, returning, running, upkeep
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     loading = add("load", upkeep.programme_load, "check programme files and make them current", programme)
     loading.add_argument("files", nargs="+", type=Path)
     add("list", upkeep.programme_list, "which programmes there are", programme)
+    backtests.register(programme, add)
     add("due", upkeep.due, "do everything that is due now: points, levels, holds, birthdays, notices")
     ledger = group("ledger", "the books")
     add("verify", upkeep.ledger_verify, "recompute every balance and check lots, receipts and blocks", ledger)
