@@ -63,40 +63,18 @@ def predicted(
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         today = local_date(now, loaded.programme.zone)
-        everything = Window(date(1970, 1, 1), today)
-        found = insights.visits(read, loaded.id, everything)
-        begun = min((one.first_day for one in found), default=today)
-        days = (today - begun).days
+        begun = insights.first_sale(read, loaded.id) or today
+        days = max((today - begun).days, 0)
         held_out = begun + timedelta(days=days * 3 // 4)
-        earlier = insights.visits(read, loaded.id, Window(everything.start, held_out))
+        found = insights.visits(read, loaded.id, Window(begun, max(today, begun)), middle=held_out)
     repeating = sum(one.days > 1 for one in found)
     if repeating < REPEATING_FEWEST or days < PREDICTED_DAYS_FEWEST:
         return PredictedFigures(
             len(found), repeating, days, False, weeks, None, None, None, None, None, None, None
         )
-    histories = [_history(one, today) for one in found]
-    buying = fit_buying(_evenly(histories))
-    means_seen = [
-        (one.days - 1, one.net_of_repeats_minor / (one.days - 1))
-        for one in found
-        if one.days > 1 and one.net_of_repeats_minor > 0
-    ]
-    spending = fit_spending(_evenly(means_seen))
-    expects = {history: buying.purchases(history, weeks) for history in set(histories)}
-    purchases = net = alive = 0.0
-    for one, history in zip(found, histories, strict=True):
-        expected = expects[history]
-        repeats = history.repeats if one.net_of_repeats_minor > 0 else 0
-        mean = one.net_of_repeats_minor / repeats if repeats else 0.0
-        purchases += expected
-        net += expected * spending.value(repeats, mean)
-        alive += buying.alive(history)
-    before = [_history(one, held_out) for one in earlier]
-    model = fit_buying(_evenly(before))
-    ahead = (today - held_out).days / 7
-    counted = Counter(before)
-    known = {one.member_id: one.days for one in earlier}
-    together = correlation(means_seen)
+    alive, purchases, net_minor = _forecast(found, today, weeks)
+    predicted_repeats, actual_repeats = _judged(found, held_out, today)
+    together = correlation(_means(found))
     return PredictedFigures(
         customers=len(found),
         repeating=repeating,
@@ -105,21 +83,58 @@ def predicted(
         weeks=weeks,
         alive=round(alive),
         purchases=round(purchases),
-        net_minor=round(net * float(margin)),
-        net_per_customer_minor=round(net * float(margin) / len(found)),
+        net_minor=round(net_minor * float(margin)),
+        net_per_customer_minor=round(net_minor * float(margin) / len(found)),
         correlation=None if together is None else Fraction(together).limit_denominator(10_000),
-        repeats_predicted=round(
-            sum(people * model.purchases(history, ahead) for history, people in counted.items())
-        ),
-        repeats_actual=sum(one.days - known[one.member_id] for one in found if one.member_id in known),
+        repeats_predicted=round(predicted_repeats),
+        repeats_actual=actual_repeats,
     )
 
 
-def _history(one: Visits, today: date) -> History:
+def _forecast(found: Sequence[Visits], today: date, weeks: int) -> tuple[float, float, float]:
+    """Customers expected to be alive, and their purchases and net in the weeks to come."""
+    histories = [_history(one.days, one.first_day, one.last_day, today) for one in found]
+    buying, spending = fit_buying(_evenly(histories)), fit_spending(_evenly(_means(found)))
+    expects = {
+        history: (buying.alive(history), buying.purchases(history, weeks)) for history in set(histories)
+    }
+    alive = purchases = net_minor = 0.0
+    for one, history in zip(found, histories, strict=True):
+        living, expected = expects[history]
+        # What came back in full says nothing about what people pay.
+        repeats = history.repeats if one.net_of_repeats_minor > 0 else 0
+        mean = one.net_of_repeats_minor / repeats if repeats else 0.0
+        alive += living
+        purchases += expected
+        net_minor += expected * spending.value(repeats, mean)
+    return alive, purchases, net_minor
+
+
+def _judged(found: Sequence[Visits], held_out: date, today: date) -> tuple[float, int]:
+    """Repeats of the time from `held_out` on: as predicted from what was known then, and as they came."""
+    known = [
+        (one, _history(one.early_days, one.first_day, one.last_early_day, held_out))
+        for one in found
+        if one.last_early_day is not None
+    ]
+    model = fit_buying(_evenly([history for _, history in known]))
+    ahead = (today - held_out).days / 7
+    counted = Counter(history for _, history in known)
+    expected = sum(people * model.purchases(history, ahead) for history, people in counted.items())
+    return expected, sum(one.days - one.early_days for one, _ in known)
+
+
+def _means(found: Sequence[Visits]) -> list[tuple[int, float]]:
+    return [
+        (one.days - 1, one.net_of_repeats_minor / (one.days - 1))
+        for one in found
+        if one.days > 1 and one.net_of_repeats_minor > 0
+    ]
+
+
+def _history(days: int, first: date, last: date, today: date) -> History:
     # Whole weeks: people alike are then computed once.
-    return History(
-        one.days - 1, (one.last_day - one.first_day).days // 7, max((today - one.first_day).days // 7, 1)
-    )
+    return History(days - 1, (last - first).days // 7, max((today - first).days // 7, 1))
 
 
 def _evenly(rows: Sequence[Found]) -> Sequence[Found]:

@@ -433,21 +433,27 @@ def test_cohorts_are_what_looking_back_gives(plain: Plain, store: Store) -> None
 
 
 def test_visits_are_what_going_through_the_days_of_each_customer_gives(plain: Plain, store: Store) -> None:
+    middle = date(2026, 2, 3)
     days: dict[int, dict[date, int]] = defaultdict(lambda: defaultdict(int))
     for one in plain.movements(Cut(WINDOW)):
         if one.sale.by is not None:
             days[one.sale.by][one.place.day] += one.net
     with store.read() as read:
-        assert insights.visits(read, PROGRAMME, WINDOW) == [
+        assert insights.visits(read, PROGRAMME, WINDOW, middle=middle) == [
             Visits(
                 who,
                 len(nets),
                 min(nets),
                 max(nets),
                 sum(net for day, net in nets.items() if day > min(nets)),
+                sum(day < middle for day in nets),
+                max((day for day in nets if day < middle), default=None),
             )
             for who, nets in sorted(days.items())
         ]
+        first = min(sale.place.day for sale in plain.purchases if sale.by and not sale.voided)
+        assert insights.first_sale(read, PROGRAMME) == first
+        assert insights.first_sale(read, PROGRAMME + 5) is None
 
 
 def test_scores_are_those_of_the_pure_rule(plain: Plain, store: Store) -> None:

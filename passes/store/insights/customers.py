@@ -198,6 +198,24 @@ def cohort_cells(read: Read, programme_id: int, window: Window) -> dict[tuple[in
     return {(row.first, row.month): row.customers for row in rows}
 
 
+_FIRST_SALE = (
+    select(purchase.c.local_day)
+    .where(
+        purchase.c.programme_id == PROGRAMME,
+        purchase.c.member_id.is_not(None),
+        purchase.c.voided_by.is_(None),
+    )
+    .order_by(purchase.c.local_day)
+    .limit(1)
+)
+
+
+def first_sale(read: Read, programme_id: int) -> date | None:
+    """The day of the first purchase of a member; None before."""
+    found = read.ask(_FIRST_SALE, programme_id=programme_id).value()
+    return None if found is None else _day(found)
+
+
 @lru_cache
 def _visits() -> Select[Any]:
     rows = movements(Basis.ORDER_DATE, people=True)
@@ -209,33 +227,50 @@ def _visits() -> Select[Any]:
     since_first = select(
         days, func.min(days.c.local_day).over(partition_by=days.c.member_id).label("first_day")
     ).subquery("since_first_day")
+    day: ColumnElement[int] = since_first.c.local_day
+    early = day < bindparam("middle_day", type_=Integer)
     return select(
         since_first.c.member_id,
         func.count().label("days"),
-        func.min(since_first.c.local_day).label("first_day"),
-        func.max(since_first.c.local_day).label("last_day"),
-        func.sum(case((since_first.c.local_day > since_first.c.first_day, since_first.c.net), else_=0)).label(
-            "net_of_repeats"
-        ),
+        func.min(day).label("first_day"),
+        func.max(day).label("last_day"),
+        func.sum(case((day > since_first.c.first_day, since_first.c.net), else_=0)).label("net_of_repeats"),
+        func.sum(case((early, 1), else_=0)).label("early_days"),
+        func.max(case((early, day))).label("last_early_day"),
     ).group_by(since_first.c.member_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Visits:
-    """On how many days a customer ordered; what the days after the first one brought, in minor units."""
+    """On how many days a customer ordered; what the days after the first one brought, in minor units.
+
+    `early_days` are those before some day, `last_early_day` is the last of them.
+    """
 
     member_id: int
     days: int
     first_day: date
     last_day: date
     net_of_repeats_minor: int
+    early_days: int
+    last_early_day: date | None
 
 
-def visits(read: Read, programme_id: int, window: Window) -> list[Visits]:
-    """Every customer of the window, in the order of their ids."""
-    rows = read.ask(_visits(), programme_id=programme_id, **days_of(window)).all()
+def visits(read: Read, programme_id: int, window: Window, *, middle: date) -> list[Visits]:
+    """Every customer of the window, in the order of their ids; early is before `middle`."""
+    rows = read.ask(
+        _visits(), programme_id=programme_id, middle_day=day_number(middle), **days_of(window)
+    ).all()
     found = [
-        Visits(row.member_id, row.days, _day(row.first_day), _day(row.last_day), int(row.net_of_repeats))
+        Visits(
+            row.member_id,
+            row.days,
+            _day(row.first_day),
+            _day(row.last_day),
+            int(row.net_of_repeats),
+            int(row.early_days),
+            None if row.last_early_day is None else _day(row.last_early_day),
+        )
         for row in rows
     ]
     return sorted(found, key=lambda one: one.member_id)
