@@ -369,8 +369,8 @@ def _after(booking: Booking, climbed: TierStep, earned: Earned, stamped: bool) -
     rules, standing, happened_at = booking.loaded.programme, booking.standing, booking.occurred_at
     last = micros(happened_at)
     lapses_at = lapse_at(rules.points, happened_at, rules.zone, rules.tier(climbed.tier))
-    return replace(
-        standing.on_level(climbed),
+    return standing.on_level(
+        climbed,
         carried=earned.carried_after,
         purchases=standing.purchases + 1,
         last_purchase_at=max(standing.last_purchase_at or 0, last),

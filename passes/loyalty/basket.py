@@ -8,7 +8,7 @@ same parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from passes.loyalty.money import AMOUNT_LIMIT_MINOR
 from passes.loyalty.refusals import AmountInvalid
@@ -54,21 +54,22 @@ class Basket:
     lines: tuple[Line, ...]
     discount_minor: int = 0
     unearning_minor: int = 0
+    # Before any discount, and what was paid, with whatever tender. Every rule asks for them.
+    gross_minor: int = field(init=False, repr=False, compare=False)
+    net_minor: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        gross_minor, net_minor = 0, -self.discount_minor
+        for line in self.lines:
+            gross_minor += line.quantity * line.unit_minor
+            net_minor += line.quantity * line.unit_minor - line.discount_minor
+        object.__setattr__(self, "gross_minor", gross_minor)
+        object.__setattr__(self, "net_minor", net_minor)
 
     @classmethod
     def of_amount(cls, amount_minor: int) -> Basket:
         """A purchase of which only the amount is known."""
         return cls((Line(quantity=1, unit_minor=amount_minor),))
-
-    @property
-    def gross_minor(self) -> int:
-        """Before any discount."""
-        return sum(line.gross_minor for line in self.lines)
-
-    @property
-    def net_minor(self) -> int:
-        """What was paid, with whatever tender."""
-        return sum(line.net_minor for line in self.lines) - self.discount_minor
 
     def paid_by_line(self, coupons_reach: Sequence[bool] = ()) -> tuple[int, ...]:
         """What was paid for each line, with whatever tender: the parts add up to `net_minor`.

@@ -8,6 +8,7 @@ swapped, which are nearly all mistakes people make when they type.
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import mul
 
 from passes.loyalty.refusals import CodeMistyped
 
@@ -128,6 +129,9 @@ _CASE = {lower: lower.upper() for lower in "abcdefghijklmnopqrstuvwxyz"} | {"ı"
 _DROPPED = frozenset("-‐‑‒–—―−\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\u0307")
 
 
+_VALUES = {symbol: value for value, symbol in enumerate(ALPHABET)}
+
+
 def _only(code: str, symbols: str) -> bool:
     return not code.strip(symbols)
 
@@ -142,7 +146,8 @@ def _spelled(number: int, symbols: str, length: int) -> str:
 
 
 def _weighted_sum(code: str) -> int:
-    return sum(weight * ALPHABET.index(symbol) for weight, symbol in zip(_WEIGHTS, code, strict=True)) % 23
+    weighted: int = sum(map(mul, _WEIGHTS, map(_VALUES.__getitem__, code)))
+    return weighted % 23
 
 
 def _damm(digits: str) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from passes.loyalty.earn_rules import Rounding
@@ -158,6 +160,16 @@ class Earned:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    values = ((name, getattr(value, name)) for name in value.__dataclass_fields__)
+    kind: Any = type(value)
+    names, all_of = _parts(kind)
     # Lists, because a receipt that was read back must equal the one that was written.
-    return {name: list(part) if isinstance(part, tuple) else part for name, part in values}
+    return {
+        name: list(part) if isinstance(part, tuple) else part
+        for name, part in zip(names, all_of(value), strict=True)
+    }
+
+
+@cache
+def _parts(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(field.name for field in fields(kind))
+    return names, attrgetter(*names)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from passes.loyalty.dates import add_months, day_start, local_date, next_day_start, on_date
@@ -166,15 +167,20 @@ def notices_due(notice_days: Iterable[int], days: Sequence[date]) -> Mapping[dat
 
 
 def _months_later(at: datetime, expiry: Expiry, zone: str) -> datetime:
-    day = add_months(local_date(at, zone), expiry.months)
-    match expiry.to:
-        case MonthsTo.EXACT:
-            return _on_day(at, day, zone)
+    if expiry.to is MonthsTo.EXACT:
+        return _on_day(at, add_months(local_date(at, zone), expiry.months), zone)
+    return _period_end(add_months(local_date(at, zone), expiry.months), expiry.to, zone)
+
+
+@lru_cache(maxsize=1_024)
+def _period_end(day: date, to: MonthsTo, zone: str) -> datetime:
+    """The end of the month, quarter or year of that day."""
+    match to:
         case MonthsTo.MONTH:
             return day_start(add_months(day.replace(day=1), 1), zone)
         case MonthsTo.QUARTER:
             return day_start(add_months(day.replace(day=1), 3 - (day.month - 1) % 3), zone)
-        case MonthsTo.YEAR:
+        case _:
             return day_start(date(day.year + 1, 1, 1), zone)
 
 

@@ -293,11 +293,17 @@ def after_purchase(
     if period < standing.metric_period:
         return _step(standing, None)
     metric = added + (standing.metric if period == standing.metric_period else 0)
-    standing = replace(_plain(standing), metric_period=period, metric=metric)
     current = _tier(tiers, standing.tier) or tier_for(tiers, 0)
+    standing = TierStanding(
+        current.key if current else standing.tier,
+        standing.tier_until,
+        standing.tier_due_at,
+        standing.tier_waiting,
+        period,
+        metric,
+    )
     if current is None:
         return _step(standing, None)
-    standing = replace(standing, tier=current.key)
     higher = reached(tiers, metric, current)
     if higher is None or rule.delay_days:
         step = _kept(rule, standing, current, at=at, zone=zone, joined_at=joined_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -71,10 +72,11 @@ class Standing:
         """The same member with another figure towards the next tier."""
         return replace(self, metric=metric)
 
-    def on_level(self, level: TierStanding) -> Standing:
-        """The same member after a step of the tier rules."""
+    def on_level(self, level: TierStanding, **more: Any) -> Standing:
+        """The same member after a step of the tier rules, and with `more` changed."""
         return replace(
             self,
+            **more,
             tier=level.tier,
             tier_until=None if level.tier_until is None else micros(level.tier_until),
             tier_due_at=None if level.tier_due_at is None else micros(level.tier_due_at),

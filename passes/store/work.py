@@ -18,7 +18,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from sqlalchemy import Executable, Select, TextClause
 from sqlalchemy.engine import Dialect
@@ -44,7 +44,7 @@ class Prepared:
     look for names in the text every time.
     """
 
-    __slots__ = ("_fixed", "_order", "table", "text")
+    __slots__ = ("_fixed", "_order", "row", "table", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -60,6 +60,8 @@ class Prepared:
             numbered = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", self.text)
             self.text, self._order = numbered.replace("%%", "%"), order
         self.table = _only_table(statement)
+        # How SQLite makes a row of it, once its columns are known.
+        self.row: Callable[[sqlite3.Cursor, tuple[Any, ...]], Any] = sqlite_row
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """The parameters for the driver."""
@@ -94,16 +96,26 @@ class Statements:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self.unchanging: dict[object, Any] = {}
-        self._prepared: WeakKeyDictionary[ClauseElement, Prepared] = WeakKeyDictionary()
+        # By identity, which is quicker than asking a weak dictionary a dozen times for each purchase.
+        self._prepared: dict[int, tuple[ref[ClauseElement], Prepared]] = {}
         self._joined: dict[tuple[tuple[str, bool], ...], str] = {}
 
     def prepare(self, statement: Executable) -> Prepared:
         """The statement as text for this engine."""
         assert isinstance(statement, ClauseElement)
-        prepared = self._prepared.get(statement)
-        if prepared is None:
-            prepared = self._prepared[statement] = Prepared(statement, self._dialect)
+        place = id(statement)
+        found = self._prepared.get(place)
+        if found is not None and found[0]() is statement:
+            return found[1]
+        prepared = Prepared(statement, self._dialect)
+        self._prepared[place] = ref(statement, lambda gone: self._forget(place, gone)), prepared
         return prepared
+
+    def _forget(self, place: int, gone: ref[ClauseElement]) -> None:
+        """Its place may have been taken by another statement meanwhile."""
+        found = self._prepared.get(place)
+        if found is not None and found[0] is gone:
+            del self._prepared[place]
 
     def join(self, writes: Sequence[Write]) -> str:
         """Several writes as one statement of PostgreSQL; its parameters are theirs, then what they expect.
@@ -180,6 +192,10 @@ class Read:
         prepared = self._statements.prepare(statement)
         cursor = self._connection.cursor()
         cursor.execute(prepared.text, prepared.bind(values))
+        if not self.postgresql:
+            if prepared.row is sqlite_row:
+                prepared.row = row_factory(cursor)
+            cursor.row_factory = prepared.row
         return Answer(cursor)
 
 
@@ -238,14 +254,19 @@ class Work(Read):
         self._connection.cursor().execute(self._statements.join(writes), parameters)
 
 
-_row_makers: dict[tuple[str, ...], Callable[[tuple[Any, ...]], Any]] = {}
+_row_makers: dict[tuple[str, ...], Callable[[sqlite3.Cursor, tuple[Any, ...]], Any]] = {}
 
 
 def sqlite_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
     """Row factory that gives SQLite the named rows that psycopg gives by itself."""
+    return row_factory(cursor)(cursor, values)
+
+
+def row_factory(cursor: sqlite3.Cursor) -> Callable[[sqlite3.Cursor, tuple[Any, ...]], Any]:
+    """The row factory for the columns of what was just executed."""
     names = tuple(column[0] for column in cursor.description)
     make = _row_makers.get(names)
     if make is None:
         kind: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
-        make = _row_makers[names] = kind._make
-    return make(values)
+        _row_makers[names] = make = lambda _cursor, values: tuple.__new__(kind, values)
+    return make
