@@ -24,7 +24,7 @@ from passes.store.insights import (
 )
 
 PREDICTED_DAYS_FEWEST = 182
-_FITTED_MOST = 2_000
+_FITTED_MOST = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def predicted(
 ) -> PredictedFigures:
     """Predicted lifetime value over some weeks, of everybody who ever bought, times `margin`.
 
-    Several orders of a day are one. Fitted to at most 2,000 customers, evenly chosen.
+    Several orders of a day are one. Fitted to at most 1,500 customers, evenly chosen.
     """
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
