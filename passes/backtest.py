@@ -30,7 +30,7 @@ from passes.loyalty.backtest import (
     point_worth,
 )
 from passes.loyalty.conditions import Place
-from passes.loyalty.dates import add_months, day_start, local_date
+from passes.loyalty.dates import add_months, day_start, local_date, next_day_start
 from passes.loyalty.earned import Earned
 from passes.loyalty.liability import Outstanding
 from passes.loyalty.metrics import to_minor
@@ -233,6 +233,7 @@ class _Run:
         self.really: Counter[str] = Counter()
         self.offer_points = 0
         self.purchases = 0
+        self.first_id = 0
         # Levels are the same when they are reached alike; what they bring may differ.
         self.same_levels = rules.tiering == loaded.programme.tiering and _ladder(rules) == _ladder(
             loaded.programme
@@ -240,6 +241,7 @@ class _Run:
         self.rerun = Rerun(rules, used={}, same_levels=self.same_levels, count=self._count)
         self._start_budgets()
         for batch in self._batches():
+            self.first_id = self.first_id or batch.rows[0].id
             self._meet({row.member_id for row in batch.rows})
             for row in batch.rows:
                 self._again(row, batch)
@@ -288,9 +290,27 @@ class _Run:
             stamps=sum(reason["stamps"] for reason in reasons if reason["rule"] == "stamp"),
             earned=Earned.from_json(earn) if row.purchase_id in batch.kept else None,
         )
+        if booked.at < self.since:
+            self._know_day(member, booked.at, row.id)
         kept = self.rerun.buy(member, booked, order=row.id, rules_then=self._version(row.programme_version))
         if kept is not None:
             self.kept[row.purchase_id] = kept
+
+    def _know_day(self, member: Member, at: datetime, receipt_id: int) -> None:
+        """What a day before the window had brought: a till that was offline tells of it only now."""
+        zone = self.rules.zone
+        day = local_date(at, zone)
+        if day not in member.days:
+            points, stamps = history.day_before(
+                self.read,
+                self.loaded.id,
+                member.id,
+                since=day_start(day, zone),
+                until=next_day_start(at, zone),
+                start=self.since,
+                receipt_id=receipt_id,
+            )
+            member.days[day] = [points, stamps]
 
     def _take_back(self, member: Member, row: Row, reasons: Sequence[Mapping[str, Any]]) -> None:
         told = next(reason for reason in reasons if reason["rule"] == "return")
@@ -378,7 +398,7 @@ class _Run:
             first, _ = window_of(rules.tiering, start, rules.zone, joined_at)
             counts_since[member_id] = first or _LONG_AGO
         before = history.before(self.read, programme_id, counts_since, start=start)
-        changes = history.changes_since(self.read, programme_id, new, start=start)
+        changes = history.changes_since(self.read, programme_id, new, receipt_id=self.first_id)
         stamped: Mapping[int, datetime] = {}
         if rules.stamps and rules.stamps.minutes_between:
             stamped = history.stamped_before(self.read, programme_id, new, start=start)
@@ -441,7 +461,7 @@ class _Run:
         )
 
     def _start_budgets(self) -> None:
-        """What bounded multipliers had added when the window began: all they have added, less the window's."""
+        """What bounded multipliers had added when the window began: all by now, less what the window did."""
         used = {
             one.key: allowances.used(self.read, self.loaded.id, _BUDGET + one.key)
             for one in self.rules.earning.multipliers

@@ -161,6 +161,7 @@ class Kept:
     taken: int = 0
     taken_really: int = 0
     stamps: int = 0
+    stamped_before: datetime | None = None
     was: TierStanding | None = None
     reached: str | None = None
 
@@ -290,7 +291,7 @@ class Rerun:
             if key in self._bounded:
                 self.used[key] = self.used.get(key, 0) + points
                 member.used[key] = member.used.get(key, 0) + points
-        stamps = self._stamp(member, booked)
+        stamped_before, stamps = member.last_stamp_at, self._stamp(member, booked)
         if self._needs_days:
             today = member.days.setdefault(local_date(booked.at, rules.zone), [0, 0])
             today[0] += earned.points + booked.other_points
@@ -303,7 +304,7 @@ class Rerun:
         member.last_purchase_at = max(member.last_purchase_at or booked.at, booked.at)
         kept = self._kept(booked, earned, rules_then)
         if kept is not None:
-            kept.stamps = stamps
+            kept.stamps, kept.stamped_before = stamps, stamped_before
             if step.change is not None:
                 kept.was, kept.reached = was, step.tier
         return kept
@@ -491,7 +492,7 @@ class Rerun:
         member.purchases -= 1
         member.last_purchase_at = last_purchase_at
         if kept.stamps and member.last_stamp_at == booked.at:
-            member.last_stamp_at = None
+            member.last_stamp_at = kept.stamped_before
 
     def _stamps_back(self, kept: Kept, before: Sequence[SoldLine], after: Sequence[SoldLine]) -> int:
         rule = self.rules.stamps

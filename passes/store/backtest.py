@@ -169,6 +169,18 @@ _LAST_PURCHASE = text(
         AND (voided_by IS NULL OR voided_by > :receipt)
 """
 )
+_DAY_BEFORE = text(
+    """
+    SELECT coalesce(sum(receipt.points), 0) AS points,
+        coalesce(sum((SELECT sum(posting.amount) FROM posting
+            WHERE posting.programme_id = receipt.programme_id AND posting.receipt_id = receipt.id
+                AND posting.asset = 'stamps' AND posting.kind = 'earn')), 0) AS stamps
+    FROM receipt
+    WHERE receipt.programme_id = :programme AND receipt.member_id = :member AND receipt.kind = 'accrue'
+        AND receipt.occurred_at >= :since AND receipt.occurred_at < :until
+        AND receipt.recorded_at < :start AND (receipt.undone_by IS NULL OR receipt.undone_by > :receipt)
+"""
+)
 
 
 def receipt_of(read: Read, programme_id: int, receipt_id: int) -> Row:
@@ -202,6 +214,30 @@ def last_purchase_before(
             _LAST_PURCHASE, programme=programme_id, member=member_id, besides=besides, receipt=receipt_id
         ).value()
     )
+
+
+def day_before(
+    read: Read,
+    programme_id: int,
+    member_id: int,
+    *,
+    since: datetime,
+    until: datetime,
+    start: datetime,
+    receipt_id: int,
+) -> tuple[int, int]:
+    """Points and stamps of a member's purchases of a day, as far as they were recorded before `start`."""
+    row = read.ask(
+        _DAY_BEFORE,
+        programme=programme_id,
+        member=member_id,
+        since=micros(since),
+        until=micros(until),
+        start=micros(start),
+        receipt=receipt_id,
+    ).one()
+    assert row is not None
+    return int(row.points), int(row.stamps)
 
 
 # Members as they were -----------------------------------------------------------------
@@ -308,7 +344,7 @@ _CHANGES = _Wanted(
         tier_change.cause, tier_change.receipt_id
     FROM {wanted} CROSS JOIN tier_change
     WHERE tier_change.programme_id = :programme AND tier_change.member_id = w.member_id
-        AND tier_change.at >= :start
+        AND tier_change.id > :after
     ORDER BY tier_change.member_id, tier_change.id
 """
 )
@@ -384,11 +420,14 @@ def stamped_before(
 
 
 def changes_since(
-    read: Read, programme_id: int, ids: Iterable[int], *, start: datetime
+    read: Read, programme_id: int, ids: Iterable[int], *, receipt_id: int
 ) -> Mapping[int, Sequence[Row]]:
-    """How these members' tiers changed from the window's beginning on, in order."""
+    """How these members' tiers changed after a receipt, in order.
+
+    Not by their instants: a review that was done late carries the one for which it was due.
+    """
     found: dict[int, list[Row]] = {}
-    for row in _CHANGES.ask(read, programme_id, dict.fromkeys(ids, 0), start=micros(start)):
+    for row in _CHANGES.ask(read, programme_id, dict.fromkeys(ids, 0), after=receipt_id):
         found.setdefault(row.member_id, []).append(row)
     return found
 
