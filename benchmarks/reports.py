@@ -275,6 +275,7 @@ def _reports() -> dict[str, Report]:
         "tiers": partial(insights.tiers, window=SECOND_HALF),
         "funnel by source": partial(insights.funnel, window=YEAR, by=By.SOURCE),
         "removals": partial(insights.removals, window=SECOND_HALF),
+        "detectable": partial(insights.detectable, days=90, now=NOW),
         "offer": partial(insights.offer, key="spring", margin=Fraction(2, 5), now=NOW),
     }
 

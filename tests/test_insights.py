@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sqlalchemy import update
 
 from passes import campaigns, checkout, cli, insights, issuing
 from passes.cli.reports import REPORTS
+from passes.loyalty.experiments import detectable_mean, detectable_proportion, sums
 from passes.loyalty.refusals import OfferUnknown, ProgrammeUnknown
 from passes.store import Store, programmes
 from passes.store.insights import By, Cut, Kind, Window
@@ -487,6 +489,36 @@ def test_what_people_bought_before_takes_noise_out_of_an_offers_effect(desk: Des
     assert row.spend_minor.difference == pytest.approx(50)
     assert row.spend_adjusted_minor.difference == pytest.approx(50)
     assert (row.spend_minor.shown, row.spend_adjusted_minor.shown) == (False, True)
+
+
+def test_before_launch_it_is_known_what_an_offer_could_show(desk: Desk) -> None:
+    spent: list[tuple[float, float]] = []
+    for number in range(1, 401):
+        desk.member(number, joined=datetime(2026, 1, 1, tzinfo=UTC))
+        before, after = 100 * (number % 7), 100 * (number % 7) + 10 * (number % 3)
+        if number % 4:
+            before = after = 0
+        if before:
+            desk.sell(date(2026, 5, 20), before, by=number)
+        if after:
+            desk.sell(date(2026, 6, 20), after, by=number)
+        spent.append((after, before))
+    desk.send()
+    row = insights.detectable(desk.store, programme=COFFEE, now=JULY)
+    everybody = sums(spent)
+    assert (row.days, row.treated, row.holdout) == (30, 360, 40)
+    assert row.conversion == Fraction(sum(after > 0 for after, _ in spent), 400)
+    assert row.detectable_conversion == pytest.approx(
+        detectable_proportion(float(row.conversion), treated=360, control=40)
+    )
+    assert row.spend_minor == round(everybody.sample.mean)
+    assert row.detectable_spend_minor == round(
+        detectable_mean(
+            sqrt(everybody.sample.variance), treated=360, control=40, correlation=everybody.correlation
+        )
+    )
+    few = insights.detectable(desk.store, programme=COFFEE, people=200, now=JULY)
+    assert (few.treated, few.holdout, few.conversion, few.detectable_spend_minor) == (180, 20, None, None)
 
 
 def test_an_offer_that_has_not_begun_or_does_not_exist(desk: Desk, now: datetime) -> None:

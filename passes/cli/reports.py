@@ -48,7 +48,7 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
         command.add_argument("programme", nargs="?", help="not needed where there is but one")
         if by:
             command.add_argument("--by", choices=by, help="a row for each")
-        if report not in (_liability, _active, _offer, _predicted):
+        if report not in (_liability, _active, _detectable, _offer, _predicted):
             command.add_argument(
                 "--from", dest="start", type=date.fromisoformat, metavar="DAY",
                 help="the first day; if absent, that of the month eleven months ago",
@@ -95,6 +95,12 @@ def register(group: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
             command.add_argument("--hundred-points", metavar="AMOUNT", help="what 100 points cost the shop")
         if report is _active:
             command.add_argument("--days", type=_count, default=90, help="how long ago counts as lately")
+        if report is _detectable:
+            command.add_argument("--days", type=_count, default=30, help="how long the offer would run")
+            command.add_argument("--people", type=_people, help="how many it is for; all members if absent")
+            command.add_argument(
+                "--holdout-share", type=_number, default=Fraction(1, 10), help="the part that is held out"
+            )
         if report in (_liability, _active):
             command.add_argument(
                 "--at", type=datetime.fromisoformat, help="an instant, ISO 8601 with a zone; now if absent"
@@ -115,6 +121,13 @@ def _count(text: str) -> int:
     """A whole number above zero on the command line."""
     if not re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 to 9999")
+    return int(text)
+
+
+def _people(text: str) -> int:
+    """A number of people on the command line."""
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text} is no number of people")
     return int(text)
 
 
@@ -368,6 +381,19 @@ def _rate(text: str) -> tuple[date, Fraction]:
         raise argparse.ArgumentTypeError(f"{text} is no rate such as 0.95 or 2027-01-01=0.97") from problem
 
 
+def _detectable(asked: Asked) -> object:
+    from passes import insights
+
+    return insights.detectable(
+        asked.store,
+        programme=asked.programme,
+        days=asked.parsed.days,
+        people=asked.parsed.people,
+        holdout_share=asked.parsed.holdout_share,
+        now=asked.now,
+    )
+
+
 REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "sales": (_sales, "orders, net sales, members' share, attach rate", (*_TIMES, *_PLACES, *_PEOPLE)),
     "customers": (_customers, "first-time, returning and guest orders", (*_TIMES, *_PLACES, *_PEOPLE)),
@@ -384,6 +410,7 @@ REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "tiers": (_tiers, "from which tier to which members moved", ()),
     "funnel": (_funnel, "from the join page to the first redemption", ("source",)),
     "removals": (_removals, "cards that left their phones", ()),
+    "detectable": (_detectable, "the least effect that an offer's result could show", ()),
     "offer": (_offer, "what an offer changed", ()),
 }
 

@@ -16,7 +16,13 @@ from passes.insights.balances import (
     liability_journal,
     points,
 )
-from passes.insights.experiments import EffectFigures, OfferFigures, offer
+from passes.insights.experiments import (
+    DetectableFigures,
+    EffectFigures,
+    OfferFigures,
+    detectable,
+    offer,
+)
 from passes.insights.members import (
     ACTIVE_DAYS,
     ActiveFigures,
@@ -46,6 +52,7 @@ __all__ = [
     "ActiveFigures",
     "CohortFigures",
     "CustomerFigures",
+    "DetectableFigures",
     "EffectFigures",
     "FunnelFigures",
     "IssueFigures",
@@ -63,6 +70,7 @@ __all__ = [
     "active",
     "cohorts",
     "customers",
+    "detectable",
     "funnel",
     "issued",
     "liability",

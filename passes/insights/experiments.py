@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
+from math import sqrt
 
 from passes.loyalty.dates import local_date
 from passes.loyalty.experiments import (
@@ -12,6 +13,8 @@ from passes.loyalty.experiments import (
     Effect,
     Proportion,
     cuped,
+    detectable_mean,
+    detectable_proportion,
     incremental_margin_minor,
     means,
     proportions,
@@ -164,4 +167,65 @@ def _effect(effect: Effect) -> EffectFigures:
         z=effect.z,
         p=effect.p,
         shown=effect.shown,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DetectableFigures:
+    """What an offer to so many people could show with 80 % power, going by the days before.
+
+    `conversion` is the share of members who ordered in as many days as the
+    offer would run, `spend_minor` their net per person. The detectable figures
+    are the least changes that would usually be shown; None with too few people.
+    """
+
+    days: int
+    treated: int
+    holdout: int
+    conversion: Fraction | None
+    detectable_conversion: float | None
+    spend_minor: int | None
+    detectable_spend_minor: int | None
+
+
+def detectable(
+    store: Store,
+    *,
+    programme: str,
+    days: int = 30,
+    people: int | None = None,
+    holdout_share: Fraction = Fraction(1, 10),
+    now: datetime,
+) -> DetectableFigures:
+    """The least effect of an offer that its result could show, to be seen before it is launched.
+
+    `people` are all open members if absent. The spend counts on what each
+    person spent in the equally long time before.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        today = local_date(now, loaded.programme.zone)
+        middle = today - timedelta(days=days)
+        window = Window(middle - timedelta(days=days), today)
+        _, members = insights.active_members(read, loaded.id, since=now, at=now)
+        found = insights.everybody(read, loaded.id, window=window, middle=middle, members=members)
+    audience = members if people is None else people
+    holdout = round(audience * holdout_share)
+    treated = audience - holdout
+    if members < FEWEST or min(treated, holdout) < FEWEST:
+        return DetectableFigures(days, treated, holdout, None, None, None, None)
+    conversion = Fraction(min(found.buyers, members), members)
+    spend = found.spend
+    return DetectableFigures(
+        days=days,
+        treated=treated,
+        holdout=holdout,
+        conversion=conversion,
+        detectable_conversion=detectable_proportion(float(conversion), treated=treated, control=holdout),
+        spend_minor=round(spend.sample.mean),
+        detectable_spend_minor=round(
+            detectable_mean(
+                sqrt(spend.sample.variance), treated=treated, control=holdout, correlation=spend.correlation
+            )
+        ),
     )

@@ -120,6 +120,14 @@ class Sums:
         """The metric as measured."""
         return Sample(self.size, self.y / self.size, _covariance(self.size, self.y, self.y, self.yy))
 
+    @property
+    def correlation(self) -> float:
+        """Between the metric and the same one before; 0 where one of them never varies."""
+        spread = _covariance(self.size, self.x, self.x, self.xx) * _covariance(
+            self.size, self.y, self.y, self.yy
+        )
+        return _covariance(self.size, self.x, self.y, self.xy) / sqrt(spread) if spread > 0 else 0.0
+
     def adjusted(self, theta: float, mean_x: float) -> Sample:
         """The metric y − θ (x − mean x)."""
         size = self.size

@@ -79,6 +79,14 @@ def test_a_correlation_of_point_six_leaves_four_fifths_of_the_error() -> None:
     assert round(error, 3) == 1.419
 
 
+def test_the_past_explains_the_squared_correlation_of_the_variance() -> None:
+    everybody = sums(TREATED + CONTROL)
+    adjusted = cuped(sums(TREATED), sums(CONTROL))
+    left = 1 - everybody.correlation**2
+    assert adjusted.variance_after == pytest.approx(adjusted.variance_before * left)
+    assert sums([(1.0, 5.0), (2.0, 5.0)]).correlation == 0
+
+
 def test_nothing_known_before_leaves_the_plain_difference() -> None:
     treated, control = sums([(1.0, 0.0), (4.0, 0.0)]), sums([(2.0, 0.0), (2.0, 0.0)])
     adjusted = cuped(treated, control)

@@ -503,6 +503,7 @@ QUESTIONS = {
     "removals": members._REMOVALS,
     "arms": offers._BOUGHT,
     "sizes of arms": offers._SIZES,
+    "everybody": offers._EVERYBODY_BOUGHT,
 }
 
 

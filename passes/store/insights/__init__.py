@@ -38,7 +38,7 @@ from passes.store.insights.members import (
     steps,
     tier_moves,
 )
-from passes.store.insights.offers import Arm, OfferTimes, arms, offer_times, offer_uses
+from passes.store.insights.offers import Arm, OfferTimes, arms, everybody, offer_times, offer_uses
 from passes.store.insights.postings import SLOT_SECONDS, issue_cohort, outstanding, points
 from passes.store.insights.turnover import Kind, KindOfSales, Sales, kinds, sales
 
@@ -62,6 +62,7 @@ __all__ = [
     "active_members",
     "arms",
     "cohort_cells",
+    "everybody",
     "first_sale",
     "issue_cohort",
     "join_counts",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Float,
+    Integer,
+    Subquery,
     and_,
     bindparam,
     case,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     select,
 )
 
+from passes.loyalty.dates import day_number
 from passes.loyalty.experiments import Sums
 from passes.store.insights.asking import AT, FROM, PROGRAMME, UNTIL, Basis, Window, days_of
 from passes.store.insights.turnover import movements
@@ -55,16 +59,21 @@ _each_buyer = (
     .group_by(offer_assignment.c.member_id, offer_assignment.c.arm)
     .subquery("each_buyer")
 )
-_BOUGHT = select(
-    _each_buyer.c.arm,
-    func.sum(case((_each_buyer.c.orders > 0, 1), else_=0)).label("buyers"),
-    func.sum(_each_buyer.c.orders).label("orders"),
-    func.sum(_each_buyer.c.y).label("y"),
-    func.sum(_each_buyer.c.x).label("x"),
-    func.sum(_each_buyer.c.y * _each_buyer.c.y).label("yy"),
-    func.sum(_each_buyer.c.x * _each_buyer.c.x).label("xx"),
-    func.sum(_each_buyer.c.x * _each_buyer.c.y).label("xy"),
-).group_by(_each_buyer.c.arm)
+
+
+def _summed(each: Subquery) -> list[ColumnElement[Any]]:
+    return [
+        func.sum(case((each.c.orders > 0, 1), else_=0)).label("buyers"),
+        func.sum(each.c.orders).label("orders"),
+        func.sum(each.c.y).label("y"),
+        func.sum(each.c.x).label("x"),
+        func.sum(each.c.y * each.c.y).label("yy"),
+        func.sum(each.c.x * each.c.x).label("xx"),
+        func.sum(each.c.x * each.c.y).label("xy"),
+    ]
+
+
+_BOUGHT = select(_each_buyer.c.arm, *_summed(_each_buyer)).group_by(_each_buyer.c.arm)
 _SIZES = (
     select(offer_assignment.c.arm, func.count().label("size"))
     .where(offer_assignment.c.programme_id == PROGRAMME, offer_assignment.c.offer_id == _OFFER)
@@ -114,6 +123,28 @@ def _arm(size: int, row: Row | None) -> Arm:
         return Arm(0, 0, Sums(size, 0.0, 0.0, 0.0, 0.0, 0.0))
     summed = (float(value) for value in (row.y, row.x, row.yy, row.xx, row.xy))
     return Arm(int(row.buyers), int(row.orders), Sums(size, *summed))
+
+
+_late = _rows.c.local_day >= bindparam("middle_day", type_=Integer)
+_each_customer = (
+    select(
+        _rows.c.member_id,
+        func.sum(case((_late, _rows.c.orders), else_=0)).label("orders"),
+        cast(func.sum(case((_late, _rows.c.net), else_=0)), Float(53)).label("y"),
+        cast(func.sum(case((_late, 0), else_=_rows.c.net)), Float(53)).label("x"),
+    )
+    .group_by(_rows.c.member_id)
+    .subquery("each_customer")
+)
+_EVERYBODY_BOUGHT = select(*_summed(_each_customer))
+
+
+def everybody(read: Read, programme_id: int, *, window: Window, middle: date, members: int) -> Arm:
+    """What all of so many members bought from `middle` on, and before it in the window."""
+    row = read.ask(
+        _EVERYBODY_BOUGHT, programme_id=programme_id, middle_day=day_number(middle), **days_of(window)
+    ).one()
+    return _arm(members, None if row is None or row.orders is None else row)
 
 
 def offer_uses(read: Read, programme_id: int, offer_id: int) -> tuple[int, int, int]:
