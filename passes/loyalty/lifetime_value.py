@@ -177,7 +177,7 @@ def _fit(size: int, log_likelihood: Callable[[_Point], float]) -> _Point:
             return float("inf")
         return -log_likelihood(tuple(exp(value) for value in logarithms))
 
-    return tuple(exp(value) for value in minimum(cost, (0.0,) * size))
+    return tuple(exp(value) for value in minimum(cost, (0.0,) * size, precision=1e-5))
 
 
 def minimum(
