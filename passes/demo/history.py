@@ -9,6 +9,7 @@ finds nothing to do.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
@@ -75,19 +76,24 @@ class Past:
         self.store = one
         self.now = now
         self.tally: Tally[str] = Tally()
-        self._queue: list[tuple[datetime, int, Callable[[datetime], object]]] = []
+        self._queue: list[tuple[float, int, datetime, Callable[[datetime], object]]] = []
         self._order = count()
 
     def at(self, when: datetime, act: Callable[[datetime], object]) -> None:
         """Let something happen at an instant, unless that is still to come."""
         if when < self.now - _QUIET:
-            heappush(self._queue, (when, next(self._order), act))
+            heappush(self._queue, (when.timestamp(), next(self._order), when, act))
 
     def run(self) -> None:
         """Let everything happen, also what happens because of it."""
-        while self._queue:
-            when, _, act = heappop(self._queue)
-            act(when)
+        # A hundred thousand plans are not garbage: looking through them again and again takes seconds.
+        gc.freeze()
+        try:
+            while self._queue:
+                *_, when, act = heappop(self._queue)
+                act(when)
+        finally:
+            gc.unfreeze()
 
     def work(self, now: datetime) -> None:
         """Do what time has made due."""
