@@ -6,7 +6,7 @@ Everything that happened is read in its order and run through the new rules
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -240,11 +240,18 @@ class _Run:
         )
         self.rerun = Rerun(rules, used={}, same_levels=self.same_levels, count=self._count)
         self._start_budgets()
+        merged: deque[Row] = deque()
         for batch in self._batches():
-            self.first_id = self.first_id or batch.rows[0].id
+            if not self.first_id:
+                self.first_id = batch.rows[0].id
+                merged = deque(history.merged_after(read, loaded.id, self.first_id))
             self._meet({row.member_id for row in batch.rows})
             for row in batch.rows:
+                while merged and merged[0].id < row.id:
+                    self._unite(merged.popleft())
                 self._again(row, batch)
+        for one in merged:
+            self._unite(one)
         for member in self.members.values():
             self.rerun.catch_up(member, until)
 
@@ -256,6 +263,12 @@ class _Run:
             since=self.since,
             until=self.until,
         )
+
+    def _unite(self, merged: Row) -> None:
+        """Two members go on as one."""
+        self._meet({merged.survivor_id, merged.loser_id})
+        leaves = self.members.pop(merged.loser_id)
+        self.rerun.unite(self.members[merged.survivor_id], leaves, at=instant(merged.at), order=merged.id)
 
     def _again(self, row: Row, batch: history.Batch) -> None:
         member, reasons = self.members[row.member_id], orjson.loads(row.reasons)
@@ -456,8 +469,8 @@ class _Run:
         """Whether a change of tier does not follow from the purchases that are run again."""
         if change.cause == "upgrade":
             return change.receipt_id is None
-        return change.cause in ("review", "by_hand", "merge") or (
-            change.cause == "return" and self.same_levels
+        return change.cause in ("review", "by_hand") or (
+            change.cause in ("return", "merge") and self.same_levels
         )
 
     def _start_budgets(self) -> None:
@@ -719,6 +732,7 @@ def _earned_of(row: Row) -> Earned:
 def _booked_parts(earn: Mapping[str, Any]) -> dict[str, int]:
     return parts_of(
         earn["points"],
+        missed=earn["missed"] is not None,
         multipliers=((one["key"], one["points"]) for one in earn["multipliers"]),
         bonuses=((one["key"], one["points"]) for one in earn["bonuses"] if one["counts"]),
         cuts=((one["cap"], one["lost"]) for one in earn["cuts"]),

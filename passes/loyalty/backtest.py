@@ -192,6 +192,7 @@ RETURNS = "returns"
 def parts_of(
     points: int,
     *,
+    missed: bool,
     multipliers: Iterable[tuple[str, int]],
     bonuses: Iterable[tuple[str, int]],
     cuts: Iterable[tuple[str, int]],
@@ -199,10 +200,10 @@ def parts_of(
     """What each rule gave of the points of a purchase; caps are negative, and all add up to the points.
 
     A multiplier's is what would be missing without it; `base` is all the rest,
-    so also what several multipliers give only together.
+    so also what several multipliers give only together. Where a minimum was
+    `missed` nothing gave anything.
     """
-    if not points:
-        # A minimum was missed, or a cap left nothing: nobody gave anything.
+    if missed:
         return {}
     found = {(key if ":" in key else f"multiplier:{key}"): more for key, more in multipliers if more}
     found |= {(key if ":" in key else f"bonus:{key}"): more for key, more in bonuses if more}
@@ -214,6 +215,7 @@ def parts_of_earned(earned: Earned) -> dict[str, int]:
     """As `parts_of`, of what was just computed."""
     return parts_of(
         earned.points,
+        missed=earned.missed is not None,
         multipliers=((one.key, one.points) for one in earned.multipliers),
         bonuses=((one.key, one.points) for one in earned.bonuses if one.counts),
         cuts=((cut.cap.value, cut.lost) for cut in earned.cuts),
@@ -552,6 +554,41 @@ class Rerun:
         for key, points in parts.items():
             self.parts[key] = self.parts.get(key, 0) + points
 
+    def unite(self, stays: Member, leaves: Member, *, at: datetime, order: int) -> None:
+        """Two members become one: the better level, and together what counts."""
+        rules = self.rules
+        for member in (stays, leaves):
+            self.catch_up(member, at, order)
+        period = max(stays.level.metric_period, leaves.level.metric_period)
+        metrics = [one.level.metric if one.level.metric_period == period else 0 for one in (stays, leaves)]
+        level = max(stays.level, leaves.level, key=self._height)
+        level = replace(level, metric_period=period, metric=metrics[0])
+        if metrics[1] > 0 and rules.tiers and not self._is_rolling:
+            level = after_purchase(
+                rules.tiering,
+                rules.tiers,
+                level,
+                added=metrics[1],
+                at=at,
+                zone=rules.zone,
+                joined_at=stays.joined_at,
+            )
+        stays.level = replace(level, metric=sum(metrics))
+        stays.purchases += leaves.purchases
+        stays.last_purchase_at = _later(stays.last_purchase_at, leaves.last_purchase_at)
+        stays.last_stamp_at = _later(stays.last_stamp_at, leaves.last_stamp_at)
+        stays.points += leaves.points
+        stays.points_really += leaves.points_really
+        stays.stamps += leaves.stamps
+        stays.stamps_really += leaves.stamps_really
+        stays.counted |= leaves.counted
+        for key, points in leaves.used.items():
+            stays.used[key] = stays.used.get(key, 0) + points
+
+    def _height(self, level: TierStanding) -> int:
+        tier = self.rules.tier(level.tier)
+        return tier.threshold if tier else -1
+
     # What time does to levels -------------------------------------------------------------
 
     def catch_up(self, member: Member, at: datetime, order: int | None = None) -> None:
@@ -634,3 +671,7 @@ def _undone(rules: Programme, earned: Earned, points: int, carried: str | None) 
 
 def _nets(earned: Earned) -> list[int]:
     return [line.net_minor for line in earned.lines]
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at is not None), default=None)

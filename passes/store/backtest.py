@@ -33,7 +33,7 @@ _HAPPENED = text(
     """
     SELECT receipt.id, receipt.kind, receipt.points, receipt.balance_change, receipt.balance_after,
         receipt.undoes, receipt.reasons, receipt.occurred_at AS happened_at, receipt.programme_version,
-        purchase.id AS purchase_id, purchase.member_id, purchase.channel, purchase.location,
+        purchase.id AS purchase_id, receipt.member_id, purchase.channel, purchase.location,
         purchase.gross_minor, purchase.order_discount_minor, purchase.unearning_minor,
         purchase.occurred_at, purchase.voided_by
     FROM receipt CROSS JOIN purchase
@@ -43,6 +43,12 @@ _HAPPENED = text(
         AND purchase.programme_id = receipt.programme_id AND purchase.id = receipt.purchase_id
         AND purchase.member_id IS NOT NULL
     ORDER BY receipt.id LIMIT :most
+"""
+)
+_MERGED = text(
+    """
+    SELECT id, survivor_id, loser_id, at FROM merge
+    WHERE programme_id = :programme AND id > :after AND undone_at IS NULL ORDER BY id
 """
 )
 _LINES = text(
@@ -101,6 +107,11 @@ def happened(
         if len(rows) < _MOST:
             return
         after = rows[-1].id
+
+
+def merged_after(read: Read, programme_id: int, receipt_id: int) -> Sequence[Row]:
+    """Members who became one after a receipt and still are, in order."""
+    return read.ask(_MERGED, programme=programme_id, after=receipt_id).all()
 
 
 def _batch(read: Read, programme_id: int, rows: Sequence[Row]) -> Batch:
