@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +51,7 @@ _TOGETHER_MAX = 1_000
 _SQLITE_CACHE_KIB = 16_384
 _SQLITE_CACHE_TOGETHER_KIB = 131_072
 _BROKEN_PROMISE = "a guarded write touched another number of rows than it promised"
+_rollbacks = count()
 
 
 class Store:
@@ -181,11 +183,13 @@ class Store:
                 # In the same breath: after an error the server skips it.
                 connection.execute("COMMIT")
         except psycopg.errors.DivisionByZero as error:
-            connection.execute("ROLLBACK")
+            connection.rollback()
             raise Unexpected(_BROKEN_PROMISE) from error
         except BaseException:
             if not connection.closed:
-                connection.execute("ROLLBACK")
+                # Not execute("ROLLBACK"), which psycopg comes to prepare like any statement and then
+                # no longer sees as one that forgets what the server was never asked to prepare.
+                connection.rollback()
             raise
         return answer
 
@@ -227,7 +231,8 @@ class _Together(Store):
                 execute("RELEASE SAVEPOINT one")
         except BaseException as error:
             if self._is_open():
-                execute("ROLLBACK TO SAVEPOINT one")
+                # Never the same words: what psycopg has prepared it does not see as a rollback any more.
+                execute(f"ROLLBACK TO SAVEPOINT one -- {next(_rollbacks)}")
                 execute("RELEASE SAVEPOINT one")
             if isinstance(error, psycopg.errors.DivisionByZero):
                 raise Unexpected(_BROKEN_PROMISE) from error

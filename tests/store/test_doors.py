@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, text, update
 
 from passes import store as database
 from passes.loyalty.refusals import Busy, StorageFull
@@ -244,6 +245,32 @@ def test_two_of_the_same_key_on_postgresql_run_again_instead_of_failing(postgres
     assert sorted(answers) == ["seen", "written"]
     assert names(store) == ["same"]
     store.close()
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "together"])
+def test_errors_leave_no_statement_behind_that_postgresql_does_not_know(
+    postgresql_url: str, together: bool
+) -> None:
+    """What follows an error in a pipeline never reaches the server, and must not count as prepared."""
+    opened = database.open(postgresql_url)
+    number = text("SELECT CAST(:given AS integer)")
+
+    def refused(work: Work) -> None:
+        raise Busy
+
+    def wrong(work: Work) -> None:
+        work.ask(number, given="none")
+        work.ask(_NAMES).all()
+
+    with opened.together() if together else contextlib.nullcontext(opened) as store:
+        for _ in range(4):
+            with pytest.raises(Busy):
+                store.write(refused)
+        assert store.write(lambda work: work.ask(_NAMES).all()) == []
+        with pytest.raises(psycopg.DataError):
+            store.write(wrong)
+        assert store.write(lambda work: work.ask(_NAMES).all()) == []
+    opened.close()
 
 
 def test_a_deadlock_on_postgresql_is_run_again(postgresql_url: str) -> None:
