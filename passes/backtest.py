@@ -481,8 +481,10 @@ class _Run:
             if one.budget_points is not None or one.member_points is not None
         }
         self._charged: dict[int, Counter[str]] = {}
+        self._budgets: tuple[str, ...] = ()
         if not any(used.values()):
             return
+        self._budgets = tuple(used)
         for batch in self._batches():
             for row in batch.rows:
                 if taken := self._taken(row):
@@ -515,14 +517,12 @@ class _Run:
 
     def _used_by(self, member_id: int) -> dict[str, int]:
         """What bounded multipliers had added for a member when the window began."""
-        if not self.rerun.used:
+        if not self._budgets:
             return {}
         had = allowances.member_used(self.read, self.loaded.id, member_id)
         charged = self._charged.get(member_id, Counter())
         return {
-            key: max(had[_BUDGET + key][0] - charged[key], 0)
-            for key in self.rerun.used
-            if _BUDGET + key in had
+            key: max(had[_BUDGET + key][0] - charged[key], 0) for key in self._budgets if _BUDGET + key in had
         }
 
     # Figures ----------------------------------------------------------------------------
