@@ -11,7 +11,7 @@ import sys
 
 from benchmarks.table import measured, show
 
-NAMES = ("rules", "cards", "push", "delivery", "checkout", "rest", "scale", "verify", "due")
+NAMES = ("rules", "cards", "push", "delivery", "checkout", "rest", "scale", "verify", "reports", "due")
 
 
 def main() -> int:
