@@ -461,7 +461,6 @@ def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Stor
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
             parsed,
-            paramstyle="named",
             pool_size=connections,
             max_overflow=-1,
             pool_reset_on_return=None,

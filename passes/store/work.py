@@ -17,6 +17,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 from weakref import ref
 
@@ -40,11 +41,11 @@ class Prepared:
     """SQL text of one dialect, and how to bind values to it.
 
     `table` is the table of a write that neither reads nor changes any other.
-    PostgreSQL gets its own numbered parameters, so that the driver need not
-    look for names in the text every time.
+    Parameters travel in their order, PostgreSQL's numbered, so that no driver
+    need look for names in the text every time.
     """
 
-    __slots__ = ("_fixed", "_order", "row", "table", "text")
+    __slots__ = ("_fixed", "_in_order", "row", "table", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -53,12 +54,14 @@ class Prepared:
         required = {bind.key for bind in compiled.bind_names if bind.required}
         values = compiled.construct_params({}, _check=False)
         self._fixed: Mapping[str, Any] = {key: value for key, value in values.items() if key not in required}
-        self._order: list[str] | None = None
         self.text = str(compiled)
         if dialect.name == "postgresql":
             order = list(dict.fromkeys(_PARAMETER.findall(self.text)))
             numbered = _PARAMETER.sub(lambda found: f"${order.index(found[1]) + 1}", self.text)
-            self.text, self._order = numbered.replace("%%", "%"), order
+            self.text = numbered.replace("%%", "%")
+        else:
+            order = list(compiled.positiontup or ())
+        self._in_order: Callable[[Mapping[str, Any]], Sequence[Any]] = _in_order(order)
         self.table = _only_table(statement)
         # How SQLite makes a row of it, once its columns are known.
         self.row: Callable[[sqlite3.Cursor, tuple[Any, ...]], Any] = sqlite_row
@@ -67,7 +70,14 @@ class Prepared:
         """The parameters for the driver."""
         if self._fixed:
             values = {**self._fixed, **values}
-        return values if self._order is None else [values[name] for name in self._order]
+        return self._in_order(values)
+
+
+def _in_order(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """What takes the values of these names out of a mapping."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: [values[name] for name in names]
 
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
