@@ -608,7 +608,10 @@ def bonus(stand: Stand, joined: Joined, now: datetime) -> int | None:
         loaded = programmes_store.by_slug(work, COFFEE)
         standing = members.standing(members.of_card(work, loaded.id, joined.card_id))
         assert standing is not None
-        return win_backs.win_back_bonus(work, loaded, standing, now=now)
+        points = win_backs.win_back_bonus(work, loaded, standing, now=now)
+        if points is not None:
+            win_backs.keep(work, loaded, joined.member_id, now=now)
+        return points
 
     given = stand.store.write(decide)
     stand.set_member(joined, last_purchase_at=micros(now), purchases=2)

@@ -211,7 +211,7 @@ def quote(
             offer_codes=offer_codes,
             takes_discounts=takes_discounts,
         )
-    earned, in_words = reckoned.earned, language or rules.language
+    in_words = language or rules.language
     waits = available_at(
         rules.points, occurred_at=now, categories=[line.category for line in basket.lines], zone=rules.zone
     )
@@ -222,12 +222,12 @@ def quote(
     return Quote(
         pay_minor=reckoned.basket.net_minor,
         discount_minor=basket.net_minor - reckoned.basket.net_minor,
-        points=earned.points,
-        balance_after=standing.balance + (earned.points if waits <= now else 0),
+        points=reckoned.points,
+        balance_after=standing.balance + (reckoned.points if waits <= now else 0),
         offers=tuple(views),
         why=explain(
-            [{"rule": "earn", **earned.as_json()}],
-            points=earned.points,
+            reckoned.reasons,
+            points=reckoned.points,
             version=loaded.version,
             programme=rules,
             language=in_words,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from passes.booking import Booking
 from passes.checkout import arrival, progress
@@ -27,6 +28,9 @@ from passes.store import Read, Store, Work, allowances, journal, members, offers
 from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
+
+WELCOME, WIN_BACK = "welcome", "win_back"
+"""Rules by which points come with a purchase that it did not earn."""
 
 _NO_LIMIT = 2**62
 
@@ -158,13 +162,27 @@ def as_basket(
 class Reckoned:
     """What a purchase comes to: the basket as it is to be paid, its points, and what offers did.
 
-    `refused` are offers whose code was given and that do not hold, by key or code.
+    `gifts` are points that come with it and that it did not earn, each with the
+    rule they come from. `refused` are offers whose code was given and that do
+    not hold, by key or code.
     """
 
     basket: Basket
     earned: Earned
+    gifts: tuple[tuple[str, int], ...] = ()
     applied: Applied | None = None
     refused: tuple[tuple[str, Refused], ...] = ()
+
+    @property
+    def points(self) -> int:
+        """All points that the purchase brings."""
+        return self.earned.points + sum(points for _, points in self.gifts)
+
+    @property
+    def reasons(self) -> list[dict[str, Any]]:
+        """What explains them."""
+        gifts = [{"rule": rule, "points": points} for rule, points in self.gifts]
+        return [{"rule": "earn", **self.earned.as_json()}, *gifts]
 
 
 def reckon(
@@ -204,7 +222,21 @@ def reckon(
         basket = applied.discounted(basket)
         known = replace(known, multipliers=applied.multipliers, bonuses=applied.bonuses)
     earned = earn(rules.earning, basket, currency=rules.currency, situation=known)
-    return Reckoned(basket, earned, applied, refused)
+    return Reckoned(basket, earned, _gifts(read, loaded, standing, earned, happened_at), applied, refused)
+
+
+def _gifts(
+    read: Read, loaded: Loaded, standing: Standing, earned: Earned, happened_at: datetime
+) -> tuple[tuple[str, int], ...]:
+    """What comes with a purchase besides its points: the gift for coming back, the welcome that waited."""
+    rule, gifts = loaded.programme.earning, []
+    if returning := win_backs.win_back_bonus(read, loaded, standing, now=happened_at):
+        gifts.append((WIN_BACK, returning))
+    # Who may be somebody that has joined before gets it when the two are merged.
+    is_new = not standing.welcome_given and standing.merge_candidate_of is None
+    if rule.welcome_waits and rule.welcome_points and is_new and earned.points:
+        gifts.append((WELCOME, rule.welcome_points))
+    return tuple(gifts)
 
 
 def _code_of(one: OfferStanding) -> str | None:
@@ -242,12 +274,12 @@ def book(
     booking = Booking(
         work, loaded, standing, kind=ReceiptKind.ACCRUE, at=at, occurred_at=happened_at, now=now
     )
-    booking.reasons.append({"rule": "earn", **earned.as_json()})
+    booking.reasons += reckoned.reasons
     if reckoned.applied is not None:
         _use_offers(booking, reckoned.applied, earned)
     level = progress.level(booking)
     purchase_id = _write(work, loaded, standing, basket, has_lines, at, happened_at, now)
-    _give(booking, basket, earned)
+    _give(booking, reckoned)
     stamped = progress.stamp(booking, basket)
     climbed = progress.climb(booking, level, amount_minor=basket.net_minor, points=earned.points)
     members.keep(work, loaded.id, _after(booking, climbed, earned, stamped))
@@ -307,11 +339,14 @@ def situation(
             since=dates.day_start(today, zone),
             until=dates.next_day_start(happened_at, zone),
         )
+    facts = arrival.facts(standing)
+    if rules.earning.asks_consent:
+        facts = replace(facts, consents=members.agreed(read, loaded.id, standing.member_id))
     return Situation(
         at=happened_at,
         zone=zone,
         place=place,
-        member=arrival.facts(standing),
+        member=facts,
         tier=rules.tier(standing.tier) or tier_for(rules.tiers, standing.metric),
         carried=standing.carried,
         day_points=day_points,
@@ -325,8 +360,9 @@ def budget_name(multiplier_key: str) -> str:
     return f"multiplier:{multiplier_key}"
 
 
-def _give(booking: Booking, basket: Basket, earned: Earned) -> None:
-    """The points of the purchase, and the welcome that waited for it."""
+def _give(booking: Booking, reckoned: Reckoned) -> None:
+    """The points of the purchase, and the gifts that come with it."""
+    basket, earned = reckoned.basket, reckoned.earned
     rules, standing = booking.loaded.programme, booking.standing
     opens_at = available_at(
         rules.points,
@@ -352,16 +388,12 @@ def _give(booking: Booking, basket: Basket, earned: Earned) -> None:
         allowances.member_take(
             booking.work, booking.loaded.id, standing.member_id, name, points, now=booking.now
         )
-    if rules.win_back is not None:
-        returning = win_backs.win_back_bonus(booking.work, booking.loaded, standing, now=booking.occurred_at)
-        if returning:
-            booking.reasons.append({"rule": "win_back", "points": returning})
-            booking.credit(returning, kind=PostingKind.BONUS, available_at=opens_at, expires_at=lapses_at)
-    welcome = rules.earning.welcome_points
-    if rules.earning.welcome_waits and welcome and not standing.welcome_given and earned.points:
-        booking.reasons.append({"rule": "welcome", "points": welcome})
-        booking.credit(welcome, kind=PostingKind.BONUS, available_at=opens_at, expires_at=lapses_at)
-        booking.standing = replace(booking.standing, welcome_given=True)
+    for rule, points in reckoned.gifts:
+        booking.credit(points, kind=PostingKind.BONUS, available_at=opens_at, expires_at=lapses_at)
+        if rule == WELCOME:
+            booking.standing = replace(booking.standing, welcome_given=True)
+        else:
+            win_backs.keep(booking.work, booking.loaded, standing.member_id, now=booking.occurred_at)
 
 
 def _after(booking: Booking, climbed: TierStep, earned: Earned, stamped: bool) -> Standing:

@@ -120,6 +120,13 @@ class EarnRule:
     caps: Caps = Caps()
 
     @property
+    def asks_consent(self) -> bool:
+        """Whether what a purchase earns can depend on a consent of its member."""
+        ruled: tuple[Rate | Multiplier | Bonus, ...] = (*self.rates, *self.multipliers, *self.bonuses)
+        conditions = (*self.excluded, *(one.when for one in ruled))
+        return any(one.segment is not None and one.segment.consent is not None for one in conditions)
+
+    @property
     def rate(self) -> Fraction:
         """Points per minor unit, exactly."""
         return Fraction(self.points, self.per_minor)

@@ -39,6 +39,7 @@ class Standing:
     joined_at: int
     holdout: bool
     welcome_given: bool
+    merge_candidate_of: int | None
     points_account_id: int
     pending_account_id: int | None
     held_account_id: int | None
@@ -152,6 +153,11 @@ _REVISE_CARDS = (
     .where(card.c.programme_id == bindparam("programme"), card.c.member_id == bindparam("member"))
     .values(revision=card.c.revision + 1, changed=True)
 )
+_ANSWERS = (
+    select(consent.c.purpose, consent.c.given)
+    .where(consent.c.programme_id == bindparam("programme_id"), consent.c.member_id == bindparam("member_id"))
+    .order_by(consent.c.id)
+)
 _ADD_MEMBER = insert(member)
 _ADD_PERSON = insert(person)
 _ADD_CONSENT = insert(consent)
@@ -212,6 +218,13 @@ def code_elsewhere(read: Read, code: str) -> bool:
 def name_of(read: Read, programme_id: int, member_id: int) -> Answer:
     """The member's name (one value), None once erased."""
     return read.ask(_NAME, programme_id=programme_id, member_id=member_id)
+
+
+def agreed(read: Read, programme_id: int, member_id: int) -> frozenset[str]:
+    """To what a member said yes, by purpose; the newest answer to a question counts."""
+    rows = read.ask(_ANSWERS, programme_id=programme_id, member_id=member_id).all()
+    newest = {row.purpose: row.given for row in rows}
+    return frozenset(purpose for purpose, given in newest.items() if given)
 
 
 def keep(work: Work, programme_id: int, standing: Standing) -> None:

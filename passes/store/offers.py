@@ -53,7 +53,7 @@ from passes.loyalty.refusals import (
 )
 from passes.loyalty.segments import belongs
 from passes.loyalty.stacking import Use
-from passes.store import allowances, programmes, win_backs
+from passes.store import allowances, members, programmes, win_backs
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
 from passes.store.models import member, member_allowance, offer, offer_assignment, offer_code, offer_use
@@ -343,7 +343,7 @@ class Running:
                     state=_state_at(row, read_offer, now),
                     used=row.used,
                     spent_minor=row.spent_minor,
-                    arm=_arm(self._loaded, row, read_offer, self._member_id, facts, now),
+                    arm=_arm(self._read, self._loaded, row, read_offer, self._member_id, facts, now),
                     member_uses=row.member_uses,
                     code=code,
                     code_used=single_use is not None
@@ -399,7 +399,7 @@ def for_card(
         if (
             ends_at is not None
             and now < ends_at
-            and _arm(loaded, row, read_offer, member_id, None, now) is Arm.TREATED
+            and _arm(read, loaded, row, read_offer, member_id, None, now) is Arm.TREATED
             and not (read_offer.new_members_only and row.purchases)
             and (limit is None or row.member_uses < limit)
         ):
@@ -415,7 +415,13 @@ def for_card(
 
 
 def _arm(
-    loaded: Loaded, row: Row, read_offer: Offer, member_id: int, facts: MemberFacts | None, now: datetime
+    read: Read,
+    loaded: Loaded,
+    row: Row,
+    read_offer: Offer,
+    member_id: int,
+    facts: MemberFacts | None,
+    now: datetime,
 ) -> Arm | None:
     """As written down when the offer started; whoever came later has an arm in offers for everybody."""
     if row.arm is not None:
@@ -426,6 +432,8 @@ def _arm(
     is_settled = row.state == OfferState.LIVE.value and row.spread_after is None
     if is_settled or facts is None or read_offer.segment is None:
         return None
+    if read_offer.segment.consent is not None:
+        facts = replace(facts, consents=members.agreed(read, loaded.id, member_id))
     return arm if belongs(read_offer.segment, facts, now, loaded.programme.zone) else None
 
 

@@ -170,11 +170,11 @@ def standing_promise(read: Read, loaded: Loaded, member_id: int, *, now: datetim
     return Promise(row.words, ends_at) if now < ends_at else None
 
 
-def win_back_bonus(work: Work, loaded: Loaded, standing: Standing, *, now: datetime) -> int | None:
+def win_back_bonus(read: Read, loaded: Loaded, standing: Standing, *, now: datetime) -> int | None:
     """The points that a purchase at `now` brings a member who was promised them; None where it brings none.
 
-    Call it once for a purchase, before the member's last purchase is changed:
-    it writes down that the promise was kept. Whoever bought lately costs no question.
+    Ask before the member's last purchase is changed, and write with `keep`
+    that the promise was kept. Whoever bought lately costs no question.
     """
     rule, zone = loaded.programme.win_back, loaded.programme.zone
     if rule is None or standing.holdout or standing.last_purchase_at is None:
@@ -182,7 +182,11 @@ def win_back_bonus(work: Work, loaded: Loaded, standing: Standing, *, now: datet
     last_day = local_date(instant(standing.last_purchase_at), zone)
     if (local_date(now, zone) - last_day).days < rule.idle_days:
         return None
-    if standing_promise(work, loaded, standing.member_id, now=now) is None:
+    if standing_promise(read, loaded, standing.member_id, now=now) is None:
         return None
-    allowances.member_take(work, loaded.id, standing.member_id, NAME, 1, now=now)
     return rule.points
+
+
+def keep(work: Work, loaded: Loaded, member_id: int, *, now: datetime) -> None:
+    """Write down that a promise was kept: the next one waits for as long as the rule says."""
+    allowances.member_take(work, loaded.id, member_id, NAME, 1, now=now)
