@@ -34,6 +34,7 @@ from passes.store import Store, Work, programmes
 from passes.store import staff as rows
 from passes.store.ids import new_id
 from passes.store.instants import instant, micros
+from passes.store.programmes import Loaded
 
 SESSION_TIME = timedelta(hours=12)
 """A long shift. Whoever stays longer signs in again."""
@@ -74,8 +75,8 @@ class Grant:
 class Person:
     """Who is signed in, what they may do, and where they work just now.
 
-    `form_token` must come back with every form of this session. `programme`
-    and `location` are None until the person chose.
+    `form_token` must come back with every form of this session. `programme`,
+    `loaded` as it stands now, and `location` are None until the person chose.
     """
 
     id: int
@@ -85,6 +86,7 @@ class Person:
     form_token: str
     programme: str | None
     location: str | None
+    loaded: Loaded | None = None
 
 
 class LoginInvalid(Refused):
@@ -270,8 +272,9 @@ def session(store: Store, *, secret: str, area: Area, now: datetime) -> Person |
         name=found.name,
         grants=tuple(Grant(slug, Role(role)) for slug, role in found.grants),
         form_token=found.form_token,
-        programme=found.programme,
+        programme=found.programme.slug if found.programme else None,
         location=found.location,
+        loaded=found.programme,
     )
 
 

@@ -41,7 +41,7 @@ class Loaded:
     has_offers: bool
 
 
-_columns = (
+columns = (
     programme,
     pass_type.c.identifier.label("pass_type"),
     select(offer.c.id)
@@ -50,11 +50,11 @@ _columns = (
     .exists()
     .label("has_offers"),
 )
-_joined = programme.join(pass_type, pass_type.c.id == programme.c.pass_type_id)
-_BY_SLUG = select(*_columns).select_from(_joined).where(programme.c.slug == bindparam("slug"))
-_BY_ID = select(*_columns).select_from(_joined).where(programme.c.id == bindparam("programme_id"))
-_EVERY = select(*_columns).select_from(_joined).order_by(programme.c.id)
-_PASS_TYPES = select(programme.c.slug, pass_type.c.identifier).select_from(_joined).order_by(programme.c.id)
+joined = programme.join(pass_type, pass_type.c.id == programme.c.pass_type_id)
+_BY_SLUG = select(*columns).select_from(joined).where(programme.c.slug == bindparam("slug"))
+_BY_ID = select(*columns).select_from(joined).where(programme.c.id == bindparam("programme_id"))
+_EVERY = select(*columns).select_from(joined).order_by(programme.c.id)
+_PASS_TYPES = select(programme.c.slug, pass_type.c.identifier).select_from(joined).order_by(programme.c.id)
 _SOURCE = (
     select(programme.c.slug, programme_version.c.source)
     .select_from(programme_version.join(programme, programme.c.id == programme_version.c.programme_id))
@@ -77,17 +77,17 @@ def by_slug(read: Read, slug: str) -> Loaded:
     """The programme of that name. Raises `ProgrammeUnknown`."""
     if "\0" in slug:
         raise ProgrammeUnknown()
-    return _loaded(read, read.ask(_BY_SLUG, slug=slug).one())
+    return from_row(read, read.ask(_BY_SLUG, slug=slug).one())
 
 
 def by_id(read: Read, programme_id: int) -> Loaded:
     """The programme with that id. Raises `ProgrammeUnknown`."""
-    return _loaded(read, read.ask(_BY_ID, programme_id=programme_id).one())
+    return from_row(read, read.ask(_BY_ID, programme_id=programme_id).one())
 
 
 def every(read: Read) -> list[Loaded]:
     """All programmes, oldest first."""
-    return [_loaded(read, row) for row in read.ask(_EVERY).all()]
+    return [from_row(read, row) for row in read.ask(_EVERY).all()]
 
 
 def pass_types(read: Read) -> Mapping[str, str]:
@@ -133,10 +133,11 @@ class Finding:
 
     def loaded(self) -> Loaded:
         """The programme as it stands now."""
-        return _loaded(self._read, self._answer.one())
+        return from_row(self._read, self._answer.one())
 
 
-def _loaded(read: Read, row: Row | None) -> Loaded:
+def from_row(read: Read, row: Row | None) -> Loaded:
+    """The programme of a row that has `columns`. Raises `ProgrammeUnknown` when there is no row."""
     if row is None:
         raise ProgrammeUnknown()
     return Loaded(

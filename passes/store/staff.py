@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from passes.store.models import audit, programme, rate, session, staff, staff_grant
+from passes.store import programmes
+from passes.store.models import audit, pass_type, programme, rate, session, staff, staff_grant
+from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
 
 
@@ -26,7 +28,7 @@ class Stored:
 class OpenSession:
     """A session that neither ended nor was revoked, with whom it belongs to.
 
-    `programme` is the slug that this session works for, None before it chose.
+    `programme` is what this session works for, None before it chose.
     `grants` are (programme slug, role) pairs.
     """
 
@@ -34,7 +36,7 @@ class OpenSession:
     login: str
     name: str
     form_token: str
-    programme: str | None
+    programme: Loaded | None
     location: str | None
     grants: Sequence[tuple[str, str]]
 
@@ -89,14 +91,15 @@ _SESSION = (
         staff.c.login,
         staff.c.name,
         session.c.form_token,
-        programme.c.slug.label("programme"),
         session.c.location,
+        *programmes.columns,
         _granted.c.slug.label("granted"),
         staff_grant.c.role,
     )
     .select_from(
         session.join(staff, staff.c.id == session.c.staff_id)
         .outerjoin(programme, programme.c.id == session.c.programme_id)
+        .outerjoin(pass_type, pass_type.c.id == programme.c.pass_type_id)
         .outerjoin(staff_grant, staff_grant.c.staff_id == staff.c.id)
         .outerjoin(_granted, _granted.c.id == staff_grant.c.programme_id)
     )
@@ -210,7 +213,7 @@ def session_by_hash(read: Read, *, token_hash: bytes, area: str, now: int) -> Op
         login=first.login,
         name=first.name,
         form_token=first.form_token,
-        programme=first.programme,
+        programme=None if first.slug is None else programmes.from_row(read, first),
         location=first.location,
         grants=[(row.granted, row.role) for row in rows if row.role is not None],
     )

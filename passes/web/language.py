@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -93,8 +93,24 @@ def signed(value: int | Decimal) -> str:
 
 def decimal_signs() -> tuple[str, str]:
     """The decimal and the grouping sign that people of this page's language type."""
-    symbols = locale().number_symbols["latn"]
+    return _decimal_signs(locale())
+
+
+def currency_sign(currency: str) -> str:
+    """How people of this page's language write a currency: $, ₺, or its code."""
+    return _currency_sign(locale(), currency)
+
+
+# Asked at every purchase, and slow: the tables of a language are merged with those it builds on.
+@lru_cache(maxsize=64)
+def _decimal_signs(spoken: Locale) -> tuple[str, str]:
+    symbols = spoken.number_symbols["latn"]
     return symbols["decimal"], symbols["group"]
+
+
+@lru_cache(maxsize=256)
+def _currency_sign(spoken: Locale, currency: str) -> str:
+    return str(spoken.currency_symbols.get(currency, currency))
 
 
 def locale() -> Locale:

@@ -89,10 +89,9 @@ def guard() -> AnyResponse | None:
     if request.endpoint == "till.place" or request.endpoint == "till.choose":
         return None
     # A right that was taken away meanwhile counts at once.
-    if found.programme is None or not access.may(found, found.programme, Role.CASHIER):
+    if found.loaded is None or not access.may(found, found.loaded.slug, Role.CASHIER):
         return redirect(url_for("till.place"), 303)
-    with installation().store.read() as read:
-        g.place = Place(programmes.by_slug(read, found.programme), found.location)
+    g.place = Place(found.loaded, found.location)
     return None
 
 
@@ -366,7 +365,7 @@ def _amount(typed: str) -> int:
     """Minor units of an amount as people write it in the page's language. Raises AmountInvalid."""
     currency = _place().loaded.programme.currency
     decimal, group = language.decimal_signs()
-    for sign in (currency, language.locale().currency_symbols.get(currency, currency)):
+    for sign in (currency, language.currency_sign(currency)):
         typed = typed.replace(sign, "")
     return parse_amount(typed.strip(), currency, decimal=decimal, group=group)
 
