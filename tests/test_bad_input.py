@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from passes import campaigns, checkout, enrolment, programmes
+from passes.loyalty.basket import Line
+from passes.loyalty.receipt import Receipt
+from passes.loyalty.refusals import AmountInvalid, LineInvalid, NotAPurchase, ReceiptUnknown, TimeInvalid
 from passes.store import Store
 from tests.shop import COFFEE, PASS_TYPE, TILL, Shop
 
@@ -70,3 +73,98 @@ when = { segment = { consent = "offers" } }
     shop = a_shop(store, now, rule)
     ana = shop.join(consents={"offers": agreed})
     assert shop.buy(ana.code, 1_000).points == points
+
+
+# What no database keeps ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30, -1, 0])
+def test_a_reward_is_not_used_in_a_purchase_that_cannot_be(store: Store, now: datetime, number: int) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    bought = shop.buy(ana.code, 10_000)
+    spent = shop.redeem(ana.code, "extra-shot")
+
+    def captured(receipt_id: int) -> Receipt:
+        held = checkout.authorise(
+            store, programme=COFFEE, code=ana.code, reward="extra-shot", key=shop.key(), at=TILL, now=now
+        )
+        return checkout.capture(
+            store,
+            programme=COFFEE,
+            hold_id=held.id,
+            purchase_receipt_id=receipt_id,
+            key=shop.key(),
+            at=TILL,
+            now=now,
+        )
+
+    assert captured(bought.id).points == -150
+    with pytest.raises(ReceiptUnknown):
+        captured(number)
+    with pytest.raises(NotAPurchase):
+        captured(spent.id)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        Line(1, 100, category="c" * 65),
+        Line(1, 100, sku="s" * 65),
+        Line(1, 100, brand="b" * 65),
+        Line(1, 100, name="n" * 201),
+        Line(1, 100, name="a\0b"),
+        Line(1, 100, sku="\ud800"),
+    ],
+    ids=["category", "sku", "brand", "name", "nul", "half a sign"],
+)
+def test_texts_for_which_there_is_no_room_are_refused_in_words(
+    store: Store, now: datetime, line: Line
+) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    with pytest.raises(LineInvalid):
+        shop.buy(ana.code, 100, lines=[line])
+    with pytest.raises(LineInvalid):
+        checkout.sale(
+            store, programme=COFFEE, amount_minor=100, lines=[line], key=shop.key(), at=TILL, now=now
+        )
+
+
+def test_more_pieces_than_anybody_can_carry_are_refused(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    with pytest.raises(AmountInvalid):
+        shop.buy(ana.code, 100, lines=[Line(2**31, 0), Line(1, 100)])
+    assert shop.buy(ana.code, 100, lines=[Line(2**31 - 1, 0), Line(1, 100)]).points == 10
+
+
+@pytest.mark.parametrize("year", [1, 1970, 1999])
+def test_a_till_that_lost_its_time_is_told_so(store: Store, now: datetime, year: int) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    then = datetime(year, 1, 1, tzinfo=UTC)
+    with pytest.raises(TimeInvalid):
+        shop.buy(ana.code, 100, occurred_at=then)
+    with pytest.raises(TimeInvalid):
+        checkout.sale(
+            store, programme=COFFEE, amount_minor=100, occurred_at=then, key=shop.key(), at=TILL, now=now
+        )
+
+
+@pytest.mark.parametrize("year", [2094, 9999])
+def test_a_till_that_is_ahead_of_us_books_now(store: Store, now: datetime, year: int) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    assert shop.buy(ana.code, 100, occurred_at=datetime(year, 12, 31, tzinfo=UTC)).occurred_at == now
+
+
+def test_what_cannot_be_written_is_dropped_from_the_reason_of_a_return(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    bought = shop.buy(ana.code, 100)
+    returned = checkout.take_back(
+        store, programme=COFFEE, receipt_id=bought.id, reason="cold\0\ud800 tea", key="r", at=TILL, now=now
+    )
+    (told,) = [reason for reason in returned.reasons if reason["rule"] == "return"]
+    assert told["words"] == "cold tea"

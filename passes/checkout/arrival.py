@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from passes.loyalty import codes
 from passes.loyalty.conditions import MemberFacts
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Receipt, ReceiptKind
-from passes.loyalty.refusals import CardForeign, CardVoided, CodeMistyped, CodeUnknown, ReceiptUnknown
+from passes.loyalty.refusals import (
+    CardForeign,
+    CardVoided,
+    CodeMistyped,
+    CodeUnknown,
+    ReceiptUnknown,
+    TimeInvalid,
+)
 from passes.store import Read, Row, Work, journal, members
 from passes.store.instants import instant, instant_or_none
 from passes.store.members import Standing
@@ -19,6 +26,7 @@ from passes.store.work import Answer
 
 _CODE_LENGTH_MAX = 64
 ID_LIMIT = 2**63
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 UNDOABLE = frozenset({ReceiptKind.ACCRUE, ReceiptKind.REDEEM})
 """What a cashier may take back for a while."""
@@ -93,5 +101,12 @@ def facts(standing: Standing) -> MemberFacts:
 
 
 def happened(occurred_at: datetime | None, now: datetime) -> datetime:
-    """When something happened: at an offline till earlier, never later than now."""
-    return min(occurred_at, now) if occurred_at else now
+    """When something happened: at an offline till earlier, never later than now.
+
+    Raises TimeInvalid for the time of a clock that forgot what time it is.
+    """
+    if occurred_at is None:
+        return now
+    if occurred_at < _LONG_AGO:
+        raise TimeInvalid()
+    return min(occurred_at, now)

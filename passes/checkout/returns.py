@@ -15,6 +15,7 @@ from passes.loyalty import dates
 from passes.loyalty.basket import Line
 from passes.loyalty.lasting import Shortfall
 from passes.loyalty.ledger import POINTS, PostingKind
+from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import (
@@ -116,7 +117,7 @@ def take_back(
     ReturnTooLate, ReturnBeforeSale, NothingLeftToReturn, ReturnTooLarge,
     ReturnLineUnknown, AmountInvalid, KeyInvalid or KeyReused.
     """
-    wanted = _Wanted(lines or {}, amount_minor, reason[:_REASON_LENGTH_MAX], occurred_at)
+    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at)
     content = {"receipt": receipt_id, **wanted.content()}
 
     def decide(work: Work) -> Receipt:
@@ -210,7 +211,7 @@ def take_back_sale(
     Raises PurchaseUnknown, also for a member's purchase, and what `take_back`
     raises for goods and keys.
     """
-    wanted = _Wanted(lines or {}, amount_minor, reason[:_REASON_LENGTH_MAX], occurred_at)
+    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at)
     content = {"purchase": purchase_id, **wanted.content()}
 
     def decide(work: Work) -> SaleReturned:
@@ -251,7 +252,7 @@ def exchange(
 
     Raises what `take_back` and `accrue` raise.
     """
-    wanted = _Wanted(returned_lines or {}, returned_minor, reason[:_REASON_LENGTH_MAX], None)
+    wanted = _Wanted(returned_lines or {}, returned_minor, cleaned(reason, _REASON_LENGTH_MAX), None)
     content = {
         "receipt": receipt_id,
         **wanted.content(),

@@ -17,6 +17,7 @@ from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import (
     HoldOver,
     HoldUnknown,
+    NotAPurchase,
     NotEnoughStamps,
     PointsChosenWrong,
     ReceiptUnknown,
@@ -434,9 +435,12 @@ def _resolve(
 def _purchase_of(booking: Booking, receipt_id: int | None) -> int | None:
     if receipt_id is None:
         return None
-    row = journal.receipt_row(booking.work, booking.loaded.id, receipt_id)
+    known = 0 < receipt_id < arrival.ID_LIMIT
+    row = journal.receipt_row(booking.work, booking.loaded.id, receipt_id) if known else None
     if row is None or row.member_id != booking.standing.member_id:
         raise ReceiptUnknown()
+    if row.kind != ReceiptKind.ACCRUE.value:
+        raise NotAPurchase()
     purchase_id: int | None = row.purchase_id
     return purchase_id
 

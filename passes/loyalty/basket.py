@@ -7,11 +7,19 @@ same parts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from passes.loyalty.money import AMOUNT_LIMIT_MINOR
-from passes.loyalty.refusals import AmountInvalid
+from passes.loyalty.refusals import AmountInvalid, LineInvalid
+
+QUANTITY_LIMIT = 2**31
+"""No line may have so many pieces."""
+
+NAME_LETTERS_MAX = 200
+KEY_LETTERS_MAX = 64
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +101,33 @@ class Basket:
         return tuple(net - share - rest for net, share, rest in shares)
 
     def check(self) -> None:
-        """AmountInvalid unless every amount is possible and the parts fit the whole."""
+        """AmountInvalid unless amounts are possible and the parts fit the whole; LineInvalid for texts."""
         gross = before_discount = 0
         for line in self.lines:
             whole = line.quantity * line.unit_minor
             net = whole - line.discount_minor
             if (
-                not 0 < line.quantity < AMOUNT_LIMIT_MINOR
+                not 0 < line.quantity < QUANTITY_LIMIT
                 or not 0 <= line.unit_minor < AMOUNT_LIMIT_MINOR
                 or not 0 <= line.discount_minor <= whole
                 or not 0 <= line.tax_minor <= net
             ):
                 raise AmountInvalid()
+            if not _can_be_kept(line):
+                raise LineInvalid()
             gross, before_discount = gross + whole, before_discount + net
         if not (self.lines and gross < AMOUNT_LIMIT_MINOR and 0 <= self.discount_minor <= before_discount):
             raise AmountInvalid()
         if not 0 <= self.unearning_minor <= before_discount - self.discount_minor:
             raise AmountInvalid()
+
+
+def _can_be_kept(line: Line) -> bool:
+    """Whether its texts fit, without signs that are none: NUL, and halves of what UTF-16 writes in two."""
+    keys = [text for text in (line.sku, line.category, line.brand) if text]
+    if any(len(text) > KEY_LETTERS_MAX for text in keys) or len(line.name or "") > NAME_LETTERS_MAX:
+        return False
+    return not any(_UNKEPT.search(text) for text in (*keys, line.name or ""))
 
 
 def allocate(total: int, weights: Sequence[int]) -> tuple[int, ...]:

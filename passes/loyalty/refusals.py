@@ -74,6 +74,20 @@ class AmountTooLarge(Refused):
     words = "This amount is above the limit of %(limit)s for one purchase."
 
 
+class LineInvalid(Refused):
+    """A text of a line is longer than there is room for, or has signs that no database keeps."""
+
+    code = "line_invalid"
+    words = "An article's name, number, brand or category is too long or cannot be read."
+
+
+class TimeInvalid(Refused):
+    """Something is said to have happened when nothing can have."""
+
+    code = "time_invalid"
+    words = "This cannot have happened then. Check the clock of the till."
+
+
 class CapReached(Refused):
     """The purchase would earn `points`, more than the `limit` that a rejecting cap leaves."""
 

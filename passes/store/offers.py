@@ -644,7 +644,8 @@ _ADD_CODE = insert(offer_code)
 
 def code_hash(programme_id: int, code: str) -> bytes:
     """What is kept of a single-use code. 64 random bits need no slow hash."""
-    return hashlib.sha256(f"offer code:{programme_id}:{folded(code)}".encode()).digest()
+    told = f"offer code:{programme_id}:{folded(code)}"
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
 
 
 def add_codes(work: Work, loaded: Loaded, offer_id: int, codes: Iterable[str], *, now: datetime) -> None:

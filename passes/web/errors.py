@@ -22,6 +22,8 @@ STATUS = {
     "card_voided": 410,
     "amount_invalid": 422,
     "amount_too_large": 422,
+    "line_invalid": 422,
+    "time_invalid": 422,
     "cap_reached": 409,
     "not_enough_points": 409,
     "not_enough_stamps": 409,
