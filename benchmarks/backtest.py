@@ -30,7 +30,7 @@ from passes.store import programmes as rows
 from passes.store.instants import micros
 
 SMALL, LARGE = 37_000, 1_000_000
-SECONDS_MAX = {SMALL: 15.0, LARGE: 400.0}
+SECONDS_MAX = {SMALL: 15.0, LARGE: 600.0}
 GROWTH_MAX_MIB = 400
 PURCHASES_EACH = 10
 DAYS = 90

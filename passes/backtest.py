@@ -162,6 +162,7 @@ class BacktestFigures:
 
     programme: str
     version: int
+    currency: str
     since: datetime
     until: datetime
     purchases: int
@@ -412,6 +413,9 @@ class _Run:
             counts_since[member_id] = first or _LONG_AGO
         before = history.before(self.read, programme_id, counts_since, start=start)
         changes = history.changes_since(self.read, programme_id, new, receipt_id=self.first_id)
+        answers: Mapping[int, Sequence[Row]] = {}
+        if rules.earning.asks_consent:
+            answers = history.answers_of(self.read, programme_id, new)
         stamped: Mapping[int, datetime] = {}
         if rules.stamps and rules.stamps.minutes_between:
             stamped = history.stamped_before(self.read, programme_id, new, start=start)
@@ -441,6 +445,7 @@ class _Run:
                 last_purchase_at=known.last_purchase_at,
                 last_stamp_at=stamped.get(member_id),
                 used=self._used_by(member_id),
+                answers=[(one.id, one.purpose, bool(one.given)) for one in answers.get(member_id, ())],
                 counted={
                     one.id: Counted(one.at, one.net_minor, earned.get(one.id, 0), one.returned_minor)
                     for one in old.get(member_id, ())
@@ -544,6 +549,7 @@ class _Run:
         return BacktestFigures(
             programme=self.loaded.slug,
             version=self.loaded.version,
+            currency=self.rules.currency,
             since=self.since,
             until=self.until,
             purchases=self.purchases,

@@ -247,7 +247,6 @@ def history_of(shop: Shop, chance: Random, *, with_merge: bool = False) -> None:
     """Months of a shop's life: purchases, goods that come back, mistakes undone, rewards, days that pass."""
     people = [shop.join(name=f"Person {number}", programme=MILL) for number in range(5)]
     bought: list[tuple[int, str]] = []
-    last: int | None = None
     for step in range(170):
         shop.now += timedelta(minutes=chance.choice((1, 30, 200, 1_000, 2_500)))
         if with_merge and step == 100:
@@ -281,7 +280,9 @@ def history_of(shop: Shop, chance: Random, *, with_merge: bool = False) -> None:
                     occurred_at=shop.now - late if late else None,
                 )
                 bought.append((receipt.id, who.code))
-                last = receipt.id
+                if chance.random() < 0.12:
+                    shop.now += timedelta(minutes=chance.choice((0, 3)))
+                    shop.undo(bought.pop()[0], programme=MILL)
             elif roll < 0.80 and bought:
                 receipt_id, _ = chance.choice(bought[-25:])
                 whole = chance.random() < 0.5
@@ -294,10 +295,6 @@ def history_of(shop: Shop, chance: Random, *, with_merge: bool = False) -> None:
                     lines=None if whole else {1: 1},
                     now=shop.now,
                 )
-            elif roll < 0.88 and last is not None:
-                shop.now += timedelta(minutes=1)
-                shop.undo(last, programme=MILL)
-                bought = [one for one in bought if one[0] != last]
             elif roll < 0.93:
                 shop.redeem(who.code, "ten", programme=MILL)
             else:
@@ -399,6 +396,30 @@ def test_names_stand_in_the_report_only_when_asked_for(store: Store) -> None:
     assert [one.name for one in tried(shop, a_file(more=doubled()), with_names=True).winners.largest] == [
         "Ana Reyes"
     ]
+
+
+def test_a_consent_counts_from_when_it_was_given(store: Store) -> None:
+    asking = """
+[[consents]]
+purpose = "offers"
+version = "1"
+text = "You may write to me."
+"""
+    wanted = """
+[[earning.multipliers]]
+key = "agreed"
+name = "Thank you"
+factor = 2
+[earning.multipliers.when.segment]
+consent = "offers"
+"""
+    shop = opened(store, a_file(tiers="") + asking)
+    ana = shop.join(name="Ana", programme=MILL, consents={"offers": True})
+    ben = shop.join(name="Ben", programme=MILL)
+    for member in (ana, ben):
+        buys(shop, member.code, BEANS)
+    found = tried(shop, a_file(tiers="", more=wanted) + asking)
+    assert [(one.member_id, one.difference) for one in found.winners.largest] == [(ana.member_id, 20)]
 
 
 def test_the_ten_who_lose_most_are_shown_and_all_are_counted(store: Store) -> None:
@@ -667,7 +688,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return command
 
 
-def test_the_command_tries_a_file_on_the_demonstration_shop(run: Run, tmp_path: Path) -> None:
+def test_the_command_tries_a_file_on_the_demonstration_shop(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cli.main(["demo"])
     (present,) = (path for path in programmes.DEMONSTRATION if path.stem == COFFEE)
     path = tmp_path / f"{COFFEE}.toml"
@@ -679,9 +702,27 @@ def test_the_command_tries_a_file_on_the_demonstration_shop(run: Run, tmp_path: 
 
     path = tmp_path / "new.toml"
     path.write_text(present.read_text("utf-8").replace("10 per 1.00", "12 per 1.00"), "utf-8")
-    new = run("programme", "backtest", str(path), "--programme", COFFEE, "--days", "400", "--names")
+    new = run(
+        "programme",
+        "backtest",
+        str(path),
+        "--programme",
+        COFFEE,
+        "--days",
+        "400",
+        "--names",
+        "--redemption-rate",
+        "3/4",
+    )
     assert new["difference"] > 0
     assert new["winners"]["largest"][0]["name"]
+    assert new["liability"]["redemption_rate"] == 0.75
+    capsys.readouterr()
+    assert cli.main(["programme", "backtest", str(path), "--programme", COFFEE]) == 0
+    shown = capsys.readouterr().out
+    assert "members win" in shown
+    assert "Offers are not simulated" in shown
+    assert new["winners"]["largest"][0]["name"] not in shown
     assert run("programme", "backtest", str(path), status=1)["refused"] == "programme_unknown"
     path.write_text(path.read_text("utf-8").replace('"USD"', '"EUR"'), "utf-8")
     refused = run("programme", "backtest", str(path), "--programme", COFFEE, status=1)

@@ -52,6 +52,9 @@ from passes.loyalty.tiers import (
     window_of,
 )
 
+_DAYS_KEPT = 8
+"""Of so many days of shopping it is known what they brought: no till is offline for longer."""
+
 _REVIEWS_MAX = 8
 """Reviews of one member that may have become due between two purchases; more means rules that never rest."""
 
@@ -120,7 +123,8 @@ class Member:
     `points` and `stamps` are those under the new rules, `points_really` and
     `stamps_really` those that were booked. `carried` likewise. `days` holds
     the points and stamps of local days, `counted` what a rolling window
-    counts, `changes` those of the tier that are still to come.
+    counts, `changes` those of the tier that are still to come, `answers` what
+    the member said to which purpose, by an id that orders it among receipts.
     """
 
     id: int
@@ -140,6 +144,7 @@ class Member:
     days: dict[date, list[int]] = field(default_factory=dict)
     counted: dict[int, Counted] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    answers: list[tuple[int, str, bool]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -281,7 +286,7 @@ class Rerun:
             # Where both agree the books know best: what merges and corrections did is in them.
             member.carried = booked.carried
         member.carried_really = booked.carried_after
-        earned = self._earn(member, booked)
+        earned = self._earn(member, booked, order)
         member.points_really += booked.points
         member.stamps_really += booked.stamps
         if earned is None:
@@ -298,6 +303,8 @@ class Rerun:
             today = member.days.setdefault(local_date(booked.at, rules.zone), [0, 0])
             today[0] += earned.points + booked.other_points
             today[1] += stamps
+            if len(member.days) > _DAYS_KEPT:
+                del member.days[min(member.days)]
         was = member.level
         step = self._climb(member, booked, earned.points)
         member.level = step
@@ -316,12 +323,13 @@ class Rerun:
             return None
         return Kept.of(booked, booked.earned, earned, rules_then)
 
-    def _earn(self, member: Member, booked: Booked) -> Earned | None:
+    def _earn(self, member: Member, booked: Booked, order: int) -> Earned | None:
         """What it earns; None where a till would have refused it."""
         rules, level = self.rules, member.level
         day_points = 0
         if self._needs_days:
             day_points = member.days.get(local_date(booked.at, rules.zone), [0])[0]
+        newest = {purpose: given for answered, purpose, given in member.answers if answered < order}
         situation = Situation(
             at=booked.at,
             zone=rules.zone,
@@ -333,6 +341,7 @@ class Rerun:
                 purchases=member.purchases,
                 balance=booked.balance + member.points - member.points_really,
                 language=member.language,
+                consents=frozenset(purpose for purpose, given in newest.items() if given),
             ),
             tier=rules.tier(level.tier) or tier_for(rules.tiers, level.metric),
             carried=member.carried,

@@ -360,6 +360,15 @@ _CHANGES = _Wanted(
 """
 )
 
+_ANSWERS = _Wanted(
+    """
+    SELECT consent.member_id, consent.id, consent.purpose, consent.given
+    FROM {wanted} CROSS JOIN consent
+    WHERE consent.programme_id = :programme AND consent.member_id = w.member_id
+    ORDER BY consent.id
+"""
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -439,6 +448,14 @@ def changes_since(
     """
     found: dict[int, list[Row]] = {}
     for row in _CHANGES.ask(read, programme_id, dict.fromkeys(ids, 0), after=receipt_id):
+        found.setdefault(row.member_id, []).append(row)
+    return found
+
+
+def answers_of(read: Read, programme_id: int, ids: Iterable[int]) -> Mapping[int, Sequence[Row]]:
+    """What these members answered when asked for consents, in order."""
+    found: dict[int, list[Row]] = {}
+    for row in _ANSWERS.ask(read, programme_id, dict.fromkeys(ids, 0)):
         found.setdefault(row.member_id, []).append(row)
     return found
 
