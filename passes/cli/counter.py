@@ -141,16 +141,13 @@ def accrue(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.accrue(
             installation.store,
-            programme=parsed.programme,
             code=parsed.code,
             amount_minor=_amount(installation, parsed),
             lines=_lines(installation, parsed),
             offer_codes=parsed.offer_code,
             takes_discounts=parsed.discounts,
             occurred_at=parsed.occurred_at,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -195,14 +192,11 @@ def redeem(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.redeem(
             installation.store,
-            programme=parsed.programme,
             code=parsed.code,
             reward=parsed.reward,
             points=parsed.points,
             basket_minor=_money(installation, parsed.programme, parsed.basket),
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -213,12 +207,9 @@ def use(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.use(
             installation.store,
-            programme=parsed.programme,
             code=parsed.code,
             redemption_id=parsed.redemption,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -229,14 +220,11 @@ def hold(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.authorise(
             installation.store,
-            programme=parsed.programme,
             code=parsed.code,
             reward=parsed.reward,
             points=parsed.points,
             basket_minor=_money(installation, parsed.programme, parsed.basket),
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -247,12 +235,9 @@ def capture(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.capture(
             installation.store,
-            programme=parsed.programme,
             hold_id=parsed.hold,
             purchase_receipt_id=parsed.purchase,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -263,11 +248,8 @@ def release(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.release(
             installation.store,
-            programme=parsed.programme,
             hold_id=parsed.hold,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -278,11 +260,8 @@ def undo(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.undo(
             installation.store,
-            programme=parsed.programme,
             receipt_id=parsed.receipt,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -293,13 +272,10 @@ def sale(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.sale(
             installation.store,
-            programme=parsed.programme,
             amount_minor=_amount(installation, parsed),
             lines=_lines(installation, parsed),
             occurred_at=parsed.occurred_at,
-            key=_key(parsed),
-            at=_counter(parsed),
-            now=installation.clock(),
+            **_asked(installation, parsed),
         )
 
 
@@ -322,6 +298,16 @@ def instant(text: str) -> datetime:
     if at.tzinfo is None:
         raise ValueError("an instant needs a zone")
     return at
+
+
+def _asked(installation: Installation, parsed: argparse.Namespace) -> dict[str, Any]:
+    """What every booking says of itself: where, by which request, and when."""
+    return {
+        "programme": parsed.programme,
+        "key": _key(parsed),
+        "at": _counter(parsed),
+        "now": installation.clock(),
+    }
 
 
 def _counter(parsed: argparse.Namespace) -> Counter:
