@@ -388,6 +388,18 @@ def test_a_multiplier_shows_what_it_would_have_given_and_to_whom(store: Store) -
     assert (found.losers.members, found.losers.points, found.unchanged) == (0, 0, 1)
 
 
+def test_every_purchase_is_held_against_the_rules_it_was_booked_under(store: Store) -> None:
+    shop = opened(store, a_file(tiers=""))
+    ana = shop.join(programme=MILL)
+    buys(shop, ana.code, BEANS)
+    twice = a_file(tiers="").replace("1 per 1.00", "2 per 1.00")
+    programmes.load(store, name=MILL, source=twice, pass_type=PASS_TYPE, now=shop.now)
+    buys(shop, ana.code, BEANS)
+    for source, after in ((twice, 80), (a_file(tiers=""), 40)):
+        found = tried(shop, source)
+        assert (found.points_before, found.points_after) == (60, after)
+
+
 def test_names_stand_in_the_report_only_when_asked_for(store: Store) -> None:
     shop = opened(store, a_file())
     ana = shop.join(name="Ana Reyes", programme=MILL)
