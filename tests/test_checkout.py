@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from passes import books, checkout
 from passes.loyalty.basket import Line
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import (
+    AlreadyClaimed,
     AlreadyUndone,
     AmountInvalid,
     AmountTooLarge,
     CardForeign,
     CardVoided,
+    ClaimTooLate,
     CodeMistyped,
     CodeUnknown,
     KeyInvalid,
@@ -27,6 +30,7 @@ from passes.loyalty.refusals import (
     ReceiptUnknown,
     Refused,
     RewardUnknown,
+    SaleUnknown,
     UndoTooLate,
 )
 from passes.loyalty.tiers import tier_for
@@ -412,3 +416,43 @@ def test_a_basket_that_discounts_made_free_is_booked_and_earns_nothing(shop: Sho
     assert (booked.points, booked.amount_minor) == (0, 0)
     with pytest.raises(AmountInvalid):
         shop.buy(ana.code, 0)
+
+
+# Claiming ------------------------------------------------------------------------
+
+
+@pytest.mark.check("L-07")
+def test_a_guest_claims_a_sale_once_within_the_days_by_its_number_and_total(shop: Shop) -> None:
+    def sell() -> int:
+        return checkout.sale(
+            shop.store, programme=COFFEE, amount_minor=1240, key=shop.key(), at=TILL, now=shop.now
+        ).id
+
+    def claim(code: str, sale_id: int, amount_minor: int = 1240, **options: Any) -> Receipt:
+        values = {"key": shop.key(), "at": TILL, "now": shop.now, **options}
+        return checkout.claim(
+            shop.store, programme=COFFEE, code=code, sale_id=sale_id, amount_minor=amount_minor, **values
+        )
+
+    sale_id = sell()
+    ana, ben = shop.join(), shop.join("Ben Ito")
+    for unknown, total in ((sale_id, 1241), (sale_id + 1, 1240), (0, 1240), (2**70, 1240)):
+        with pytest.raises(SaleUnknown):
+            claim(ana.code, unknown, total)
+    later = shop.now + timedelta(days=13)
+    claimed = claim(ana.code, sale_id, key="claim-1", now=later)
+    assert (claimed.points, claimed.balance_after, claimed.occurred_at) == (124, 224, shop.now)
+    assert claim(ana.code, sale_id, key="claim-1", now=later) == claimed
+    for code in (ana.code, ben.code):
+        with pytest.raises(AlreadyClaimed):
+            claim(code, sale_id)
+    with pytest.raises(UndoTooLate):
+        shop.undo(claimed.id, now=later)
+    with pytest.raises(ClaimTooLate):
+        # Fourteen midnights after the sale in Chicago.
+        claim(ben.code, sell(), now=datetime.fromisoformat("2026-03-28T05:00:00+00:00"))
+    back = checkout.take_back(
+        shop.store, programme=COFFEE, receipt_id=claimed.id, key="back", at=TILL, now=later
+    )
+    assert (back.points, back.balance_after) == (-124, 100)
+    assert books.verify(shop.store).right

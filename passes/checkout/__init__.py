@@ -4,6 +4,7 @@ Every write names its request. Asked again with the same key and content it
 answers as it did first; a refusal keeps nothing, not even the key.
 """
 
+from passes.checkout.claims import claim
 from passes.checkout.looking import IssuedView, MemberView, Quote, RewardView, Why, look, quote, recent, why
 from passes.checkout.purchases import Sale, accrue, sale
 from passes.checkout.returns import (
@@ -36,6 +37,7 @@ __all__ = [
     "accrue",
     "authorise",
     "capture",
+    "claim",
     "exchange",
     "extend",
     "look",

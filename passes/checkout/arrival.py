@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -81,11 +82,15 @@ def receipt(work: Work, loaded: Loaded, receipt_id: int) -> tuple[Row, Standing]
 
 
 def as_receipt(row: Row, rules: Programme) -> Receipt:
-    """A stored receipt; it can be undone as long as the programme says."""
+    """A stored receipt; it can be undone as long as the programme says.
+
+    A claimed sale cannot: it was no mistake of the till, and goods come back by a return.
+    """
     undo_until = instant(row.recorded_at) + timedelta(seconds=rules.undo_seconds)
-    return journal.as_receipt(
+    read = journal.as_receipt(
         row, currency=rules.currency, undo_until=undo_until if row.kind in UNDOABLE else None
     )
+    return replace(read, undo_until=None) if read.is_claim else read
 
 
 def facts(standing: Standing) -> MemberFacts:

@@ -253,10 +253,11 @@ def book(
     at: Counter,
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
+    sale_id: int | None = None,
     happened_at: datetime,
     now: datetime,
 ) -> Receipt:
-    """Book a checked purchase of a member whose rows are locked."""
+    """Book a checked purchase of a member whose rows are locked: a new one, or a guest's `sale_id`."""
     reckoned = reckon(
         work,
         loaded,
@@ -275,16 +276,25 @@ def book(
         work, loaded, standing, kind=ReceiptKind.ACCRUE, at=at, occurred_at=happened_at, now=now
     )
     booking.reasons += reckoned.reasons
+    if sale_id is not None:
+        booking.reasons[0] = {**booking.reasons[0], "claimed": True}
     if reckoned.applied is not None:
         _use_offers(booking, reckoned.applied, earned)
     level = progress.level(booking)
-    purchase_id = _write(work, loaded, standing, basket, has_lines, at, happened_at, now)
+    if sale_id is None:
+        purchase_id = _write(work, loaded, standing, basket, has_lines, at, happened_at, now)
+    else:
+        purchase_id = sale_id
+        purchases.adopt(work, loaded.id, sale_id, member_id=standing.member_id, card_id=standing.card_id)
     _give(booking, reckoned)
     stamped = progress.stamp(booking, basket)
     climbed = progress.climb(booking, level, amount_minor=basket.net_minor, points=earned.points)
     members.keep(work, loaded.id, _after(booking, climbed, earned, stamped))
     return booking.finish(
-        amount_minor=basket.net_minor, purchase_id=purchase_id, is_undoable=True, face_changed=True
+        amount_minor=basket.net_minor,
+        purchase_id=purchase_id,
+        is_undoable=sale_id is None,
+        face_changed=True,
     )
 
 

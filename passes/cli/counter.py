@@ -42,17 +42,20 @@ def register(add: Add, group: Group) -> None:
     holding = add("authorise", hold, "set points aside for a reward", holds)
     capturing = add("capture", capture, "the payment is done: spend what is held", holds)
     releasing = add("release", release, "the payment did not happen: give the points back", holds)
+    claiming = add("claim", claim, "give a member the points of a sale that was booked without one")
     undoing = add("undo", undo, "reverse a receipt")
     explaining = add("explain", explain, "say why a receipt moved the points it did")
     explaining.add_argument("--language")
 
-    for sub in (showing, earning, quoting, guest, spending, using, holding, capturing, releasing):
+    for sub in (showing, earning, quoting, guest, claiming, spending, using, holding, capturing, releasing):
         sub.add_argument("programme")
     for sub in (undoing, explaining):
         sub.add_argument("programme")
         sub.add_argument("receipt", type=int)
-    for sub in (showing, earning, quoting, spending, using, holding):
+    for sub in (showing, earning, quoting, claiming, spending, using, holding):
         sub.add_argument("code")
+    claiming.add_argument("sale", type=int)
+    claiming.add_argument("amount", help="the receipt's total")
     for sub in (earning, quoting, guest):
         sub.add_argument("amount", help="such as 12.40, in the programme's currency")
         sub.add_argument(
@@ -75,7 +78,7 @@ def register(add: Add, group: Group) -> None:
     for sub in (capturing, releasing):
         sub.add_argument("hold", type=int)
     capturing.add_argument("--purchase", type=int, metavar="RECEIPT", help="in which purchase it was used")
-    named = (joining, earning, guest, spending, using, holding, capturing, releasing, undoing)
+    named = (joining, earning, guest, claiming, spending, using, holding, capturing, releasing, undoing)
     for sub in named:
         sub.add_argument("--key", default=None, help="name this request, so that repeating it is harmless")
     for sub in (*named, quoting):
@@ -166,6 +169,20 @@ def quote(parsed: argparse.Namespace) -> object:
             takes_discounts=parsed.discounts,
             at=_counter(parsed),
             now=installation.clock(),
+        )
+
+
+def claim(parsed: argparse.Namespace) -> object:
+    """Give a member the points of a sale that was booked without one."""
+    from passes import checkout
+
+    with opened() as installation:
+        return checkout.claim(
+            installation.store,
+            code=parsed.code,
+            sale_id=parsed.sale,
+            amount_minor=_amount(installation, parsed),
+            **_asked(installation, parsed),
         )
 
 

@@ -100,6 +100,7 @@ class EarnRule:
     above `limit_minor` are refused as typing mistakes. `carries` keeps the
     rest of the spend below a full block for next time. `welcome_points` come
     with joining, or with the first purchase that earns when `welcome_waits`.
+    A sale without a member can be claimed for `claim_days`.
     """
 
     points: int
@@ -109,6 +110,7 @@ class EarnRule:
     limit_minor: int = 1_000_000
     welcome_points: int = 0
     welcome_waits: bool = False
+    claim_days: int = 14
     carries: bool = False
     tax_earns: bool = False
     excluded: tuple[Condition, ...] = ()

@@ -75,6 +75,11 @@ class Receipt:
         """The balance that this receipt found."""
         return self.balance_after - self.balance_change
 
+    @property
+    def is_claim(self) -> bool:
+        """Whether it is a sale that a guest made theirs afterwards."""
+        return any(reason.get("claimed") for reason in self.reasons)
+
     def may_be_undone(self, now: datetime) -> bool:
         """Whether a cashier may still undo it."""
         return self.undo_until is not None and now < self.undo_until and self.undone_by is None

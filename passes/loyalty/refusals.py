@@ -221,6 +221,27 @@ class AlreadyUndone(Refused):
     words = "This was already undone."
 
 
+class SaleUnknown(Refused):
+    """No sale without a member has this number and this total."""
+
+    code = "sale_unknown"
+    words = "No receipt has this number and this total."
+
+
+class AlreadyClaimed(Refused):
+    """The sale has a member already."""
+
+    code = "already_claimed"
+    words = "The points of this receipt were already collected."
+
+
+class ClaimTooLate(Refused):
+    """The days in which a sale can be claimed have passed."""
+
+    code = "claim_too_late"
+    words = "It is too late to collect the points of this receipt."
+
+
 class UndoTooLate(Refused):
     """The time in which a cashier may undo has passed."""
 

@@ -32,7 +32,7 @@ from passes.loyalty.lasting import (
 from passes.loyalty.occasions import Birthday, BirthdaySpan, WinBack
 from passes.loyalty.overlaps import overlap
 from passes.loyalty.rewards import Reward, RewardKind
-from passes.loyalty.stamps import StampFor, StampRule
+from passes.loyalty.stamps import STAMPS, StampFor, StampRule
 from passes.loyalty.tiers import OnReturn, Review, Tier, TierMetric, TierRule, TierWindow
 from passes.loyalty.toml_table import POINTS_MAX, Table, shown
 
@@ -91,6 +91,7 @@ def earning(table: Table) -> EarnRule:
         limit_minor=table.amount("limit", default=1_000_000, least=1),
         welcome_points=table.whole("welcome", least=0, most=POINTS_MAX, default=0),
         welcome_waits=table.flag("welcome_waits", default=False),
+        claim_days=table.whole("claim_days", least=0, most=365, default=14),
         carries=table.belongs("carries", rounding is Rounding.BLOCK, 'rounding = "block"')
         and table.flag("carries", default=False),
         tax_earns=table.flag("tax_earns", default=False),
@@ -314,6 +315,8 @@ def _reward(row: Table) -> Reward:
         valid_days=row.whole_or_none("valid_days", least=1, most=DAYS_MAX),
         combinable=row.flag("combinable", default=True),
     )
+    if reward.key == STAMPS:
+        row.note("key", f"{shown(STAMPS)} is what a full punch card is redeemed as; choose another")
     for tier, price in reward.tier_points:
         if reward.tiers and tier not in reward.tiers:
             row.note("tier_points", f"this reward is not for the tier {shown(tier)}")

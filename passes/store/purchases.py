@@ -23,6 +23,16 @@ _LINES_OF = (
     )
     .order_by(purchase_line.c.line_number)
 )
+_ANY = select(purchase.c.id).where(purchase.c.programme_id == bindparam("programme_id")).limit(1)
+_ADOPT = (
+    update(purchase)
+    .where(
+        purchase.c.programme_id == bindparam("programme"),
+        purchase.c.id == bindparam("purchase"),
+        purchase.c.member_id.is_(None),
+    )
+    .values(member_id=bindparam("member"), card_id=bindparam("card"))
+)
 _VOID = (
     update(purchase)
     .where(
@@ -113,6 +123,16 @@ def lines_of(read: Read, programme_id: int, purchase_id: int) -> tuple[Line, ...
         )
         for row in read.ask(_LINES_OF, programme_id=programme_id, purchase_id=purchase_id).all()
     )
+
+
+def any_of(read: Read, programme_id: int) -> bool:
+    """Whether anything was ever sold in a programme."""
+    return read.ask(_ANY, programme_id=programme_id).one() is not None
+
+
+def adopt(work: Work, programme_id: int, purchase_id: int, *, member_id: int, card_id: int) -> None:
+    """A sale without a member becomes this member's, once."""
+    work.put(_ADOPT, expect=1, programme=programme_id, purchase=purchase_id, member=member_id, card=card_id)
 
 
 def void(work: Work, programme_id: int, purchase_id: int, *, by: int) -> None:
