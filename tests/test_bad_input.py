@@ -6,10 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from passes import campaigns, checkout, enrolment, programmes
+from passes import campaigns, checkout, enrolment, merging, programmes
 from passes.loyalty.basket import Line
-from passes.loyalty.receipt import Receipt
-from passes.loyalty.refusals import AmountInvalid, LineInvalid, NotAPurchase, ReceiptUnknown, TimeInvalid
+from passes.loyalty.programme_file import parse
+from passes.loyalty.receipt import Counter, Receipt
+from passes.loyalty.refusals import (
+    AmountInvalid,
+    LineInvalid,
+    NotAPurchase,
+    ProgrammeInvalid,
+    ReceiptUnknown,
+    TimeInvalid,
+)
 from passes.store import Store
 from tests.shop import COFFEE, PASS_TYPE, TILL, Shop
 
@@ -168,3 +176,103 @@ def test_what_cannot_be_written_is_dropped_from_the_reason_of_a_return(store: St
     )
     (told,) = [reason for reason in returned.reasons if reason["rule"] == "return"]
     assert told["words"] == "cold tea"
+
+
+# Programme files ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('key = "extra-shot"', 'key = "stamps"'), "rewards[0].key (line 49): 'stamps' is what a full punch"),
+        (('zone = "America/Chicago"', 'zone = "localtime"'), "zone (line 5): must be an IANA time zone"),
+        (
+            ('purpose = "offers"', f'purpose = "{"o" * 33}"'),
+            "consents[0].purpose (line 145): must have at most 32",
+        ),
+        (
+            ('version = "2026-01"', f'version = "{"v" * 33}"'),
+            "consents[0].version (line 146): must have at most",
+        ),
+    ],
+    ids=["reserved key", "a zone of the machine", "long purpose", "long version"],
+)
+def test_files_are_refused_by_key_and_line(change: tuple[str, str], problem: str) -> None:
+    with pytest.raises(ProgrammeInvalid) as refused:
+        parse(FILE.replace(*change), name=COFFEE)
+    assert str(refused.value.values["summary"]).startswith(problem)
+
+
+def test_a_file_that_an_editor_marked_as_text_is_read() -> None:
+    assert parse(f"\ufeff{FILE}", name=COFFEE) == parse(FILE, name=COFFEE)
+
+
+def test_the_longest_names_of_consents_and_channels_have_room(store: Store, now: datetime) -> None:
+    purpose, channel = "p" * 32, "c" * 16
+    rule = f"""
+[[earning.multipliers]]
+key = "where"
+name = "Where"
+factor = 2
+when = {{ channels = ["{channel}"] }}
+"""
+    shop = a_shop(
+        store,
+        now,
+        rule,
+        purpose=('purpose = "offers"', f'purpose = "{purpose}"'),
+        version=('version = "2026-01"', f'version = "{"v" * 32}"'),
+    )
+    ana = shop.join(consents={purpose: True})
+    assert shop.buy(ana.code, 1_000, at=Counter(channel=channel)).points == 200
+
+
+def test_a_programme_that_was_used_keeps_its_currency_and_its_numbers(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    euros = ('currency = "USD"', 'currency = "EUR"')
+    digits = ('kind = "letters"\nsymbology = "qr"', 'kind = "digits16"\nsymbology = "code128"')
+    load(store, now, euros=euros, digits=digits)
+    load(store, now)
+    ana = shop.join()
+    with pytest.raises(ProgrammeInvalid, match=r"code.kind \(line 30\): must stay letters"):
+        load(store, now, digits=digits)
+    load(store, now, euros=euros)
+    load(store, now)
+    shop.buy(ana.code, 1_000)
+    with pytest.raises(ProgrammeInvalid, match=r"currency \(line 4\): must stay USD"):
+        load(store, now, euros=euros)
+    assert shop.balance(ana.code) == 200
+
+
+# Explaining ---------------------------------------------------------------------------
+
+
+def test_a_line_of_which_only_the_category_is_known_has_its_name_in_every_language(
+    store: Store, now: datetime
+) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    bought = shop.buy(ana.code, 1_000, lines=[Line(1, 1_000, category="beans")])
+
+    def told(language: str) -> str:
+        parts = checkout.why(store, programme=COFFEE, receipt_id=bought.id, language=language).parts
+        return parts[0].words.partition(":")[0]
+
+    assert (told("en"), told("tr")) == ("bags of beans", "paket kahve")
+
+
+def test_a_gift_that_two_cards_had_is_not_explained_as_a_gift(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    ana, twin = shop.join(), shop.join()
+    merging.merge(
+        store, programme=COFFEE, survivor=ana.code, loser=twin.code, proof="said so", by="olive",
+        key="merge", now=now,
+    )  # fmt: skip
+    view = checkout.look(store, programme=COFFEE, code=ana.code, language="en", now=now)
+    told = {
+        part.words: part.points
+        for receipt in view.recent
+        for part in checkout.why(store, programme=COFFEE, receipt_id=receipt.id, language="en").parts
+    }
+    assert told["Only one of two gifts for joining counts."] == -100
+    assert told["A gift for joining."] == 100

@@ -29,7 +29,7 @@ def condition_of(table: Table) -> Condition:
         skus=frozenset(table.texts("skus", limit=64)),
         brands=frozenset(table.texts("brands", limit=64)),
         locations=frozenset(table.keys("shops", "shop")),
-        channels=frozenset(table.texts("channels", limit=40)),
+        channels=frozenset(table.texts("channels", limit=16)),
         tiers=frozenset(table.keys("tiers", "tier")),
         window=window_of(table),
         minimum_minor=table.amount("minimum", default=0),

@@ -118,6 +118,8 @@ class _Teller:
         """What a reason other than a purchase is called."""
         say, language = self.say, self.language
         match rule:
+            case "welcome" if _whole(reason.get("points")) < 0:
+                return say(language, "Only one of two gifts for joining counts.")
             case "welcome":
                 return say(language, "A gift for joining.")
             case "reward":
@@ -140,6 +142,8 @@ class _Teller:
                 return self.stamped(_whole(reason.get("stamps")), _whole(reason.get("rewards")))
             case "tier":
                 return say(language, "Tier: %(tier)s", tier=self.tier(key))
+            case "birthday" if _whole(reason.get("points")) < 0:
+                return say(language, "Only one of two birthday gifts counts.")
             case "birthday":
                 return say(language, "A birthday gift.")
             case "win_back":
@@ -236,7 +240,7 @@ class _Teller:
 
     def line_name(self, number: int, count: int) -> str:
         line = self.lines[number - 1] if number <= len(self.lines) else None
-        found = line and (line.name or line.sku or line.category)
+        found = line and (line.name or line.sku or (line.category and self.category(line.category)))
         if found:
             return found
         if count == 1:
@@ -323,6 +327,9 @@ class _Teller:
 
     def action(self, key: str) -> str:
         return self.named(key, {action.key: action.name for action in self.programme.actions})
+
+    def category(self, key: str) -> str:
+        return self.named(key, dict(self.programme.category_names))
 
     def named(self, key: str, texts: Mapping[str, Text]) -> str:
         text = texts.get(key)

@@ -59,6 +59,8 @@ def parse(text: str, *, name: str, say: Say = plainly) -> Programme:
     Raises ProgrammeInvalid, and nothing else, for whatever the text is: its
     values carry `summary` (a sentence) and `problems` (all of them).
     """
+    # With this some editors begin a file to say that it is text.
+    text = text.removeprefix("\ufeff")
     if len(text) > TEXT_LENGTH_MAX:
         raise _refusal([f"the file has more than {TEXT_LENGTH_MAX} characters"])
     for number, line in enumerate(text.split("\n"), start=1):
@@ -321,15 +323,16 @@ def _contact(table: Table) -> Contact:
 
 def _consent(row: Table) -> Consent:
     return Consent(
-        purpose=row.key("purpose"),
-        version=row.text("version", limit=40),
+        purpose=row.key("purpose", limit=32),
+        version=row.text("version", limit=32),
         text=row.words("text", limit=1_000, lines=True),
     )
 
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # What these two mean is for each machine to say.
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def contrast_of(colour: str, ground: str) -> float:

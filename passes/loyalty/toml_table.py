@@ -152,9 +152,9 @@ class Table:
             return default or ""
         return self._checked_text(key, value, limit, lines)
 
-    def key(self, key: str) -> str:
+    def key(self, key: str, *, limit: int = 40) -> str:
         """The stable name of a row."""
-        value = self.text(key, limit=40)
+        value = self.text(key, limit=limit)
         if value and not KEY.fullmatch(value):
             self.note(key, f"{value!r} may only have small letters, digits and dashes")
         return value

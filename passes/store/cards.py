@@ -162,6 +162,7 @@ def _facts_statement(by_card: str) -> Select[Any]:
 # Without statistics SQLite would look through the codes of the whole programme.
 _FACTS_ON_SQLITE = _facts_statement("INDEXED BY ix_card_code_programme_id_card_id")
 _FACTS_ON_POSTGRESQL = _facts_statement("")
+_ANY = select(card.c.id).where(card.c.programme_id == bindparam("programme_id")).limit(1)
 _BY_SERIAL = (
     select(
         card.c.programme_id,
@@ -227,6 +228,11 @@ def facts(read: Read, programme_id: int, card_id: int) -> CardFacts | None:
         programme_revision=row.programme_revision,
         last_movement=_movement(row),
     )
+
+
+def any_of(read: Read, programme_id: int) -> bool:
+    """Whether anybody ever got a card of a programme."""
+    return read.ask(_ANY, programme_id=programme_id).one() is not None
 
 
 def by_serial(read: Read, pass_type: str, serial: str) -> Held | None:
