@@ -1,0 +1,233 @@
+"""Google's wallet behind the seam, and what else the product asks of it.
+
+A card changes by a patch of its object; Google brings it to the holder's
+devices. There is no device token: an install's `address` is the object's id,
+its `topic` the class's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from passes.google.client import GoogleApi, Resource
+from passes.google.documents import class_patch, erasing_patch, object_patch
+from passes.google.problems import (
+    AccountRefused,
+    AlreadyExists,
+    ClassNotPublished,
+    GoogleFailed,
+    NotFound,
+    TryLater,
+)
+from passes.google.schema import Document, DocumentInvalid, read, refuse_invalid
+from passes.wallet import Accepted, Gone, Install, Later, Outcome, Parked, Rejected
+
+THREADS = 8
+"""An answer takes a good part of a second; so many at a time keep up with the rate."""
+ROUND_SECONDS_MAX = 40
+"""A round ends before the lease of what was claimed for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an object should be.
+
+    `before` is the document that Google was last told, if that is known: the
+    patch is smaller then. `notify` asks for a notification if the balance
+    changed; the caller counts the three that a card may have in 24 hours.
+    """
+
+    document: Document
+    before: Document | None = None
+    notify: bool = False
+
+
+class GoogleWallet:
+    """Google Wallet (`passes.wallet.Wallet`).
+
+    `wanted_of` answers what the object of an install should be, None when
+    there is no such card any more; `class_of` gives the document of a class,
+    None when it is not ours. Both are called by the thread that announces.
+    One object serves one announcing thread at a time; everything else may be
+    called by any thread.
+    """
+
+    def __init__(
+        self,
+        api: GoogleApi,
+        *,
+        wanted_of: Callable[[Install], Wanted | None],
+        class_of: Callable[[str], Document | None],
+        clock: Callable[[], datetime],
+        threads: int = THREADS,
+        round_seconds_max: float = ROUND_SECONDS_MAX,
+    ) -> None:
+        self._api = api
+        self._wanted_of, self._class_of, self._clock = wanted_of, class_of, clock
+        self._threads = threads
+        self._round_seconds_max = round_seconds_max
+        self._published: dict[str, Document] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._in_use = threading.Lock()
+
+    # The seam -----------------------------------------------------------------
+
+    def announce(self, batch: Sequence[Install]) -> Iterator[tuple[Install, Outcome]]:
+        """Bring each install's object to its newest state; yields each exactly once, as answers arrive.
+
+        What the account or its key is refused for parks everything without an
+        answer. What is not begun when the round's time is over comes back as
+        `Later`, due at once.
+        """
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError("one GoogleWallet serves one announcing thread at a time")
+        try:
+            yield from self._announce(batch)
+        finally:
+            self._in_use.release()
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        self._api.close()
+
+    def _announce(self, batch: Sequence[Install]) -> Iterator[tuple[Install, Outcome]]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="google")
+        ends_at = time.monotonic() + self._round_seconds_max
+        running: dict[Future[Outcome], Install] = {}
+        parked: Parked | None = None
+        waiting = iter(batch)
+        try:
+            while True:
+                # Documents are made as late as possible: what is sent is the newest state.
+                while len(running) < self._threads and (install := next(waiting, None)) is not None:
+                    if parked is not None:
+                        yield install, parked
+                    elif time.monotonic() >= ends_at:
+                        yield install, Later(self._clock(), "the round's time was over")
+                    else:
+                        started = self._started(install, self._pool)
+                        if isinstance(started, Future):
+                            running[started] = install
+                        else:
+                            yield install, started
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
+                    if isinstance(outcome, Parked):
+                        parked = outcome
+                    yield running.pop(future), outcome
+        finally:
+            # A caller that stopped listening must not leave requests to the next round.
+            wait(running)
+
+    def _started(self, install: Install, pool: ThreadPoolExecutor) -> Future[Outcome] | Outcome:
+        try:
+            wanted = self._wanted_of(install)
+            if wanted is None:
+                return Gone(self._clock(), "there is no such card")
+            refuse_invalid("LoyaltyObject", wanted.document)
+            if wanted.document["id"] != install.address:
+                raise DocumentInvalid(f"the document is that of {wanted.document['id']}")
+            return pool.submit(self._tell, wanted, self._class_of(wanted.document["classId"]))
+        except DocumentInvalid as invalid:
+            return Rejected(str(invalid))
+
+    def _tell(self, wanted: Wanted, its_class: Document | None) -> Outcome:
+        try:
+            self._change(wanted, its_class)
+        except GoogleFailed as failed:
+            return self._outcome(failed)
+        except DocumentInvalid as invalid:
+            return Rejected(str(invalid))
+        return Accepted()
+
+    def _change(self, wanted: Wanted, its_class: Document | None) -> None:
+        document = wanted.document
+        patch = object_patch(document, wanted.before, notify=wanted.notify)
+        if patch is None:
+            return
+        try:
+            self._api.patch(Resource.OBJECT, document["id"], patch)
+        except NotFound:
+            if its_class is None:
+                self._put(Resource.OBJECT, document)
+                return
+            try:
+                self._put(Resource.OBJECT, document)
+            except NotFound:
+                # The same answer says that the class is missing.
+                self._published.pop(document["classId"], None)
+                self.prepare(its_class, document)
+
+    def _outcome(self, failed: GoogleFailed) -> Outcome:
+        if isinstance(failed, TryLater):
+            return Later(self._clock() + timedelta(seconds=failed.wait_seconds), str(failed))
+        if isinstance(failed, AccountRefused):
+            return Parked(str(failed))
+        return Rejected(str(failed))
+
+    # Classes and new cards ----------------------------------------------------
+
+    def publish(self, its_class: Document) -> None:
+        """Bring a class to this state, creating it if need be; all its cards follow.
+
+        Raises GoogleFailed, DocumentInvalid.
+        """
+        self._published.pop(its_class["id"], None)
+        self._put(Resource.CLASS, its_class)
+
+    def prepare(self, its_class: Document, card: Document) -> None:
+        """Make sure that Google holds this card, before anybody is shown a link to it.
+
+        Raises GoogleFailed (ClassNotPublished for a class whose cards nobody
+        could save), DocumentInvalid.
+        """
+        if self._published.get(its_class["id"]) != its_class:
+            held = self._put(Resource.CLASS, its_class)
+            status = read("LoyaltyClass", held).get("reviewStatus")
+            if status in ("DRAFT", "REJECTED"):
+                comments = (held.get("review") or {}).get("comments") or ""
+                words = "is a draft: publish it first" if status == "DRAFT" else "was rejected by Google"
+                raise ClassNotPublished(f"The class {its_class['id']} {words}. {comments}".strip())
+            self._published[its_class["id"]] = its_class
+        self._put(Resource.OBJECT, card)
+
+    def erase(self, object_id: str) -> None:
+        """Take a person's data from the object; one that never was at Google is fine. Raises GoogleFailed."""
+        try:
+            self._api.patch(Resource.OBJECT, object_id, erasing_patch())
+        except NotFound:
+            return
+
+    def tell(self, object_id: str, message: Mapping[str, Any]) -> bool:
+        """Put a message on one card; whether it notifies. Raises GoogleFailed."""
+        return self._api.add_message(Resource.OBJECT, object_id, message)
+
+    def tell_everybody(self, class_id: str, message: Mapping[str, Any]) -> bool:
+        """Put a message on all cards of a class by one request; whether it notifies. Raises GoogleFailed."""
+        return self._api.add_message(Resource.CLASS, class_id, message)
+
+    def is_held(self, object_id: str) -> bool:
+        """Whether at least one person has the card, for callbacks that were missed or came out of order."""
+        return self._api.get(Resource.OBJECT, object_id).get("hasUsers") is True
+
+    def _put(self, resource: Resource, document: Document) -> Document:
+        """Insert; what is there already is compared and patched. Google's version of it."""
+        try:
+            return self._api.insert(resource, document)
+        except AlreadyExists:
+            held = self._api.get(resource, document["id"])
+        make_patch = class_patch if resource is Resource.CLASS else object_patch
+        patch = make_patch(document, held)
+        return held if patch is None else self._api.patch(resource, document["id"], patch)
