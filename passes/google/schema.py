@@ -202,6 +202,10 @@ def _identity(value: Mapping[str, Any], _patch: bool) -> str | None:
             return f"{name} must be the issuer, a dot, and letters, digits, . _ -"
     if len(value.get("messages", ())) > MESSAGES_MAX:
         return f"more than {MESSAGES_MAX} messages"
+    # Google takes two of one id, and then neither can be told from the other.
+    named = [message["id"] for message in value.get("messages", ()) if "id" in message]
+    if len(set(named)) != len(named):
+        return "two messages have the same id"
     if len(value.get("merchantLocations", ())) > PLACES_MAX:
         return f"more than {PLACES_MAX} places; Google refuses the card"
     return None

@@ -550,6 +550,13 @@ def test_messages_beyond_ten_are_left_out_from_the_end() -> None:
     assert kept == ["offer-maple", *(f"note-{n}" for n in range(9))]
 
 
+@pytest.mark.check("G-37")
+def test_two_messages_of_one_id_are_refused() -> None:
+    twin = offer_message(face().offers[0])
+    with pytest.raises(DocumentInvalid, match="same id"):
+        card(messages=[twin])
+
+
 def test_a_message_has_a_window_and_may_alert() -> None:
     alert = offer_message(face().offers[0], alert=True)
     assert alert["messageType"] == "TEXT_AND_NOTIFY"
@@ -629,7 +636,7 @@ FACES = st.builds(
     ).map(tuple),
     offers=st.lists(
         st.builds(OfferLine, st.sampled_from("abcdef"), st.text(max_size=9), st.text(max_size=9),
-                  st.just(NOW)), max_size=4,
+                  st.just(NOW)), max_size=4, unique_by=lambda offer: offer.key,
     ).map(tuple),
     barcode=st.builds(Barcode, st.sampled_from(list(Symbology)), st.just("ABC"), st.just("A BC")),
     voided=st.booleans(),
