@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from passes import campaigns, checkout, enrolment, merging, programmes
+from passes import store as stores
 from passes.loyalty.basket import Line
 from passes.loyalty.programme_file import parse
 from passes.loyalty.receipt import Counter, Receipt
@@ -276,3 +279,24 @@ def test_a_gift_that_two_cards_had_is_not_explained_as_a_gift(store: Store, now:
     }
     assert told["Only one of two gifts for joining counts."] == -100
     assert told["A gift for joining."] == 100
+
+
+# Several at once ----------------------------------------------------------------------
+
+
+def test_a_purchase_that_waits_for_a_merge_is_the_survivors(postgresql_url: str, now: datetime) -> None:
+    store = stores.open(postgresql_url)
+    shop = a_shop(store, now)
+    ana, twin = shop.join(), shop.join()
+    with ThreadPoolExecutor(1) as pool:
+        with store.together() as merged:
+            merging.merge(
+                merged, programme=COFFEE, survivor=ana.code, loser=twin.code, proof="said so", by="olive",
+                key="merge", now=now,
+            )  # fmt: skip
+            waiting = pool.submit(shop.buy, twin.code, 1_000)
+            time.sleep(0.3)
+            assert not waiting.done()
+        assert waiting.result().member_id == ana.member_id
+    assert shop.balance(ana.code) == 200
+    store.close()

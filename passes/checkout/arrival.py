@@ -59,6 +59,9 @@ def card(read: Read, loaded: Loaded, code: str, answer: Answer) -> Standing:
     """The member behind a typed code. Raises CodeMistyped, CodeUnknown, CardForeign or CardVoided."""
     checked = codes.read(code, loaded.programme.code_kind)
     standing = members.standing(answer)
+    if standing is not None and standing.voided_at is not None and isinstance(read, Work):
+        # While this waited for the card, a merge may have given its code to another one.
+        standing = members.standing(members.at_counter(read, loaded.id, checked))
     if standing is None:
         raise CardForeign() if members.code_elsewhere(read, checked) else CodeUnknown()
     if standing.voided_at is not None:
