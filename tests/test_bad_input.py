@@ -188,6 +188,13 @@ def test_what_cannot_be_written_is_dropped_from_the_reason_of_a_return(store: St
     ("change", "problem"),
     [
         (('key = "extra-shot"', 'key = "stamps"'), "rewards[0].key (line 49): 'stamps' is what a full punch"),
+        (
+            (
+                'points_per = "10 per 1.00"\nrounding = "floor"\nlimit = 500.00',
+                'points_per = "9999999 per 0.01"\nlimit = 5000.00',
+            ),
+            "earning.points_per (line 34): one purchase at the limit could earn more than 10",
+        ),
         (('zone = "America/Chicago"', 'zone = "localtime"'), "zone (line 5): must be an IANA time zone"),
         (
             ('purpose = "offers"', f'purpose = "{"o" * 33}"'),
@@ -198,7 +205,13 @@ def test_what_cannot_be_written_is_dropped_from_the_reason_of_a_return(store: St
             "consents[0].version (line 146): must have at most",
         ),
     ],
-    ids=["reserved key", "a zone of the machine", "long purpose", "long version"],
+    ids=[
+        "reserved key",
+        "more than anybody can count",
+        "a zone of the machine",
+        "long purpose",
+        "long version",
+    ],
 )
 def test_files_are_refused_by_key_and_line(change: tuple[str, str], problem: str) -> None:
     with pytest.raises(ProgrammeInvalid) as refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -120,6 +121,17 @@ class EarnRule:
     bonuses: tuple[Bonus, ...] = ()
     minimum_points: int = 0
     caps: Caps = Caps()
+
+    def most(self, tier_factor: Fraction) -> Fraction:
+        """More points than this no purchase earns, if a level multiplies by `tier_factor` at most."""
+        factors = [max(one, Fraction(1)) for one in (tier_factor, *(row.factor for row in self.multipliers))]
+        factor = {
+            Combine.BEST: max(factors),
+            Combine.SUM_BONUS: 1 + sum(one - 1 for one in factors),
+            Combine.PRODUCT: math.prod(factors),
+        }[self.combine]
+        rate = max(self.rate, *(one.rate for one in self.rates), Fraction(0))
+        return self.limit_minor * rate * factor + sum(bonus.points for bonus in self.bonuses)
 
     @property
     def asks_consent(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
 from zoneinfo import available_timezones
 
@@ -40,6 +41,9 @@ CONTRAST_GOOD = 4.5
 """WCAG 2: 3 for large text, 4.5 for the small labels. Between the two is a warning."""
 
 UNDO_SECONDS_MAX = 86_400
+
+PURCHASE_POINTS_MAX = 10**12
+"""Millions of such purchases fit into a balance."""
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -190,6 +194,10 @@ def _check_whole(top: Table, programme: Programme) -> None:
     """What only shows when the parts are put together."""
     if "tiering" in top and not programme.tiers:
         top.note("tiering", "there are no [[tiers]] that this could be about")
+    steepest = max((tier.multiplier for tier in programme.tiers), default=Fraction(1))
+    if programme.earning.most(steepest) > PURCHASE_POINTS_MAX:
+        words = f"one purchase at the limit could earn more than {PURCHASE_POINTS_MAX} points"
+        top.file.problems.append(top.file.located(("earning", "points_per"), words))
     as_money = {reward.key for reward in programme.rewards if reward.kind is RewardKind.POINTS_AS_MONEY}
     for place, tier in enumerate(programme.tiers):
         for key in sorted(as_money.intersection(tier.grants)):
