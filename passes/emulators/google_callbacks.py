@@ -112,6 +112,7 @@ class CallbackPost:
                 self._attempt(number, callback, body)
             except Exception:
                 log.exception("a callback could not be carried")
+                self._on_outcome(number, replace(callback, outcome="given up"))
 
     def _attempt(self, number: int, callback: Callback, body: bytes) -> None:
         status = self._post(callback.url, body)

@@ -57,7 +57,7 @@ def moment(text: str) -> datetime | None:
 def _requires(*names: str) -> Rule:
     def rule(given: dict[str, Any]) -> Broken:
         for name in names:
-            if given.get(name) in (None, "", {}):
+            if given.get(name) in (None, "", {}, []):
                 yield name, "this field is required."
 
     return rule

@@ -44,6 +44,9 @@ class ApiError(Exception):
     violations: tuple[Violation, ...] = ()
     retry_after_seconds: int | None = None
 
+    def __str__(self) -> str:
+        return self.message
+
     def as_json(self) -> dict[str, Any]:
         """The body of the answer."""
         error: dict[str, Any] = {
@@ -196,4 +199,6 @@ def _scalar(shape: str, given: Any) -> Any:
 def _name_of(shape: Shape) -> str:
     if isinstance(shape, list):
         return f"list of {_name_of(shape[0])}"
-    return "enum" if isinstance(shape, dict) else f"TYPE_{shape.upper()}".replace("TYPE_#", "")
+    if isinstance(shape, dict):
+        return "enum"
+    return shape[1:] if shape.startswith("#") else f"TYPE_{shape.upper()}"

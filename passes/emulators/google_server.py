@@ -82,9 +82,7 @@ class HttpServer:
 
         self._server = Server((self._host, self.port), Handler)
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), name="google", daemon=True
-        )
+        self._thread = threading.Thread(target=_accept, args=(self._server,), name="google", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -92,7 +90,8 @@ class HttpServer:
         if self._server is None or self._thread is None:
             return
         self.ended.set()
-        self._server.shutdown()
+        with contextlib.suppress(OSError):
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
         self._server.server_close()
         with self._lock:
@@ -108,11 +107,25 @@ class HttpServer:
         with self._lock:
             self._connections.add(connection)
             self._threads.add(threading.current_thread())
+        if self.ended.is_set():
+            # It came in while the door was closing.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def closed(self, connection: socket.socket) -> None:
         with self._lock:
             self._connections.discard(connection)
             self._threads.discard(threading.current_thread())
+
+
+def _accept(server: ThreadingHTTPServer) -> None:
+    """Take connections until the socket is shut: unlike `serve_forever` it need not wake to look."""
+    while True:
+        try:
+            connection, address = server.get_request()
+        except OSError:
+            return
+        server.process_request(connection, address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -50,6 +50,9 @@ class TokenRefused(Exception):
     error: str
     words: str
 
+    def __str__(self) -> str:
+        return self.words
+
 
 class ServiceAccounts:
     """Who may speak for the issuer: public keys by e-mail address. Raises ValueError if one is not RSA."""

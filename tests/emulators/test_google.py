@@ -6,7 +6,7 @@ import email.parser
 import email.policy
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -389,7 +389,7 @@ def parts_of(answer: Any) -> Iterator[tuple[str, int, Any]]:
     raw = b"Content-Type: " + answer.headers["content-type"].encode() + b"\r\n\r\n" + answer.body
     whole = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(raw)
     for part in whole.iter_parts():
-        head, _, body = part.get_payload(decode=True).partition(b"\r\n\r\n")
+        head, _, body = cast(bytes, part.get_payload(decode=True)).partition(b"\r\n\r\n")
         yield str(part["Content-ID"]), int(head.split()[1]), json.loads(body)
 
 
