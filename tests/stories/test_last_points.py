@@ -21,7 +21,8 @@ from unittest.mock import patch
 
 import pytest
 
-from passes import books, checkout, cli, wiring
+from passes import books, cli, wiring
+from passes.booking import Booking
 from passes.store import members
 from tests.shop import COFFEE, Shop
 from tests.stories.town import Town, at_the_till, browser
@@ -88,7 +89,7 @@ def claim_on_the_command_line(
 def _without(what: str) -> Iterator[None]:
     """The product with a protection missing: nothing, the `guard` of the balance, or the row `lock`."""
     if what == "guard":
-        with patch.object(checkout, "_guard", lambda *_: None):
+        with patch.object(Booking, "require", lambda *_, **__: None):
             yield
     elif what == "lock":
         with patch.object(members, "_AT_COUNTER", members._LOOK):
