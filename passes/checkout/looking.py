@@ -19,8 +19,10 @@ from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import ReceiptUnknown
 from passes.loyalty.rewards import Reward, RewardKind
 from passes.loyalty.stamps import STAMPS
-from passes.store import Row, Store, journal, members, offers, programmes, purchases, redemptions
+from passes.loyalty.text import Text
+from passes.store import Read, Row, Store, journal, members, offers, programmes, purchases, redemptions
 from passes.store.instants import instant_or_none, micros
+from passes.store.programmes import Loaded
 
 _LOOK_RECEIPTS = 5
 _ANYWHERE = Counter()
@@ -132,26 +134,39 @@ def look(store: Store, *, programme: str, code: str, language: str, now: datetim
             rewards=tuple(view(reward) for reward in rules.rewards),
             next_reward=view(after_next) if after_next else None,
             recent=tuple(arrival.as_receipt(row, rules) for row in rows.all()),
-            issued=_issued(rules, redemptions.issued_to(read, loaded.id, standing.member_id), language, now),
+            issued=_issued(read, loaded, standing.member_id, language, now),
             **waiting,
         )
 
 
-def _issued(rules: Programme, rows: list[Row], language: str, now: datetime) -> tuple[IssuedView, ...]:
+def _issued(
+    read: Read, loaded: Loaded, member_id: int, language: str, now: datetime
+) -> tuple[IssuedView, ...]:
     """What can be used now. What is held for a payment is not offered again."""
-    names = {reward.key: reward.name for reward in rules.rewards}
-    if rules.stamps is not None:
-        names[STAMPS] = rules.stamps.name
     return tuple(
         IssuedView(
             id=row.id,
             key=row.reward_key,
-            name=names[row.reward_key].in_(language) if row.reward_key in names else row.reward_key,
+            name=_name_of(read, loaded, row, language),
             expires_at=instant_or_none(row.expires_at),
         )
-        for row in rows
+        for row in redemptions.issued_to(read, loaded.id, member_id)
         if row.source != "points" and (row.expires_at is None or row.expires_at > micros(now))
     )
+
+
+def _name_of(read: Read, loaded: Loaded, row: Row, language: str) -> str:
+    """What a reward is called, or was when it was given if the programme has it no more."""
+    name = _names(loaded.programme).get(row.reward_key)
+    given = None if name else journal.receipt_row(read, loaded.id, row.receipt_id)
+    if given is not None:
+        name = _names(programmes.at_version(read, loaded.id, given.programme_version)).get(row.reward_key)
+    return name.in_(language) if name else str(row.reward_key)
+
+
+def _names(rules: Programme) -> dict[str, Text]:
+    names = {reward.key: reward.name for reward in rules.rewards}
+    return names if rules.stamps is None else {**names, STAMPS: rules.stamps.name}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ _RATES = (
     "return_on",
     "return_low",
     "return_high",
+    "conversion",
 )
 
 
@@ -494,7 +495,7 @@ def _cell(name: str, value: object, currency: str) -> str:
         return "yes" if value else "no"
     if isinstance(value, float) and name.endswith(("_z", "_p")):
         return f"{value:.4f}"
-    if isinstance(value, float) and any(word in name for word in _RATES):
+    if isinstance(value, float) and (any(word in name for word in _RATES) or name.endswith("lift")):
         return f"{100 * value:.2f} %"
     if isinstance(value, (int, float)) and "_minor" in name:
         return decimal_text(round(value), currency)
