@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from passes import campaigns, checkout, enrolment, merging, programmes
+from passes import campaigns, checkout, cli, enrolment, merging, programmes
 from passes import store as stores
 from passes.loyalty.basket import Line
 from passes.loyalty.programme_file import parse
@@ -313,3 +313,40 @@ def test_a_purchase_that_waits_for_a_merge_is_the_survivors(postgresql_url: str,
         assert waiting.result().member_id == ana.member_id
     assert shop.balance(ana.code) == 200
     store.close()
+
+
+# A programme that changed -------------------------------------------------------------
+
+
+def test_a_given_reward_keeps_its_name_when_the_programme_has_it_no_more(store: Store, now: datetime) -> None:
+    grants = ("spend = 250.00", 'spend = 250.00\ngrants = ["extra-shot"]')
+    shop = a_shop(store, now, grants=grants)
+    ana = shop.join()
+    shop.buy(ana.code, 30_000)
+    load(store, now, key=('key = "extra-shot"', 'key = "other-shot"'), name=("Ekstra shot", "Başka"))
+
+    def issued(language: str) -> list[str]:
+        view = checkout.look(store, programme=COFFEE, code=ana.code, language=language, now=now)
+        return [one.name for one in view.issued]
+
+    assert (issued("en"), issued("tr")) == (["Extra shot"], ["Ekstra shot"])
+
+
+# The command line ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["accrue", COFFEE, "X", "7.00", "--occurred-at", "2026-01-01"], "write day, time and zone"),
+        (["accrue", COFFEE, "X", "7.00", "--occurred-at", "yesterday"], "write day, time and zone"),
+        (["return", COFFEE, "1", "--line", "x"], "write a line's number and how many pieces"),
+        (["return", COFFEE, "1", "--line", "1:"], "write a line's number and how many pieces"),
+    ],
+)
+def test_what_a_command_cannot_read_it_explains(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert told in capsys.readouterr().err

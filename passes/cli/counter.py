@@ -12,7 +12,7 @@ from uuid import uuid4
 from passes.cli.opening import opened
 from passes.loyalty.basket import Line
 from passes.loyalty.money import parse_amount
-from passes.loyalty.refusals import AmountInvalid
+from passes.settings import CannotStart
 
 if TYPE_CHECKING:
     from passes.loyalty.receipt import Counter
@@ -310,10 +310,13 @@ def balance(parsed: argparse.Namespace) -> object:
 
 
 def instant(text: str) -> datetime:
-    """An instant from the command line, ISO 8601 with a zone. Raises ValueError."""
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("an instant needs a zone")
+    """An instant from the command line, ISO 8601 with a zone. Raises ArgumentTypeError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise argparse.ArgumentTypeError("write day, time and zone, such as 2026-03-14T09:30-06:00")
     return at
 
 
@@ -369,7 +372,7 @@ def _lines(installation: Installation, parsed: argparse.Namespace) -> list[Line]
         category, _, sku = rest.partition(":")
         quantity, mark, unit = price.partition("x")
         if not (mark and quantity.isdecimal() and len(quantity) < 10):
-            raise AmountInvalid()
+            raise CannotStart(f"{text!r} is no line of a purchase: write it like 2x3.50:coffee.")
         lines.append(
             Line(
                 quantity=int(quantity),

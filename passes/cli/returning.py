@@ -70,8 +70,11 @@ def take_back(parsed: argparse.Namespace) -> object:
 
 def _pieces(text: str) -> tuple[int, int]:
     """A line's number and how many of its pieces, one if not said."""
-    number, _, quantity = text.partition(":")
-    return int(number), int(quantity or 1)
+    number, mark, quantity = text.partition(":")
+    parts = (number, quantity) if mark else (number, "1")
+    if not all(part.isdecimal() and len(part) < 10 for part in parts):
+        raise argparse.ArgumentTypeError("write a line's number and how many pieces, such as 2:1")
+    return int(parts[0]), int(parts[1])
 
 
 def _short(text: str) -> str:
