@@ -11,7 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from flask import Blueprint, g, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, checkout
@@ -396,7 +396,10 @@ def _counter() -> Counter:
 
 
 def _done(receipt: Receipt) -> AnyResponse:
-    return redirect(url_for("till.done", receipt_id=receipt.id), 303)
+    # Without the page that a redirect carries for people: nobody ever sees it.
+    answer = Response(status=303)
+    answer.headers["Location"] = url_for("till.done", receipt_id=receipt.id)
+    return answer
 
 
 @blueprint.get(f"/done/<{_RECEIPT}:receipt_id>")
