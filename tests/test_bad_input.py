@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from passes import campaigns, checkout, cli, enrolment, merging, programmes
+from passes import books, campaigns, checkout, cli, enrolment, merging, programmes
 from passes import store as stores
 from passes.loyalty.basket import Line
 from passes.loyalty.programme_file import parse
@@ -350,3 +350,14 @@ def test_what_a_command_cannot_read_it_explains(
     with pytest.raises(SystemExit):
         cli.main(words)
     assert told in capsys.readouterr().err
+
+
+# Clocks -------------------------------------------------------------------------------
+
+
+def test_points_that_another_machine_booked_a_moment_later_can_be_spent(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    shop.buy(ana.code, 1_000)
+    assert shop.redeem(ana.code, "extra-shot", now=now - timedelta(seconds=2)).balance_after == 50
+    assert books.verify(store).problems == ()

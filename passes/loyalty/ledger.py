@@ -190,8 +190,8 @@ def balances(postings: Iterable[Posting]) -> dict[Account, int]:
 class Lot:
     """Points that were earned together and expire together; 0 ≤ remaining ≤ original.
 
-    Spendable while `available_at <= now < expires_at`; None means never expires.
-    `pending` ones still stand in the account of waiting points.
+    Spendable from when they are opened at `available_at` while `now < expires_at`;
+    None means never expires. `pending` ones still stand in the account of waiting points.
     """
 
     id: int
@@ -216,11 +216,15 @@ class Consumption:
 
 
 def spendable(lots: Iterable[Lot], now: datetime) -> tuple[Lot, ...]:
-    """The lots that count at this moment, in the order in which they are used up."""
+    """The lots that count at this moment, in the order in which they are used up.
+
+    What waits is `pending`, whatever the clock says: of two machines that book
+    for one member the second may be a moment behind.
+    """
     return tuple(
         lot
         for lot in in_order(lots)
-        if lot.available_at <= now and (lot.expires_at is None or now < lot.expires_at)
+        if not lot.pending and (lot.expires_at is None or now < lot.expires_at)
     )
 
 

@@ -170,11 +170,11 @@ def test_lots_without_expiry_come_last_then_the_oldest_then_the_lowest_number() 
     assert [each.id for each in in_order([eternal, later, twin, older])] == [9, 10, 2, 1]
 
 
-def test_a_lot_counts_from_the_moment_it_is_available_until_just_before_it_expires() -> None:
+def test_a_lot_counts_once_it_is_open_until_just_before_it_expires() -> None:
     one = Lot(1, 5, 5, day(1, 1), day(1, 15), day(2, 1))
     instant = timedelta(microseconds=1)
-    assert not spendable([one], day(1, 15) - instant)
-    assert spendable([one], day(1, 15))
+    assert not spendable([replace(one, pending=True)], day(1, 15))
+    assert spendable([one], day(1, 15) - instant)
     assert spendable([one], day(2, 1) - instant)
     assert not spendable([one], day(2, 1))
 
