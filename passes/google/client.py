@@ -40,6 +40,7 @@ from passes.google.problems import (
     Problem,
     Refused,
     TryLater,
+    date_of,
     problem_of,
     retry_after_seconds,
 )
@@ -174,9 +175,15 @@ class GoogleApi:
             return False
         return notifies(body)
 
-    def check(self) -> None:
-        """Exchange an assertion for a token, so that a setup can be tried. Raises GoogleFailed."""
-        self._access_token(None)
+    def check(self) -> timedelta | None:
+        """Get a new token, so that a setup can be tried. Raises GoogleFailed.
+
+        Returns by how much our clock is ahead of Google's (None: it did not
+        say); a minute is too much for links and for rotating codes.
+        """
+        with self._renewing:
+            self._token, server_time = self._fetch_token()
+            return None if server_time is None else self._clock() - server_time
 
     def close(self) -> None:
         """Let go of connections."""
@@ -284,20 +291,21 @@ class GoogleApi:
             if held is not None and held is not refused and held.usable(self._clock()):
                 return held
             self._token = None
-            self._token = self._fetch_token()
+            self._token, _ = self._fetch_token()
             return self._token
 
-    def _fetch_token(self) -> AccessToken:
+    def _fetch_token(self) -> tuple[AccessToken, datetime | None]:
+        """A new token, and the time at Google when it was made. Raises TryLater, AccountRefused."""
         now = self._clock()
         assertion = self._account.assertion(audience=self._token_address, now=now)
-        status, _, answer = self._exchange(
+        status, headers, answer = self._exchange(
             "POST",
             self._token_address,
             urlencode({"grant_type": GRANT_TYPE, "assertion": assertion}).encode("ascii"),
             {"content-type": "application/x-www-form-urlencoded"},
         )
         if status == 200 and (token := token_of(answer, now=now)) is not None:
-            return token
+            return token, date_of(headers.get("date"))
         problem = problem_of(status, answer)
         if status in (400, 401, 403):
             raise AccountRefused(

@@ -117,13 +117,17 @@ def retry_after_seconds(header: str | None, *, now: datetime) -> float | None:
     text = header.strip()
     if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
         return float(text)
+    at = date_of(text)
+    return None if at is None else max(0.0, (at - now).total_seconds())
+
+
+def date_of(header: str | None) -> datetime | None:
+    """The instant in an HTTP date (RFC 9110, 5.6.7); None for none or nonsense."""
     try:
-        at = parsedate_to_datetime(text)
+        at = parsedate_to_datetime(header or "")
     except ValueError:
         return None
-    if at.tzinfo is None:
-        return None
-    return max(0.0, (at - now).total_seconds())
+    return at if at.tzinfo is not None else None
 
 
 def _mappings(value: object) -> list[Mapping[str, Any]]:

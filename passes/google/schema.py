@@ -164,7 +164,7 @@ def _refuse_kind(kind: Kind, value: Any, path: str, *, patch: bool) -> None:
         for place, item in enumerate(value):
             _refuse_kind(kind[0], item, f"{path}[{place}]", patch=False)
     elif isinstance(kind, frozenset):
-        if value not in kind or value in _NOT_OURS_TO_WRITE:
+        if not isinstance(value, str) or value not in kind or value in _NOT_OURS_TO_WRITE:
             raise DocumentInvalid(f"{path}: {value!r} is not a word that may be written here")
     elif check := _SCALARS.get(kind):
         if not check(value):

@@ -197,7 +197,8 @@ class GoogleWallet:
             held = self._put(Resource.CLASS, its_class)
             status = read("LoyaltyClass", held).get("reviewStatus")
             if status in ("DRAFT", "REJECTED"):
-                comments = (held.get("review") or {}).get("comments") or ""
+                review = held.get("review")
+                comments = review.get("comments") or "" if isinstance(review, Mapping) else ""
                 words = "is a draft: publish it first" if status == "DRAFT" else "was rejected by Google"
                 raise ClassNotPublished(f"The class {its_class['id']} {words}. {comments}".strip())
             self._published[its_class["id"]] = its_class

@@ -145,6 +145,7 @@ REFUSED: dict[str, Callable[[], Any]] = {
     "an extra member": lambda: read(changed(extra=1)),
     "no signature": lambda: read(changed(signature=None)),
     "a signature that is not base64": lambda: read(changed(signature="?" * 20)),
+    "a signature with a line break": lambda: read(changed(signature=SOUND["signature"] + "\n")),
     "a signature that is no text": lambda: read(changed(signature=7)),
     "a signature of zeros": lambda: read(changed(signature="AAAA")),
     "an extra member beside the key": lambda: read(changed(intermediateSigningKey={**KEY, "x": 1})),
@@ -257,9 +258,13 @@ def test_keys_are_never_kept_past_the_end_of_one_of_them() -> None:
     callbacks = reader(publisher)
     callbacks.read(Call(root="old").body(), now=NOW)
     publisher.body = published()
+    still_good = Call(message={"expTimeMillis": 2**45}).body()
+    callbacks.read(still_good, now=NOW + timedelta(minutes=4))
+    assert publisher.asked == 1
+    callbacks.read(still_good, now=ends)
+    assert publisher.asked == 2
     with pytest.raises(CallbackRefused):
         callbacks.read(Call(root="old", message={"expTimeMillis": 2**45}).body(), now=ends)
-    assert callbacks.read(Call(message={"expTimeMillis": 2**45}).body(), now=ends).event is Event.SAVE
 
 
 def test_a_new_root_is_learnt_before_the_old_list_ends() -> None:

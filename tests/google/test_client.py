@@ -168,6 +168,16 @@ def test_an_account_that_gets_no_token_is_said_to_be_refused(google: Google, api
     api.check()
 
 
+def test_a_clock_that_is_wrong_is_found_out(google: Google, api: GoogleApi, clock: Clock) -> None:
+    ahead = api.check()
+    assert ahead is not None
+    clock.now += timedelta(minutes=5)
+    later = api.check()
+    assert later is not None
+    assert timedelta(minutes=4, seconds=50) < later - ahead <= timedelta(minutes=5)
+    assert len(google.assertions) == 2
+
+
 def test_a_token_address_in_trouble_is_asked_again(
     google: Google, api: GoogleApi, pauses: list[float]
 ) -> None:

@@ -295,6 +295,8 @@ def test_a_patch_to_another_kind_of_balance_takes_the_old_one_away() -> None:
     assert blind is not None
     kinds = {"int": None, "double": None, "money": None, "string": "2147483648"}
     assert blind["loyaltyPoints"]["balance"] == kinds
+    with pytest.raises(DocumentInvalid, match="exactly one"):
+        refuse_invalid("LoyaltyObject", {"loyaltyPoints": {"balance": {"int": None}}}, patch=True)
     both = card() | {"loyaltyPoints": {"label": "B", "balance": {"int": 5, "string": "9"}}}
     with pytest.raises(DocumentInvalid, match="exactly one"):
         refuse_invalid("LoyaltyObject", both)
@@ -446,6 +448,7 @@ def test_the_gate_knows_no_name_or_word_that_google_does_not() -> None:
         ("LoyaltyClass", {"callbackOptions": {"updateRequestUrl": "https://example.org"}}),
         ("LoyaltyObject", {"messages": [{"id": "m", "messageType": "EXPIRATION_NOTIFICATION"}]}),
         ("LoyaltyObject", {"state": None}),
+        ("LoyaltyObject", {"state": ["ACTIVE"]}),
         ("LoyaltyObject", {"textModulesData": {}}),
         ("LoyaltyObject", {"barcode": "x"}),
         ("LoyaltyObject", {"accountId": 5}),
@@ -592,6 +595,17 @@ def test_every_change_of_a_class_asks_for_review_and_never_repeats_googles_own_w
     assert blind["reviewStatus"] == "UNDER_REVIEW"
     with pytest.raises(DocumentInvalid, match="review"):
         refuse_invalid("LoyaltyClass", {"hexBackgroundColor": "#102030"}, patch=True)
+
+
+def test_what_a_class_does_not_want_any_more_goes() -> None:
+    rich = club(
+        pictures=Pictures(LOGO, wide_logo=LOGO, hero=LOGO), callback_url="https://cards.example.org/google"
+    )
+    gone = {"wideProgramLogo": None, "heroImage": None, "callbackOptions": None}
+    assert class_patch(club(), rich) == gone | {"reviewStatus": "UNDER_REVIEW"}
+    blind = class_patch(club())
+    assert blind is not None
+    assert gone.items() <= blind.items()
 
 
 def test_what_somebody_set_in_the_console_stays() -> None:
