@@ -405,7 +405,6 @@ def test_below_zero_only_when_it_is_said(shop: Shop) -> None:
     assert books.verify(shop.store).right
 
 
-@pytest.mark.check("L-65")
 def test_points_that_lapsed_but_are_still_in_the_books_are_not_given_away(shop: Shop) -> None:
     ana = shop.join()
     shop.buy(ana.code, 1000)
@@ -438,7 +437,6 @@ def test_a_correction_without_a_reason_words_or_points_is_refused(
     assert shop.balance(ana.code) == 100
 
 
-@pytest.mark.check("L-65")
 def test_who_decided_what_stands_in_the_log(shop: Shop) -> None:
     staff(shop, "mo", "Mo")
     ana = shop.join()
@@ -455,7 +453,6 @@ def test_who_decided_what_stands_in_the_log(shop: Shop) -> None:
     assert {row["programme_id"] for row in rows(shop.store, "audit")} == {ana.programme_id}
 
 
-@pytest.mark.check("L-65")
 def test_the_same_correction_is_booked_once(shop: Shop) -> None:
     ana = shop.join()
     first = adjust(shop, ana, 100, key="sorry")

@@ -222,6 +222,64 @@ when = { categories = ["coffee"] }
 """
 
 
+# A year of one member -----------------------------------------------------------------
+
+
+@pytest.mark.check("L-56")
+def test_the_worked_year_of_a_member_comes_out_exactly(store: Store, now: datetime) -> None:
+    def on(year: int, month: int, day: int, hour: int = 12) -> None:
+        here.at(datetime(year, month, day, hour, tzinfo=UTC))
+        due_work.run_due(store, now=here.now)
+
+    here = open_mill(
+        store,
+        datetime(2026, 1, 10, 12, tzinfo=UTC),
+        mill(
+            points="pending_days = 14",
+            rest='[points.expiry]\nkind = "rolling"\nmonths = 12\nto = "month"',
+        ),
+    )
+    first = here.buy(12_040)
+    assert here.purses == (120, 0, 0)
+    on(2026, 1, 20)
+    here.back(first, amount_minor=3_000)
+    assert here.purses == (90, 0, 0)
+    on(2026, 1, 24)
+    assert here.purses == (0, 90, 0)
+    on(2026, 2, 5)
+    second = here.buy(6_000)
+    assert here.purses == (60, 90, 0)
+    on(2026, 2, 19)
+    assert here.purses == (0, 150, 0)
+    on(2026, 3, 1, 10)
+    order = here.buy(50)
+    common: dict[str, Any] = {"programme": MILL, "at": TILL, "now": here.now}
+    held = checkout.authorise(store, code=here.code, reward="hundred", key="till-1", **common)
+    assert here.purses == (0, 50, 100)
+    with pytest.raises(NotEnoughPoints) as refused:
+        checkout.authorise(store, code=here.code, reward="hundred", key="till-2", **common)
+    assert refused.value.values["available"] == 50
+    checkout.capture(store, hold_id=held.id, purchase_receipt_id=order.id, key="paid", **common)
+    assert here.purses == (0, 50, 0)
+    on(2026, 3, 4)
+    here.back(order)
+    assert here.purses == (0, 150, 0)
+    assert [lot["remaining"] for lot in by_age(store, "lot")] == [90, 60]
+    on(2027, 1, 31)
+    assert here.purses == (0, 150, 0)
+    on(2027, 2, 1)
+    assert here.purses == (0, 60, 0)
+    on(2027, 2, 10)
+    here.shop.redeem(here.code, "forty", MILL, now=here.now)
+    assert here.purses == (0, 20, 0)
+    on(2027, 2, 12)
+    here.back(second)
+    assert here.purses == (0, -40, 0)
+    system = {bucket: here.system(bucket) for bucket in ("issue", "clawback", "redeemed", "expired")}
+    assert system == {"issue": -180, "clawback": 90, "redeemed": 40, "expired": 90}
+    assert here.is_right()
+
+
 # How many points go back ---------------------------------------------------------------
 
 

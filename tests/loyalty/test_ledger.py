@@ -78,7 +78,6 @@ def lots(draw: st.DrawFn) -> tuple[Lot, ...]:
 
 
 @given(st.lists(postings))
-@pytest.mark.check("L-57")
 def test_the_sum_of_all_accounts_is_zero_after_any_run(run: list[Posting]) -> None:
     assert sum(balances(run).values()) == 0
 
@@ -275,7 +274,6 @@ class Books:
         )
 
 
-@pytest.mark.check("L-56")
 def test_the_worked_year_of_a_member_comes_out_exactly() -> None:
     books, kind = Books(), PostingKind
     issue, pending, available, held = Bucket.ISSUE, Bucket.PENDING, Bucket.AVAILABLE, Bucket.HELD
