@@ -11,6 +11,7 @@ brings Google from any earlier state to it. Source: Google, "LoyaltyClass" and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,7 @@ TEXT_MODULES_MAX = 10
 """Google shows no more of them from one object."""
 HEADER_CHARACTERS_MAX = 35
 BODY_CHARACTERS_MAX = 500
+PART_CHARACTERS = 450  # of a text that is cut: some room, because words stay whole
 MICROS_DIGITS = 6
 
 BARCODES: Mapping[Symbology, str] = {
@@ -43,8 +45,9 @@ BARCODES: Mapping[Symbology, str] = {
     Symbology.CODE128: "CODE_128",
 }
 
-# Keys of face fields: `member` becomes the account's name, the others text modules.
-MEMBER, NEXT, OFFER, TIER, STAMPS = "member", "next", "offer", "tier", "stamps"
+# Keys of face fields: `member` becomes the account's name, `terms` stand in the
+# class, the others become text modules.
+MEMBER, NEXT, OFFER, TIER, STAMPS, TERMS = "member", "next", "offer", "tier", "stamps", "terms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def loyalty_class(
             {"latitude": shop.latitude, "longitude": shop.longitude} for shop in programme.shops[:PLACES_MAX]
         ],
         "linksModuleData": {"uris": _links(programme.contact, said, languages)},
+        "textModulesData": _terms(programme.terms, said["terms"], languages),
         "reviewStatus": "DRAFT" if draft else "UNDER_REVIEW",
     }
     if pictures.wide_logo is not None:
@@ -115,6 +119,7 @@ def _said(languages: Sequence[str], say: Say) -> dict[str, Text]:
         language: {
             "card": say(language, "Card"),
             "member": say(language, "Member"),
+            "terms": say(language, "Terms"),
             # Descriptions of links are cut after 20 characters on the phone.
             "website": say(language, "Website"),
             "phone": say(language, "Call us"),
@@ -181,6 +186,45 @@ def _links(contact: Contact, said: Mapping[str, Text], languages: Sequence[str])
     ]
 
 
+def _terms(terms: Text, header: Text, languages: Sequence[str]) -> list[Document]:
+    """The terms, which are the same for everybody and longer than one module may be.
+
+    Every language is cut into as many parts as the longest one needs, so that
+    a part has all its translations.
+    """
+    texts = {language: terms.in_(language).strip() for language in languages}
+    if not all(texts.values()):
+        return []
+    longest = max(map(len, texts.values()))
+    count = min(-(-longest // PART_CHARACTERS), TEXT_MODULES_MAX)
+    parts = {language: _parts(text, count) for language, text in texts.items()}
+    modules = []
+    for place in range(count):
+        body = Text.of({language: parts[language][place] for language in languages})
+        modules.append(
+            {
+                "id": TERMS if place == 0 else f"{TERMS}-{place + 1}",
+                "header": header.in_(languages[0]),
+                "body": body.in_(languages[0]),
+                "localizedHeader": _localised(header, languages),
+                "localizedBody": _localised(body, languages),
+            }
+        )
+    return modules
+
+
+def _parts(text: str, count: int) -> list[str]:
+    """A text cut between words into so many parts of about the same length."""
+    parts: list[str] = [""]
+    wanted = min(len(text) / count, PART_CHARACTERS)
+    for word in re.findall(r"\S+\s*", text):
+        if len(parts) < count and parts[-1] and len(parts[-1]) + len(word) / 2 > wanted:
+            parts.append("")
+        parts[-1] += word
+    parts += ["…"] * (count - len(parts))
+    return [_cut(part.strip(), BODY_CHARACTERS_MAX) for part in parts]
+
+
 def _localised(text: Text, languages: Sequence[str]) -> Document:
     """The text in every language of the programme, its first one as the default."""
     default, *others = languages
@@ -214,8 +258,9 @@ def loyalty_object(
     Raises DocumentInvalid rather than return something that Google would refuse.
     """
     member = next((str(field.value) for field in face.row if field.key == MEMBER), None)
-    shown = [face.primary, *(field for field in face.row if field.key != MEMBER), *face.back]
+    shown = [face.primary, *face.row, *face.back]
     _refuse_twins(shown)
+    shown = [field for field in shown if field.key not in (MEMBER, TERMS)]
     document: Document = {
         "id": object_id,
         "classId": class_id,
@@ -391,6 +436,7 @@ _EARLIER: Mapping[str, Mapping[str, Any]] = {
         "callbackOptions": _ANYTHING,
         "linksModuleData": _ANYTHING,
         "merchantLocations": _ANYTHING,
+        "textModulesData": _ANYTHING,
     },
 }
 

@@ -100,7 +100,10 @@ TYPES: Mapping[str, Mapping[str, Kind]] = {
     },
     "Money": {"currencyCode": "string", "micros": "int64"},
     "TemplateItem": {"firstValue": "FieldSelector"},
-    "TextModuleData": {"id": "string", "header": "string", "body": "string"},
+    "TextModuleData": {
+        "id": "string", "header": "string", "body": "string",
+        "localizedHeader": "LocalizedString", "localizedBody": "LocalizedString",
+    },
     "TimeInterval": {"start": "DateTime", "end": "DateTime"},
     "TranslatedString": {"language": "string", "value": "string"},
     "Uri": {

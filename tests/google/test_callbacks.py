@@ -277,7 +277,6 @@ def test_a_new_root_is_learnt_before_the_old_list_ends() -> None:
     assert publisher.asked == 2
 
 
-@pytest.mark.check("G-49")
 def test_without_keys_there_is_no_answer_and_with_keys_their_address_does_not_matter() -> None:
     publisher = Publisher()
     callbacks = reader(publisher)

@@ -253,7 +253,6 @@ def test_what_cannot_pass_is_not_tried_again(
     assert len(google.calls) == 1
 
 
-@pytest.mark.check("G-28")
 def test_a_service_that_hangs_is_left_after_the_time_out(
     google: Google, clock: Clock, pauses: list[float]
 ) -> None:
@@ -335,7 +334,6 @@ def test_an_alert_whose_fate_is_unknown_is_not_repeated(google: Google, api: Goo
 # Words ------------------------------------------------------------------------
 
 
-@pytest.mark.check("G-30")
 def test_an_error_keeps_code_status_message_and_field(google: Google, api: GoogleApi) -> None:
     filled(google, api)
     violations = [{"fieldViolations": [{"field": "barcode.type", "description": "unknown"}]}]
@@ -348,7 +346,6 @@ def test_an_error_keeps_code_status_message_and_field(google: Google, api: Googl
     assert str(refused.value) == "400 INVALID_ARGUMENT: Bad barcode. (barcode.type)"
 
 
-@pytest.mark.check("G-30")
 def test_no_token_and_no_key_reaches_a_log_or_an_error(
     google: Google, api: GoogleApi, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,7 +467,6 @@ def test_root_keys_hold_as_long_as_their_address_says(
     assert found.life == (None if seconds is None else timedelta(seconds=seconds))
 
 
-@pytest.mark.check("G-49")
 def test_root_keys_that_cannot_be_had_are_unavailable(google: Google) -> None:
     for status, body in ((500, b"{}"), (302, b""), (200, b" " * 300_000)):
         google.keys = (status, body, (("Location", "/keys"),))

@@ -131,6 +131,29 @@ def test_names_and_labels_come_in_every_language_of_the_programme() -> None:
         assert len(link["description"]) <= 20
 
 
+def test_the_terms_stand_in_the_class_whole_and_in_every_language() -> None:
+    english, turkish = "Points end after a year. " * 60, "Puanlar bir yıl sonra biter. " * 30
+    programme = replace(
+        shop("copperfinch"), languages=("en", "tr"), terms=Text.of({"en": english, "tr": turkish})
+    )
+    rows = loyalty_class(programme, class_id=CLASS_ID, pictures=Pictures(LOGO), say=say)["textModulesData"]
+    assert [row["id"] for row in rows] == ["terms", "terms-2", "terms-3", "terms-4"]
+    assert " ".join(row["body"] for row in rows) == english.strip()
+    translated = [row["localizedBody"]["translatedValues"][0]["value"] for row in rows]
+    assert " ".join(translated) == turkish.strip()
+    assert all(0 < len(body) <= 500 for body in (*translated, *(row["body"] for row in rows)))
+    assert rows[0]["localizedHeader"]["translatedValues"] == [{"language": "tr", "value": "Koşullar"}]
+    said = FaceField("terms", "Terms", english)
+    assert "terms" not in modules(card(face(back=(said,))))
+    endless = replace(programme, terms=Text.of({"en": "word " * 5000, "tr": "kısa"}))
+    cut = loyalty_class(endless, class_id=CLASS_ID, pictures=Pictures(LOGO), say=say)["textModulesData"]
+    assert len(cut) == 10
+    assert cut[-1]["body"].endswith("…")
+    assert all(row["localizedBody"]["translatedValues"][0]["value"] for row in cut)
+    none = replace(programme, terms=Text.of({"en": ""}))
+    assert loyalty_class(none, class_id=CLASS_ID, pictures=Pictures(LOGO), say=say)["textModulesData"] == []
+
+
 def test_the_front_shows_the_balance_and_the_level_as_rows_of_the_object() -> None:
     rows = club()["classTemplateInfo"]["cardTemplateOverride"]["cardRowTemplateInfos"]
     text = json.dumps(rows)
@@ -335,8 +358,8 @@ def test_every_symbology_has_its_word_and_only_qr_an_encoding(symbology: Symbolo
 
 
 def test_long_texts_end_in_an_ellipsis_and_rows_in_ten() -> None:
-    long = FaceField("terms", "L" * 40, "word " * 200)
-    row = modules(card(face(back=(long,))))["terms"]
+    long = FaceField("why", "L" * 40, "word " * 200)
+    row = modules(card(face(back=(long,))))["why"]
     assert len(row["header"]) == 35
     assert len(row["body"]) <= 500
     assert row["body"].endswith("…")
@@ -609,7 +632,7 @@ def test_what_a_class_does_not_want_any_more_goes() -> None:
 
 
 def test_what_somebody_set_in_the_console_stays() -> None:
-    held = club() | {"countryCode": "US", "textModulesData": [{"id": "x", "header": "h", "body": "b"}]}
+    held = club() | {"countryCode": "US", "enableSmartTap": False}
     assert class_patch(club(), held) is None
     assert object_patch(card(), card() | {"linksModuleData": {"uris": []}, "hasUsers": True}) is None
 

@@ -293,7 +293,6 @@ def test_a_caller_may_stop_listening(counter: Shop) -> None:
     assert len(counter.google.calls) == asked + 1
 
 
-@pytest.mark.check("G-28")
 def test_a_service_that_hangs_costs_one_time_out_a_card(counter: Shop) -> None:
     counter.holds(640)
     counter.wants(740)
@@ -308,7 +307,6 @@ def test_a_service_that_hangs_costs_one_time_out_a_card(counter: Shop) -> None:
 # New cards --------------------------------------------------------------------
 
 
-@pytest.mark.check("G-17")
 def test_a_card_is_at_google_before_its_link_is_made(counter: Shop) -> None:
     counter.wallet.prepare(club(), card())
     assert set(counter.google.objects) == {OBJECT_ID}
