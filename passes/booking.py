@@ -178,19 +178,6 @@ class Booking:
                 amount -= back
         return given
 
-    def activate(self, lots: Sequence[Lot]) -> None:
-        """Let points that waited be spent."""
-        for lot in lots:
-            account_id = self.standing.points_account_id
-            pending_id = self._account(Bucket.PENDING)
-            if lot.remaining:
-                posting_id = self.post(PostingKind.ACTIVATE, pending_id, account_id, lot.remaining)
-                swallowed = min(lot.remaining, max(-self.balance, 0))
-                journal.change_lots(self.work, self.loaded.id, posting_id, {lot.id: swallowed})
-                self._move(pending_id, -lot.remaining)
-                self._count(account_id, lot.remaining, is_gain=False)
-            journal.activate_lot(self.work, self.loaded.id, lot.id, account_id=account_id)
-
     # Taking ---------------------------------------------------------------------
 
     def spend(self, amount: int, *, kind: PostingKind = PostingKind.REDEEM, asset: str = POINTS) -> int:

@@ -108,11 +108,6 @@ def next_tier(tiers: Sequence[Tier], metric: int) -> Tier | None:
     return min(above, key=lambda tier: tier.threshold, default=None)
 
 
-def multiplier_of(tier: Tier | None) -> Fraction:
-    """What purchases of this level are multiplied by; 1 without a level."""
-    return tier.multiplier if tier else Fraction(1)
-
-
 # Windows and validity ---------------------------------------------------------
 
 

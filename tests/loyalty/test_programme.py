@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from passes.loyalty.programme import affordable, next_reward
 from passes.loyalty.refusals import RewardUnknown
 from passes.loyalty.text import Text
-from passes.loyalty.tiers import multiplier_of, next_tier, tier_for
+from passes.loyalty.tiers import next_tier, tier_for
 from tests.loyalty.shops import shop
 
 finch, sayfa = shop("copperfinch"), shop("marginalya")
@@ -58,10 +56,8 @@ def test_a_tier_begins_at_its_exact_threshold(spend_minor: int, tier: str, above
     assert (following.key if following else None) == above
 
 
-def test_a_programme_without_tiers_multiplies_by_one() -> None:
+def test_a_programme_without_tiers_has_none() -> None:
     assert tier_for(sayfa.tiers, 10**9) is None
-    assert multiplier_of(None) == 1
-    assert multiplier_of(tier_for(finch.tiers, 30_000)) == Fraction(6, 5)
 
 
 def test_a_missing_language_falls_back_to_its_base_and_then_to_the_default() -> None:
