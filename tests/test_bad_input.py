@@ -315,6 +315,31 @@ def test_a_purchase_that_waits_for_a_merge_is_the_survivors(postgresql_url: str,
     store.close()
 
 
+def test_an_offer_that_is_over_is_still_explained_by_its_title(store: Store, now: datetime) -> None:
+    offer = """
+title = { en = "Cake week", tr = "Pasta haftası" }
+effect = "percent_off"
+percent = 10
+[text]
+en = "Cake."
+tr = "Pasta."
+[when]
+until = "2026-04-01"
+"""
+    shop = a_shop(store, now)
+    ana = next(one for one in iter(shop.join, None) if not enrolment.in_holdout(COFFEE, one.member_id))
+    campaigns.plan(store, programme=COFFEE, name="cake", source=offer, now=now)
+    campaigns.publish(store, programme=COFFEE, key="cake", now=now)
+    bought = shop.buy(ana.code, 1_000, takes_discounts=True)
+    campaigns.end(store, programme=COFFEE, key="cake", now=now)
+
+    def told(language: str) -> list[str]:
+        parts = checkout.why(store, programme=COFFEE, receipt_id=bought.id, language=language).parts
+        return [part.words for part in parts if part.rule == "offer"]
+
+    assert (told("en"), told("tr")) == (["Offer: Cake week"], ["Kampanya: Pasta haftası"])
+
+
 # A programme that changed -------------------------------------------------------------
 
 

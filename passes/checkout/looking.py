@@ -273,7 +273,8 @@ def why(store: Store, *, programme: str, receipt_id: int, language: str | None =
         lines = purchases.lines_of(read, loaded.id, row.purchase_id) if row.purchase_id else ()
         in_words = language or rules.language
         titles = {}
-        for row_of_offer in offers.published(read, loaded):
+        # Also of offers that are over by now.
+        for row_of_offer in offers.every(read, loaded) if '"offer' in row.reasons else ():
             offer = row_of_offer.offer
             titles[offer.key] = titles[earning_key(offer.key)] = offer.title.in_(in_words)
     receipt = arrival.as_receipt(row, loaded.programme)
