@@ -18,7 +18,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from passes.emulators.google_api import BATCH_PATH, ROOT, TOKEN_PATH, Api
 from passes.emulators.google_callbacks import DELAYS_SECONDS, Callback, CallbackPost
@@ -28,7 +27,7 @@ from passes.emulators.google_journal import Journal
 from passes.emulators.google_objects import CLASS, OBJECT, Announcement, Resources
 from passes.emulators.google_pages import Pages
 from passes.emulators.google_phone import AndroidPhone, Notice
-from passes.emulators.google_rules import LOOPBACK_NAMES
+from passes.emulators.google_rules import LOOPBACK_NAMES, place_of
 from passes.emulators.google_schema import ApiError, Violation, invalid, read
 from passes.emulators.google_server import Call, HttpServer, Reply, Silence
 from passes.emulators.google_signing import (
@@ -337,7 +336,7 @@ class GoogleEmulator:
     # --- inside -------------------------------------------------------------------
 
     def _carried(self, link: str) -> tuple[list[Any], list[Any]]:
-        token = urlsplit(link).path.rpartition("/")[2]
+        token = link.rpartition("/")[2]
         payload = self._accounts.check_save(token, now=self.clock())
         if others := set(payload) - _LISTS:
             raise invalid(Violation("payload", f"This emulator keeps no {', '.join(sorted(others))}."))
@@ -347,7 +346,7 @@ class GoogleEmulator:
 
     def _answer(self, call: Call) -> Reply | Silence:
         # A page elsewhere must not reach this through a name it controls (DNS rebinding).
-        name = urlsplit(f"//{call.headers.get('host', '')}").hostname or ""
+        _, name = place_of(f"http://{call.headers.get('host', '')}")
         if name not in LOOPBACK_NAMES | {self.host}:
             return Reply(403, b"This service answers only on this machine.")
         if call.path in (TOKEN_PATH, BATCH_PATH) or call.path.startswith(ROOT):

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, cast
-from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote
 
 from passes.emulators.google_faults import Faults, Trouble
 from passes.emulators.google_objects import CLASS, OBJECT, Kind, Resources
@@ -315,9 +315,9 @@ def _parts_of(call: Call) -> list[tuple[str, Call]]:
             if name
         }
         outer = {name: call.headers[name] for name in ("authorization", "user-agent") if name in call.headers}
-        address = urlsplit(words[1])
-        query = dict(parse_qsl(address.query, keep_blank_values=True))
-        inner = Call(words[0], address.path, query, outer | headers, body)
+        path, _, asked = words[1].partition("?")
+        query = dict(parse_qsl(asked, keep_blank_values=True))
+        inner = Call(words[0], path, query, outer | headers, body)
         found.append((identifier, inner))
     if not found or len(found) > BATCH_PARTS_MAX:
         raise ValueError(f"1 to {BATCH_PARTS_MAX} parts are allowed.")

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 
-from passes.emulators.google_rules import LOOPBACK_NAMES
+from passes.emulators.google_rules import LOOPBACK_NAMES, place_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class CallbackPost:
 
     def send(self, number: int, callback: Callback, body: bytes) -> None:
         """Take one; returns at once."""
-        host = urlsplit(callback.url).hostname
+        _, host = place_of(callback.url)
         if host not in self._hosts:
             self._on_outcome(number, replace(callback, outcome="no address"))
             return

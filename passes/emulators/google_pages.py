@@ -7,7 +7,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from passes.emulators.google_card import Shown
 from passes.emulators.google_schema import ApiError
@@ -204,7 +204,7 @@ def _card(card: Shown) -> str:
 def _is_own(call: Call) -> bool:
     """Whether this page, or no page at all, sent it: browsers say where a form comes from."""
     origin, site = call.headers.get("origin"), call.headers.get("sec-fetch-site", "same-origin")
-    own = origin is None or urlsplit(origin).netloc == call.headers.get("host")
+    own = origin is None or origin == f"http://{call.headers.get('host')}"
     return own and site in ("same-origin", "none")
 
 

@@ -54,6 +54,15 @@ def moment(text: str) -> datetime | None:
         return None
 
 
+def place_of(address: str) -> tuple[str, str]:
+    """The scheme and the host of an address; both empty if it is none."""
+    try:
+        found = urlsplit(address)
+        return found.scheme, found.hostname or ""
+    except ValueError:
+        return "", ""
+
+
 def _requires(*names: str) -> Rule:
     def rule(given: dict[str, Any]) -> Broken:
         for name in names:
@@ -96,8 +105,8 @@ def _within(name: str, limit: float) -> Rule:
 
 
 def _image_uri(given: dict[str, Any]) -> Broken:
-    address = urlsplit(given.get("uri", ""))
-    if address.scheme not in ("http", "https") or not address.hostname:
+    scheme, host = place_of(given.get("uri", ""))
+    if scheme not in ("http", "https") or not host:
         yield "uri", "an image needs an http or https address."
 
 
@@ -169,10 +178,10 @@ def _app_link(given: dict[str, Any]) -> Broken:
 
 
 def _callback(given: dict[str, Any]) -> Broken:
-    address = urlsplit(given.get("url", ""))
+    scheme, host = place_of(given.get("url", ""))
     # Google takes https only. Loopback cannot be reached by Google, so a plain address there is a rehearsal.
-    plain = address.scheme == "http" and address.hostname in LOOPBACK_NAMES
-    if "url" in given and not (address.hostname and (address.scheme == "https" or plain)):
+    plain = scheme == "http" and host in LOOPBACK_NAMES
+    if "url" in given and not (host and (scheme == "https" or plain)):
         yield "url", "must be an https address."
 
 

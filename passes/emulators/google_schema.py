@@ -8,6 +8,7 @@ with its old spellings.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -187,7 +188,7 @@ def _scalar(shape: str, given: Any) -> Any:
     if isinstance(given, bool):
         return None
     if shape == "double":
-        return given if isinstance(given, int | float) else None
+        return given if isinstance(given, int | float) and math.isfinite(given) else None
     number = int(given) if isinstance(given, str) and _WHOLE.fullmatch(given) else given
     if not isinstance(number, int):
         return None

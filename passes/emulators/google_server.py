@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 8_000_000
 _HANG_SECONDS_MAX = 60.0
@@ -78,7 +82,9 @@ class HttpServer:
             request_queue_size = 128
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Clients that vanish are no news."""
+                # Clients that vanish are no news.
+                if not isinstance(sys.exc_info()[1], OSError):
+                    log.exception("a request could not be answered")
 
         self._server = Server((self._host, self.port), Handler)
         self.port = int(self._server.server_address[1])
@@ -184,12 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < int(length):
             self.close_connection = True
             return
-        address = urlsplit(self.path)
+        path, _, query = self.path.partition("?")
         reply = self.door.answer(
             Call(
                 method=self.command,
-                path=address.path,
-                query=dict(parse_qsl(address.query, keep_blank_values=True)),
+                path=path,
+                query=dict(parse_qsl(query, keep_blank_values=True)),
                 headers={name.lower(): value for name, value in self.headers.items()},
                 body=body,
             )

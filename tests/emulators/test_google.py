@@ -363,6 +363,7 @@ def test_the_server_says_what_it_is_and_keeps_the_connection(google: GoogleEmula
 
 def test_it_answers_only_to_names_of_this_machine(issuer: Issuer) -> None:
     assert issuer.call("GET", CLASS, host="wallet.example").status == 403
+    assert issuer.call("GET", CLASS, host="[bad").status == 403
     assert issuer.call("GET", CLASS, host="localhost:1").status == 404
 
 
