@@ -17,8 +17,9 @@ from typing import Protocol
 class Install:
     """One phone (or wallet) to be told that cards of a pass type changed.
 
-    `address` is the push token; `topic` the pass type identifier. `key` is
-    opaque to the wallet: delivery finds its rows by it.
+    At Apple `address` is the push token and `topic` the pass type identifier;
+    at Google they are the object's id and its class's. `key` is opaque to the
+    wallet: delivery finds its rows by it.
     """
 
     key: int
