@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from passes import books, campaigns, checkout, cli, enrolment, merging, programmes
+from passes import books, campaigns, checkout, cli, club, enrolment, merging, programmes
 from passes import store as stores
 from passes.loyalty.basket import Line
 from passes.loyalty.programme_file import parse
@@ -17,6 +18,7 @@ from passes.loyalty.refusals import (
     AmountInvalid,
     LineInvalid,
     NotAPurchase,
+    NotEnoughPoints,
     ProgrammeInvalid,
     ReceiptUnknown,
     TimeInvalid,
@@ -338,6 +340,55 @@ until = "2026-04-01"
         return [part.words for part in parts if part.rule == "offer"]
 
     assert (told("en"), told("tr")) == (["Offer: Cake week"], ["Kampanya: Pasta haftası"])
+
+
+def test_a_request_that_comes_again_while_it_is_under_way_gets_the_same_answer(
+    postgresql_url: str, now: datetime
+) -> None:
+    store = stores.open(postgresql_url)
+    shop = a_shop(store, now)
+    ana = shop.join()
+    shop.buy(ana.code, 500)
+
+    def twice(ask: Callable[[Store], object]) -> list[object]:
+        with ThreadPoolExecutor(1) as pool:
+            with store.together() as first:
+                answer = ask(first)
+                again = pool.submit(ask, store)
+                time.sleep(0.3)
+                assert not again.done()
+            return [answer, again.result()]
+
+    def spend(door: Store) -> object:
+        return Shop(door, now).redeem(ana.code, "extra-shot", key="last-points")
+
+    def act(door: Store) -> object:
+        return club.submit(
+            door, programme=COFFEE, code=ana.code, action="shared-cup", words="cup", by="olive",
+            key="one-cup", now=now,
+        )  # fmt: skip
+
+    for ask in (spend, act):
+        first, again = twice(ask)
+        assert first == again
+    assert shop.balance(ana.code) == 5
+    with pytest.raises(NotEnoughPoints):
+        shop.redeem(ana.code, "extra-shot")
+    store.close()
+
+
+def test_a_payment_that_is_captured_again_has_the_same_reward(store: Store, now: datetime) -> None:
+    shop = a_shop(store, now)
+    ana = shop.join()
+    shop.buy(ana.code, 1_000)
+    held = checkout.authorise(
+        store, programme=COFFEE, code=ana.code, reward="extra-shot", key="hold", at=TILL, now=now
+    )
+    first, again = (
+        checkout.capture(store, programme=COFFEE, hold_id=held.id, key=key, at=TILL, now=now)
+        for key in ("one", "other")
+    )
+    assert first == again
 
 
 # A programme that changed -------------------------------------------------------------

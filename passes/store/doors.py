@@ -38,7 +38,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from passes.loyalty.refusals import Busy, StorageFull
+from passes.loyalty.refusals import Busy, Refused, StorageFull
 from passes.store.work import Read, Statements, Unexpected, Work, sqlite_row
 
 T = TypeVar("T")
@@ -145,8 +145,14 @@ class Store:
             pooled = self._raw()
             connection = pooled.driver_connection
             assert isinstance(connection, psycopg.Connection)
+            work = Work(connection, self._statements, postgresql=True)
             try:
-                return self._transact_postgresql(connection, decide)
+                return self._transact_postgresql(connection, work, decide)
+            except Refused:
+                # Two of the same request met: what the second waited for is the first one's answer.
+                read = Read(connection, self._statements, postgresql=True)
+                if tries == _TRIES_MAX or work.overtaken is None or not work.overtaken(read):
+                    raise
             except (
                 psycopg.errors.SerializationFailure,
                 psycopg.errors.DeadlockDetected,
@@ -173,11 +179,10 @@ class Store:
                 pooled.close()
         raise AssertionError("unreachable")
 
-    def _transact_postgresql(self, connection: psycopg.Connection[Any], decide: Decide[T]) -> T:
+    def _transact_postgresql(self, connection: psycopg.Connection[Any], work: Work, decide: Decide[T]) -> T:
         try:
             with connection.pipeline():
                 connection.execute("BEGIN")
-                work = Work(connection, self._statements, postgresql=True)
                 answer = decide(work)
                 work.send()
                 # In the same breath: after an error the server skips it.

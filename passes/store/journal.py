@@ -165,6 +165,9 @@ class Asked:
         self.operation = operation
         self.fingerprint = hashlib.sha256(_canonical(operation, content)).hexdigest()
         self._answer: Answer = read.ask(_REQUEST, programme_id=programme_id, key=key)
+        self._is_new = False
+        if isinstance(read, Work):
+            read.overtaken = self._overtaken
 
     def before(self) -> str | None:
         """The first answer, when this request was carried out before; else None.
@@ -173,11 +176,17 @@ class Asked:
         """
         row = self._answer.one()
         if row is None:
+            self._is_new = True
             return None
         if row.operation != self.operation or row.fingerprint != self.fingerprint:
             raise KeyReused()
         answer: str = row.answer
         return answer
+
+    def _overtaken(self, read: Read) -> bool:
+        """Whether it was new and is not any more: what refused it may be what the first of them did."""
+        asked = {"programme_id": self.programme_id, "key": self.key}
+        return self._is_new and read.ask(_REQUEST, **asked).one() is not None
 
     def answered(self, work: Work, answer: str, *, now: datetime) -> None:
         """Keep the first answer. It commits with what it answers for, or not at all."""

@@ -210,10 +210,15 @@ class Read:
 
 
 class Work(Read):
-    """Questions and writes of one transaction."""
+    """Questions and writes of one transaction.
+
+    Where it answers a request by its key, `overtaken` says whether the same
+    request was answered by another transaction meanwhile.
+    """
 
     def __init__(self, connection: Any, statements: Statements, *, postgresql: bool) -> None:
         super().__init__(connection, statements, postgresql=postgresql)
+        self.overtaken: Callable[[Read], bool] | None = None
         self._waiting: list[Write] = []
 
     def ask(self, statement: Executable, **values: Any) -> Answer:
