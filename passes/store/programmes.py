@@ -75,7 +75,7 @@ _REVISE = (
 
 def by_slug(read: Read, slug: str) -> Loaded:
     """The programme of that name. Raises `ProgrammeUnknown`."""
-    if "\0" in slug:
+    if not slug.isascii() or "\0" in slug:
         raise ProgrammeUnknown()
     return from_row(read, read.ask(_BY_SLUG, slug=slug).one())
 
