@@ -38,6 +38,13 @@ class _Spoken:
         return self.postgresql if read.postgresql else self.sqlite
 
 
+# The phones of the cards picked, each looked up by its card. PostgreSQL expects
+# a hundred picked rows of any list and would rather read the whole table.
+_PHONES_ON_SQLITE = "registration r INDEXED BY ix_registration_pass_type_id_card_id"
+_PHONES_ON_POSTGRESQL = (
+    "LATERAL (SELECT * FROM registration held"
+    " WHERE held.pass_type_id = :pass_type_id AND held.card_id = picked.card_id OFFSET 0) AS r"
+)
 _SQLITE_INDEXES = {
     "by_card": "INDEXED BY ix_registration_pass_type_id_card_id",
     "by_token": "INDEXED BY ix_device_pass_type_id_push_token",
@@ -57,6 +64,7 @@ def _spoken(sql: str, *, picked: Mapping[str, str] | None = None, lock: str = ""
             sql.format(
                 picked=f"(SELECT {extracted} FROM json_each(:rows)) AS picked",
                 greatest="max",
+                phones=_PHONES_ON_SQLITE,
                 **_SQLITE_INDEXES,
             )
         ),
@@ -64,6 +72,7 @@ def _spoken(sql: str, *, picked: Mapping[str, str] | None = None, lock: str = ""
             sql.format(
                 picked=f"json_to_recordset(CAST(:rows AS json)) AS picked({typed})",
                 greatest="greatest",
+                phones=_PHONES_ON_POSTGRESQL,
                 **dict.fromkeys(_SQLITE_INDEXES, ""),
             )
             + lock
@@ -321,13 +330,15 @@ _STAMP_PROGRAMMES = _spoken("""
     WHERE pass_type_id = :pass_type_id AND revision > stamped_revision RETURNING id
 """)
 
+# "+ 0" keeps PostgreSQL from walking down the index of instants, past all that
+# was paid lately, in search of one phone.
 # A phone that is to be left alone for a while is so for every card it holds. An
 # install whose announcement is under way is announced again when that is back.
 _OWE = """
     INSERT INTO owed (pass_type_id, device_id, card_id, revision, due_at, lease_until, attempts)
     SELECT lagging.pass_type_id, lagging.device_id, lagging.card_id, lagging.revision,
            {{greatest}}(lagging.due_at, coalesce(
-               (SELECT max(o.due_at) FROM owed o WHERE o.pass_type_id = lagging.pass_type_id
+               (SELECT max(o.due_at + 0) FROM owed o WHERE o.pass_type_id = lagging.pass_type_id
                 AND o.device_id = lagging.device_id AND o.attempts > 0), 0)),
            0, 0
     FROM ({lagging}) AS lagging
@@ -343,7 +354,7 @@ _OWE_STAMPED = _spoken(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, picked.revision + p.stamped_revision AS revision,
                picked.due_at
-        FROM {picked} CROSS JOIN registration r {by_card} CROSS JOIN programme p
+        FROM {picked} CROSS JOIN {phones} CROSS JOIN programme p
         WHERE r.pass_type_id = :pass_type_id AND r.card_id = picked.card_id AND p.id = r.programme_id
           AND r.announced_revision < picked.revision + p.stamped_revision
         """
