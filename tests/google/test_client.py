@@ -305,7 +305,6 @@ def test_a_message_beyond_the_days_alerts_goes_out_as_text_once(
     assert pauses == []
 
 
-@pytest.mark.check("G-34")
 def test_a_balance_beyond_the_days_alerts_is_changed_in_silence(google: Google, api: GoogleApi) -> None:
     filled(google, api)
     google.faults.append(USED_UP)
