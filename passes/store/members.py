@@ -402,6 +402,7 @@ def add_card(
         voided_at=None,
         installed_at=None,
         removed_at=None,
+        web_at=None,
         revision=0,
         downloaded_revision=0,
         stamped_revision=0,

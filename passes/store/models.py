@@ -61,6 +61,11 @@ def _at(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
+def _wallet() -> Column[str]:
+    """Which wallet an install belongs to."""
+    return Column("wallet", String(8), nullable=False, server_default="apple")
+
+
 def _key(*columns: str) -> PrimaryKeyConstraint:
     return PrimaryKeyConstraint(*columns)
 
@@ -253,6 +258,8 @@ card = _table(
     # while one has it): installs leave no other trace.
     _at("installed_at", nullable=True),
     _at("removed_at", nullable=True),
+    # When the member's own page last showed the card, to the day: a web card.
+    _at("web_at", nullable=True),
     Column("revision", BigInteger, nullable=False),
     # Highest revision handed out by a first download: a phone that registers
     # after a later change must be told.
@@ -312,6 +319,9 @@ device = _table(
     Column("push_token", String(512), nullable=False),
     # When this token was last confirmed: an older "gone" must not remove it.
     _at("push_token_at"),
+    # Which wallet announces to it: apple or google. A card that is held at
+    # Google has one row here, whose address is the id of its object.
+    _wallet(),
     _key("pass_type_id", "id"),
     UniqueConstraint("pass_type_id", "library_id"),
     Index(None, "pass_type_id", "push_token"),
@@ -325,6 +335,7 @@ registration = _table(
     _id("programme_id"),
     Column("announced_revision", BigInteger, nullable=False),
     _at("registered_at"),
+    _wallet(),
     _key("pass_type_id", "device_id", "card_id"),
     _of("device", "pass_type_id", "device_id", target=("pass_type_id", "id")),
     Index(None, "pass_type_id", "card_id"),
@@ -341,9 +352,130 @@ owed = _table(
     _at("due_at"),
     _at("lease_until"),
     Column("attempts", Integer, nullable=False),
+    _wallet(),
     _key("pass_type_id", "device_id", "card_id"),
-    Index(None, "due_at"),
+    # Each wallet has its own pace: what waits for one is not in the way of the other.
+    Index(None, "wallet", "due_at"),
     **_ROOM_FOR_UPDATES,
+)
+
+# What happened to a card on phones, for its timeline: added, removed, refused.
+wallet_event = _table(
+    "wallet_event",
+    _id("programme_id"),
+    _id("id"),
+    _id("card_id"),
+    Column("wallet", String(8), nullable=False),
+    Column("event", String(16), nullable=False),
+    _at("at"),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "card_id", "id"),
+)
+
+# Google ---------------------------------------------------------------------
+
+# One class for each programme: what Google was last told of it, and what became of that.
+google_class = _table(
+    "google_class",
+    _id("programme_id"),
+    Column("class_id", String(128), nullable=False),
+    # Of the document that Google has taken; NULL before the first.
+    Column("digest", String(64), nullable=True),
+    # waiting, published, refused
+    Column("state", String(16), nullable=False),
+    # Why it was refused, in Google's words.
+    Column("words", Text, nullable=False),
+    _at("tried_at", nullable=True),
+    _key("programme_id"),
+    _of("programme", "programme_id", target=("id",)),
+)
+
+# One object for each card that somebody wanted at Google, whether or not it is held.
+google_object = _table(
+    "google_object",
+    _id("programme_id"),
+    _id("card_id"),
+    Column("object_id", String(128), nullable=False, unique=True),
+    # The effective revision of the card that Google was last given by an insert.
+    Column("revision", BigInteger, nullable=False),
+    # Digests of the document's members as Google was last told, as JSON; a
+    # member that is being changed is not in it.
+    Column("told", Text, nullable=False),
+    _at("inserted_at"),
+    # When Google is to be asked whether anybody holds the card.
+    _at("check_due_at", nullable=True),
+    # When the person's data was taken away there.
+    _at("erased_at", nullable=True),
+    _key("programme_id", "card_id"),
+    _of("card", "programme_id", "card_id", target=("programme_id", "id")),
+    Index(
+        "ix_google_object_check_due",
+        "check_due_at",
+        sqlite_where=text("check_due_at IS NOT NULL"),
+        postgresql_where=text("check_due_at IS NOT NULL"),
+    ),
+)
+
+# A callback has one effect: its nonce is kept until the message itself has expired.
+google_nonce = _table(
+    "google_nonce",
+    Column("nonce_hash", LargeBinary(32), nullable=False),
+    _at("expires_at"),
+    _key("nonce_hash"),
+    Index(None, "expires_at"),
+)
+
+# Notifications booked before they were sent: Google allows three for a card in 24 hours.
+google_alert = _table(
+    "google_alert",
+    _id("programme_id"),
+    _id("card_id"),
+    _id("id"),
+    # balance, or offer: and the offer's key
+    Column("about", String(64), nullable=False),
+    _at("at"),
+    _key("programme_id", "card_id", "id"),
+)
+
+# The next free moment of something that all processes share a rate of.
+pacer = _table(
+    "pacer",
+    Column("name", String(64), nullable=False),
+    _at("next_at"),
+    _key("name"),
+)
+
+# Mail ------------------------------------------------------------------------
+
+# A letter to a member, from the moment it is wanted; deleted never, sent once.
+# Address and words are made when it is sent: an erased person gets none.
+mail = _table(
+    "mail",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    # card_link, expiry …
+    Column("kind", String(24), nullable=False),
+    # What makes it the same letter: it is written once for each.
+    Column("about", String(64), nullable=False),
+    # What the words are made from, as JSON.
+    Column("detail", Text, nullable=False),
+    _at("wanted_at"),
+    # When to try next; NULL once it is sent or given up.
+    _at("due_at", nullable=True),
+    _at("lease_until"),
+    Column("attempts", Integer, nullable=False),
+    _at("sent_at", nullable=True),
+    # Why it was given up, or what the last attempt met.
+    Column("trouble", String(300), nullable=True),
+    _key("programme_id", "id"),
+    UniqueConstraint("programme_id", "member_id", "kind", "about"),
+    Index(
+        "ix_mail_due",
+        "due_at",
+        sqlite_where=text("due_at IS NOT NULL"),
+        postgresql_where=text("due_at IS NOT NULL"),
+    ),
 )
 
 # What an installation must look at: a parked account, our own rejected requests.

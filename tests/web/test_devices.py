@@ -678,14 +678,14 @@ def test_ten_thousand_phones_of_a_card_and_two_hundred_cards_of_a_phone_are_list
     def many(work: stores.Work) -> None:
         of_type = rows(shop.store, "pass_type")[0]["id"]
         work.put_many(
-            text("INSERT INTO device VALUES (:type_id, :id, :library_id, :token, 0)"),
+            text("INSERT INTO device VALUES (:type_id, :id, :library_id, :token, 0, 'apple')"),
             [
                 {"type_id": of_type, "id": n, "library_id": f"phone-{n}", "token": f"{n:064x}"}
                 for n in range(1, 10_001)
             ],
         )
         work.put_many(
-            text("INSERT INTO registration VALUES (:type_id, :id, :card, :programme, 0, 0)"),
+            text("INSERT INTO registration VALUES (:type_id, :id, :card, :programme, 0, 0, 'apple')"),
             [
                 {"type_id": of_type, "id": n, "card": card.card_id, "programme": card.programme_id}
                 for n in range(1, 10_001)

@@ -299,6 +299,7 @@ def upgrade() -> None:
         sa.Column("library_id", sa.String(length=255), nullable=False),
         sa.Column("push_token", sa.String(length=512), nullable=False),
         sa.Column("push_token_at", sa.BigInteger(), nullable=False),
+        sa.Column("wallet", sa.String(length=8), server_default="apple", nullable=False),
         sa.PrimaryKeyConstraint("pass_type_id", "id", name=op.f("pk_device")),
         sa.UniqueConstraint("pass_type_id", "library_id", name=op.f("uq_device_pass_type_id_library_id")),
         sqlite_with_rowid=False,
@@ -338,6 +339,24 @@ def upgrade() -> None:
         ["programme_id", "purchase_id"],
         unique=False,
     )
+    op.create_table(
+        "google_alert",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("about", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "card_id", "id", name=op.f("pk_google_alert")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "google_nonce",
+        sa.Column("nonce_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce_hash", name=op.f("pk_google_nonce")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_google_nonce_expires_at"), "google_nonce", ["expires_at"], unique=False)
     op.create_table(
         "hold",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -442,6 +461,38 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_lot_programme_id_posting_id"), "lot", ["programme_id", "posting_id"], unique=False
+    )
+    op.create_table(
+        "mail",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
+        sa.Column("about", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("wanted_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("trouble", sa.String(length=300), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_mail")),
+        sa.UniqueConstraint(
+            "programme_id",
+            "member_id",
+            "kind",
+            "about",
+            name=op.f("uq_mail_programme_id_member_id_kind_about"),
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_mail_due",
+        "mail",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_table(
         "member_allowance",
@@ -581,11 +632,19 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("wallet", sa.String(length=8), server_default="apple", nullable=False),
         sa.PrimaryKeyConstraint("pass_type_id", "device_id", "card_id", name=op.f("pk_owed")),
         postgresql_with={"fillfactor": "80"},
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_owed_due_at"), "owed", ["due_at"], unique=False)
+    op.create_index(op.f("ix_owed_wallet_due_at"), "owed", ["wallet", "due_at"], unique=False)
+    op.create_table(
+        "pacer",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_pacer")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "pass_type",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -864,6 +923,23 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "wallet_event",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("wallet", sa.String(length=8), nullable=False),
+        sa.Column("event", sa.String(length=16), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_wallet_event")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_wallet_event_programme_id_card_id_id"),
+        "wallet_event",
+        ["programme_id", "card_id", "id"],
+        unique=False,
+    )
+    op.create_table(
         "wallet_log",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -904,6 +980,7 @@ def upgrade() -> None:
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("announced_revision", sa.BigInteger(), nullable=False),
         sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.Column("wallet", sa.String(length=8), server_default="apple", nullable=False),
         sa.ForeignKeyConstraint(
             ["pass_type_id", "device_id"],
             ["device.pass_type_id", "device.id"],
@@ -925,6 +1002,20 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_staff_grant_staff_id")),
         sa.PrimaryKeyConstraint("staff_id", "programme_id", "role", name=op.f("pk_staff_grant")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "google_class",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("class_id", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["programme_id"], ["programme.id"], name=op.f("fk_google_class_programme_id")
+        ),
+        sa.PrimaryKeyConstraint("programme_id", name=op.f("pk_google_class")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -999,6 +1090,7 @@ def upgrade() -> None:
         sa.Column("voided_at", sa.BigInteger(), nullable=True),
         sa.Column("installed_at", sa.BigInteger(), nullable=True),
         sa.Column("removed_at", sa.BigInteger(), nullable=True),
+        sa.Column("web_at", sa.BigInteger(), nullable=True),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("downloaded_revision", sa.BigInteger(), nullable=False),
         sa.Column("stamped_revision", sa.BigInteger(), nullable=False),
@@ -1073,6 +1165,33 @@ def upgrade() -> None:
     op.create_index(op.f("ix_card_code_code"), "card_code", ["code"], unique=False)
     op.create_index(
         op.f("ix_card_code_programme_id_card_id"), "card_code", ["programme_id", "card_id"], unique=False
+    )
+    op.create_table(
+        "google_object",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("card_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("object_id", sa.String(length=128), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("inserted_at", sa.BigInteger(), nullable=False),
+        sa.Column("check_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("erased_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["programme_id", "card_id"],
+            ["card.programme_id", "card.id"],
+            name=op.f("fk_google_object_programme_id_card_id"),
+        ),
+        sa.PrimaryKeyConstraint("programme_id", "card_id", name=op.f("pk_google_object")),
+        sa.UniqueConstraint("object_id", name=op.f("uq_google_object_object_id")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_google_object_check_due",
+        "google_object",
+        ["check_due_at"],
+        unique=False,
+        sqlite_where=sa.text("check_due_at IS NOT NULL"),
+        postgresql_where=sa.text("check_due_at IS NOT NULL"),
     )
     if op.get_bind().dialect.name == "postgresql":
         _protect_postgresql()
