@@ -428,6 +428,7 @@ _anew: Mapping[str, Any] = {
     "voided_at": null(),
     "installed_at": null(),
     "removed_at": null(),
+    "web_at": null(),
     "changed": false(),
     "pace_full_at": bindparam("at", type_=card.c.issued_at.type),
     **{name: literal_column("0") for name in ("revision", "downloaded_revision", "stamped_revision", "tag")},
