@@ -21,6 +21,7 @@ from passes.loyalty.ledger import (
     Lot,
     OwnerKind,
     PostingKind,
+    check_movement,
     consume,
     in_order,
     spendable,
@@ -422,7 +423,11 @@ class Booking:
         reverses: int | None = None,
         occurred_at: datetime | None = None,
     ) -> int:
-        """Append one posting between account ids; balances and lots are the caller's. Returns its id."""
+        """Append one posting between account ids; balances and lots are the caller's. Returns its id.
+
+        ValueError for one that the journal could not mean.
+        """
+        check_movement(kind, self._bucket(source), self._bucket(target), amount, reverses=reverses)
         return journal.add_posting(
             self.work,
             self.loaded.id,
@@ -537,6 +542,20 @@ class Booking:
 
     def _system(self, bucket: Bucket, asset: str = POINTS) -> int:
         return self.loaded.accounts[bucket.value if asset == POINTS else f"{asset}:{bucket.value}"]
+
+    def _bucket(self, account_id: int) -> Bucket:
+        """What an account of this member or of the system is for."""
+        standing = self.standing
+        if account_id in (standing.points_account_id, standing.stamps_account_id):
+            return Bucket.AVAILABLE
+        if account_id == standing.pending_account_id:
+            return Bucket.PENDING
+        if account_id == standing.held_account_id:
+            return Bucket.HELD
+        name = next((name for name, known in self.loaded.accounts.items() if known == account_id), None)
+        if name is None:
+            raise ValueError("a posting goes between this member and the system")
+        return Bucket(name.rpartition(":")[2])
 
     def _account(self, bucket: Bucket, asset: str = POINTS) -> int:
         """The member's account, opened when it is used for the first time."""

@@ -1,4 +1,4 @@
-"""The books: accounts, postings and lots as plain values.
+"""The books: what a posting may mean, and lots as plain values.
 
 A posting moves a positive amount of one asset from one account to another, so
 an unbalanced entry cannot be written. Nothing is edited: a correction is a
@@ -8,7 +8,7 @@ posting that reverses another. Lots remember which points expire when.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -38,23 +38,6 @@ class Bucket(StrEnum):
 
 POINTS = "points"
 """The asset every programme has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """`id` is the member's, pool's or partner's; for the system its programme's slug."""
-
-    kind: OwnerKind
-    id: int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One asset of one owner in one state."""
-
-    owner: Owner
-    asset: str
-    bucket: Bucket
 
 
 class PostingKind(StrEnum):
@@ -115,72 +98,24 @@ MAY_OVERDRAW = frozenset({PostingKind.CLAWBACK, PostingKind.ADJUST, PostingKind.
 """The kinds that may leave a member below zero. All others need the balance first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """`amount` of `asset` goes from `source` to `target`.
+def check_movement(
+    kind: PostingKind, source: Bucket, target: Bucket, amount: int, *, reverses: int | None
+) -> None:
+    """Raise ValueError for a posting that the journal could not mean.
 
-    `id` is None until it is stored; `reverses` is the id of the posting undone.
-    ValueError for anything the journal could not mean.
+    `source` and `target` are what the points in the two accounts wait for,
+    `reverses` the id of the earlier posting that this one belongs to.
     """
-
-    kind: PostingKind
-    asset: str
-    source: Account
-    target: Account
-    amount: int
-    id: int | None = None
-    reverses: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.amount <= 0:
-            raise ValueError(f"a posting moves a positive amount, not {self.amount}")
-        if not self.asset == self.source.asset == self.target.asset:
-            raise ValueError("a posting has one asset")
-        if self.source == self.target:
-            raise ValueError("a posting needs two accounts")
-        if self.kind is PostingKind.REVERSAL and self.reverses is None:
+    if amount <= 0:
+        raise ValueError(f"a posting moves a positive amount, not {amount}")
+    if kind is PostingKind.REVERSAL:
+        if reverses is None:
             raise ValueError("a reversal names the posting it undoes")
-        if self.reverses is not None and self.kind not in NAMES_ANOTHER:
-            raise ValueError(f"{self.kind} does not undo another posting")
-        if self.kind is not PostingKind.REVERSAL:
-            way = (self.source.bucket, self.target.bucket)
-            if way not in ROUTES[self.kind]:
-                raise ValueError(f"{self.kind} does not go from {way[0]} to {way[1]}")
-
-
-def member_account(member: int, bucket: Bucket = Bucket.AVAILABLE, asset: str = POINTS) -> Account:
-    """An account of a member."""
-    return Account(Owner(OwnerKind.MEMBER, member), asset, bucket)
-
-
-def system_account(programme: str, bucket: Bucket, asset: str = POINTS) -> Account:
-    """An account of the programme itself; it may be below zero."""
-    return Account(Owner(OwnerKind.SYSTEM, programme), asset, bucket)
-
-
-def reverse(posting: Posting) -> Posting:
-    """The posting that undoes this one, which must be stored. ValueError when it is itself a reversal."""
-    if posting.id is None:
-        raise ValueError("only a stored posting can be reversed")
-    if posting.kind is PostingKind.REVERSAL:
-        raise ValueError("a reversal is not reversed: the business is done anew")
-    return replace(
-        posting,
-        kind=PostingKind.REVERSAL,
-        source=posting.target,
-        target=posting.source,
-        id=None,
-        reverses=posting.id,
-    )
-
-
-def balances(postings: Iterable[Posting]) -> dict[Account, int]:
-    """What every account holds after these postings; the sum over an asset is always 0."""
-    result: dict[Account, int] = {}
-    for posting in postings:
-        result[posting.source] = result.get(posting.source, 0) - posting.amount
-        result[posting.target] = result.get(posting.target, 0) + posting.amount
-    return result
+        return
+    if reverses is not None and kind not in NAMES_ANOTHER:
+        raise ValueError(f"{kind} does not undo another posting")
+    if (source, target) not in ROUTES[kind]:
+        raise ValueError(f"{kind} does not go from {source} to {target}")
 
 
 # Lots -----------------------------------------------------------------------
@@ -222,9 +157,7 @@ def spendable(lots: Iterable[Lot], now: datetime) -> tuple[Lot, ...]:
     for one member the second may be a moment behind.
     """
     return tuple(
-        lot
-        for lot in in_order(lots)
-        if not lot.pending and (lot.expires_at is None or now < lot.expires_at)
+        lot for lot in in_order(lots) if not lot.pending and (lot.expires_at is None or now < lot.expires_at)
     )
 
 
@@ -258,38 +191,3 @@ def consume(lots: Iterable[Lot], amount: int) -> tuple[Consumption, ...]:
             taken.append(Consumption(lot.id, part))
             amount -= part
     return tuple(taken)
-
-
-def after(lots: Iterable[Lot], taken: Iterable[Consumption]) -> tuple[Lot, ...]:
-    """The lots once these consumptions happened, in the order given."""
-    amounts = _by_lot(taken)
-    return tuple(replace(lot, remaining=lot.remaining - amounts.get(lot.id, 0)) for lot in lots)
-
-
-def restore(lots: Iterable[Lot], taken: Iterable[Consumption]) -> tuple[Lot, ...]:
-    """The lots once these consumptions were undone: the same points with their old expiry."""
-    amounts = _by_lot(taken)
-    return tuple(replace(lot, remaining=lot.remaining + amounts.get(lot.id, 0)) for lot in lots)
-
-
-def absorb(lot: Lot, deficit: int) -> tuple[Lot, int]:
-    """A new credit fills a hole first: the lot with what is left of it, and the deficit that stays."""
-    filled = min(lot.remaining, max(deficit, 0))
-    return replace(lot, remaining=lot.remaining - filled), deficit - filled
-
-
-def deficit_of(available: int, lots: Iterable[Lot]) -> int:
-    """How far an account is below what its lots hold: Σ remaining − deficit = available."""
-    return sum(lot.remaining for lot in lots) - available
-
-
-def _by_lot(taken: Iterable[Consumption]) -> dict[int, int]:
-    amounts: dict[int, int] = {}
-    for consumption in taken:
-        amounts[consumption.lot_id] = amounts.get(consumption.lot_id, 0) + consumption.amount
-    return amounts
-
-
-def total(lots: Iterable[Lot]) -> int:
-    """What the lots hold together."""
-    return sum(lot.remaining for lot in lots)
