@@ -15,18 +15,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from passes import artwork, language
+from passes import artwork, showing
 from passes.apple import bundle, document
 from passes.apple.bundle import Bundle, Template
 from passes.apple.signing import Signer
-from passes.loyalty.card import CardFace, OfferLine, Strip, compose
+from passes.loyalty.card import CardFace, Strip
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import CardVoided, LinkUnknown, TooManyTries
 from passes.server_keys import ServerKeys
-from passes.store import Read, Store, Work, alarms, cards, installs, programmes, staff
-from passes.store import offers as standing_offers
+from passes.store import Store, Work, alarms, cards, installs, programmes, staff
 from passes.store.cards import CardFacts, Held
 from passes.store.instants import micros
 from passes.store.programmes import Loaded
@@ -102,62 +100,13 @@ def draw_ahead(store: Store, office: Office) -> None:
             office.templates.of(programme, Strip(programme.design.strip, step, programme.design.steps))
 
 
-def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace:
-    """What the card says now, for any wallet, the web card and previews. Raises LinkUnknown."""
-    found = cards.facts(read, loaded.id, card_id)
-    if found is None:
-        raise LinkUnknown()
-    return face_of(loaded.programme, found, offers=offers_on(read, loaded, found, now=now))
-
-
-def offers_on(read: Read, loaded: Loaded, facts: CardFacts, *, now: datetime) -> tuple[OfferLine, ...]:
-    """The offers that stand on a card now."""
-    if not (loaded.has_offers or loaded.programme.win_back):
-        return ()
-    return standing_offers.for_card(read, loaded, facts.member_id, language=facts.language, now=now)
-
-
-def face_of(programme: Programme, facts: CardFacts, *, offers: Sequence[OfferLine] = ()) -> CardFace:
-    """As `face`, from what is already known of the card."""
-    zone = ZoneInfo(programme.zone)
-    return compose(
-        programme,
-        member_name=facts.name,
-        balance=facts.balance,
-        tier=programme.tier(facts.tier),
-        stamps=facts.stamps,
-        offers=offers,
-        code=facts.code,
-        language=facts.language,
-        say=language.say,
-        voided=facts.voided_at is not None,
-        last_change=_last_change(programme, facts, zone),
-    )
-
-
-def _last_change(programme: Programme, facts: CardFacts, zone: ZoneInfo) -> str | None:
-    moved = facts.last_movement
-    if moved is None or moved.points == 0:
-        return None
-    return language.say(
-        facts.language,
-        "Last change: %(points)s %(unit)s on %(day)s.",
-        points=f"{'+' if moved.points > 0 else '−'}{language.shown(facts.language, abs(moved.points))}",
-        unit=programme.unit.name(abs(moved.points), facts.language),
-        day=moved.occurred_at.astimezone(zone).date().isoformat(),
-    )
-
-
-def pass_file(
-    office: Office, loaded: Loaded, facts: CardFacts, *, offers: Sequence[OfferLine] = (), now: datetime
-) -> Bundle:
+def pass_file(office: Office, loaded: Loaded, facts: CardFacts, shown: CardFace, *, now: datetime) -> Bundle:
     """The signed card. A voided one carries no address to ask again at, so the phone stops asking.
 
     Raises CertificateProblem while the certificate is not valid.
     """
     if facts.pass_type != office.signer.pass_type:
         raise document.DocumentInvalid(f"the certificate is not for the pass type {facts.pass_type}")
-    shown = face_of(loaded.programme, facts, offers=offers)
     service = None
     if not shown.voided:
         service = document.WebService(
@@ -201,7 +150,7 @@ def download(store: Store, office: Office, *, token: str, now: datetime) -> Issu
         if found is None:
             raise LinkUnknown()
         loaded = programmes.by_id(read, programme_id)
-        shown = offers_on(read, loaded, found, now=now)
+        shown = showing.face_of(read, loaded, found, now=now)
     return _hand_out(store, office, loaded, found, shown, now=now)
 
 
@@ -212,7 +161,7 @@ def export(store: Store, office: Office, *, programme: str, card_id: int, now: d
         found = cards.facts(read, loaded.id, card_id)
         if found is None:
             raise LinkUnknown()
-        shown = offers_on(read, loaded, found, now=now)
+        shown = showing.face_of(read, loaded, found, now=now)
     return _hand_out(store, office, loaded, found, shown, now=now).bundle
 
 
@@ -221,13 +170,13 @@ def _hand_out(
     office: Office,
     loaded: Loaded,
     found: CardFacts,
-    shown: Sequence[OfferLine],
+    shown: CardFace,
     *,
     now: datetime,
 ) -> Issued:
     if found.voided_at is not None:
         raise CardVoided()
-    issued = Issued(pass_file(office, loaded, found, offers=shown, now=now), found.last_modified)
+    issued = Issued(pass_file(office, loaded, found, shown, now=now), found.last_modified)
     store.write(
         lambda work: cards.mark_downloaded(
             work, found.programme_id, found.card_id, effective_revision=found.effective_revision
@@ -314,8 +263,8 @@ def newest(
         found = cards.facts(read, held.programme_id, held.card_id)
         loaded = programmes.by_id(read, held.programme_id)
         assert found is not None
-        shown = offers_on(read, loaded, found, now=now)
-    return Issued(pass_file(office, loaded, found, offers=shown, now=now), found.last_modified)
+        shown = showing.face_of(read, loaded, found, now=now)
+    return Issued(pass_file(office, loaded, found, shown, now=now), found.last_modified)
 
 
 def unregister(

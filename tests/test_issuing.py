@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from passes import due_work, issuing
+from passes import due_work, issuing, showing
 from passes.apple import certificates, signing
 from passes.apple.document import DocumentInvalid
 from passes.issuing import CardGone, Office
@@ -54,7 +54,7 @@ def card(shop: Shop) -> Card:
 def face(shop: Shop, card: Card, *, now: datetime | None = None) -> CardFace:
     with shop.store.read() as read:
         loaded = programmes.by_id(read, card.programme_id)
-        return issuing.face(read, loaded, card.card_id, now=now or shop.now)
+        return showing.face(read, loaded, card.card_id, now=now or shop.now)
 
 
 @pytest.mark.check("A-90")
@@ -87,7 +87,7 @@ def test_a_tier_outlasts_the_year_in_which_it_was_reached(shop: Shop, card: Card
 
 def test_an_unknown_card_has_no_face(shop: Shop, card: Card) -> None:
     with shop.store.read() as read, pytest.raises(LinkUnknown):
-        issuing.face(read, programmes.by_id(read, card.programme_id), 1, now=shop.now)
+        showing.face(read, programmes.by_id(read, card.programme_id), 1, now=shop.now)
 
 
 @pytest.mark.check("A-119")
@@ -191,5 +191,6 @@ def test_pictures_drawn_ahead_are_those_that_cards_use(
     with shop.store.read() as read:
         loaded = programmes.by_slug(read, "copperfinch")
         facts = cards.facts(read, card.programme_id, card.card_id)
-    assert facts is not None
-    assert issuing.pass_file(office, loaded, facts, now=shop.now).size > 50_000
+        assert facts is not None
+        face = showing.face_of(read, loaded, facts, now=shop.now)
+    assert issuing.pass_file(office, loaded, facts, face, now=shop.now).size > 50_000

@@ -14,7 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from passes import books, checkout, club, issuing, merging, programmes
+from passes import books, checkout, club, merging, programmes, showing
 from passes.booking import Booking
 from passes.enrolment import Joined
 from passes.loyalty.basket import Line
@@ -305,7 +305,7 @@ def test_the_phone_of_the_closed_card_is_told_and_gets_a_void_pass_with_a_number
 
     def face(card_id: int) -> Any:
         with shop.store.read() as read:
-            return issuing.face(read, stored_programmes.by_slug(read, COFFEE), card_id, now=shop.now)
+            return showing.face(read, stored_programmes.by_slug(read, COFFEE), card_id, now=shop.now)
 
     assert face(twin.card_id).voided
     assert face(twin.card_id).barcode.message == face(ana.card_id).barcode.message == ana.code

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from passes import books, campaigns, issuing
+from passes import books, campaigns, showing
 from passes.checkout import accrue
 from passes.loyalty.refusals import OfferCodeUnknown, OfferQuotaUsedUp
 from passes.store import Store, programmes
@@ -39,7 +39,7 @@ def member_of(shop: Shop, name: str, *, holdout: bool) -> Card:
 def offers_on(shop: Shop, card: Card) -> list[str]:
     with shop.store.read() as read:
         loaded = programmes.by_slug(read, COFFEE)
-        return [line.title for line in issuing.face(read, loaded, card.card_id, now=shop.now).offers]
+        return [line.title for line in showing.face(read, loaded, card.card_id, now=shop.now).offers]
 
 
 @pytest.mark.check("L-84", "L-85")

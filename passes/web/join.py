@@ -1,21 +1,19 @@
-"""Customers: the form that gives them a card, and the page that card lives on."""
+"""Customers: the form that gives them a card."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
-from markupsafe import Markup
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access, artwork, enrolment, issuing
+from passes import access, enrolment
 from passes.access import Limit
 from passes.enrolment import Source
 from passes.language import LONGER, MIRRORED, SOURCE, say
 from passes.loyalty.card import CardFace, compose
-from passes.loyalty.design import Symbology
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import (
     Busy,
@@ -40,8 +38,6 @@ _PURPOSE = "join"
 _YEAR_SECONDS = 365 * 24 * 3600
 _SOURCES = ("poster", "link", "till", "email", "social")
 _FIELDS = {NameInvalid: "name", EmailInvalid: "email"}
-# Browsers inside other apps cannot open a pass.
-_INSIDE_AN_APP = re.compile(r"FBAN|FBAV|Instagram|Line/|MicroMessenger|TikTok|BytedanceWebview|GSA/")
 
 
 @blueprint.get("/join/<slug>")
@@ -61,7 +57,7 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
     loaded = _loaded(slug)
     source = _source(loaded)
     if "new" not in request.args and (secret := _own_card(loaded)):
-        return redirect(url_for("join.card", secret=secret), 303)
+        return redirect(url_for("member.card", secret=secret), 303)
     key = None
     try:
         access.limit(installation().store, Limit.JOIN_ADDRESS, address(), now=now())
@@ -86,7 +82,7 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         # A form whose key is used up, or was never good, gets a new one.
         kept = None if isinstance(refused, FormStale | KeyReused) else key
         return _form(loaded, refused=refused, key=kept), status_of(refused)
-    answer = redirect(url_for("join.card", secret=joined.link_secret), 303)
+    answer = redirect(url_for("member.card", secret=joined.link_secret), 303)
     answer.set_cookie(
         _cookie(loaded),
         joined.link_secret,
@@ -96,40 +92,6 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         samesite="Lax",
         secure=https(),
     )
-    return answer
-
-
-@blueprint.get("/card/<secret>")
-def card(secret: str) -> AnyResponse:
-    """A member's own page: the card, the way into a wallet, and the code to show at a till."""
-    reference = enrolment.card_by_secret(installation().store, secret=secret)
-    with installation().store.read() as read:
-        loaded = programmes.by_id(read, reference.programme_id)
-        face = issuing.face(read, loaded, reference.card_id, now=now())
-    language.speak((face.language, *loaded.programme.languages))
-    token = issuing.download_token(
-        installation().keys, programme_id=loaded.id, card_id=reference.card_id, now=now()
-    )
-    own_address = f"{installation().public_url}/card/{secret}"
-    download = f"{installation().public_url}/download/{token}"
-    phone_url = installation().phone_url
-    agent = request.user_agent.string
-    answer = make_response(
-        render_template(
-            "join/card.html",
-            face=face,
-            download=f"/download/{token}",
-            phone=f"{phone_url}/add?url={quote(download, safe='')}" if phone_url else None,
-            barcode=_barcode(face),
-            continue_code=Markup(artwork.qr_svg(own_address)),
-            android="Android" in agent,
-            inside_an_app=bool(_INSIDE_AN_APP.search(agent)),
-            **_setting(loaded),
-        )
-    )
-    # The address is the key to the card: it must not leak to anybody, nor be kept.
-    answer.headers["Referrer-Policy"] = "no-referrer"
-    answer.headers["X-Robots-Tag"] = "noindex, nofollow"
     return answer
 
 
@@ -230,10 +192,3 @@ def _own_card(loaded: Loaded) -> str | None:
     except LinkUnknown:
         return None
     return secret if found.programme_id == loaded.id else None
-
-
-def _barcode(face: CardFace) -> Markup | None:
-    """The card's code to show at a till. Pages draw QR only; other cards are typed in from their text."""
-    if face.barcode.symbology is not Symbology.QR or face.voided:
-        return None
-    return Markup(artwork.qr_svg(face.barcode.message))
