@@ -19,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from passes import issuing
 from passes.loyalty.refusals import FormStale
-from passes.web import devices, errors, front, health, join, language, signin, theme, till
+from passes.web import devices, errors, front, health, join, language, member, signin, theme, till
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
@@ -52,10 +52,11 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = _asset
-    for module in (front, join, till, signin, theme, health, devices):
+    for module in (front, join, member, till, signin, theme, health, devices):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     language.register(app)
+    look.register(app)
     if installation.proxies:
         # Only the address: what host and scheme people use is PASSES_PUBLIC_URL, whatever a proxy says.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
