@@ -19,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from passes import issuing
 from passes.loyalty.refusals import FormStale
-from passes.web import devices, errors, front, health, join, language, member, signin, theme, till
+from passes.web import devices, errors, front, health, join, language, look, member, signin, theme, till
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
