@@ -29,18 +29,20 @@ def face(read: Read, loaded: Loaded, card_id: int, *, now: datetime) -> CardFace
 def face_of(read: Read, loaded: Loaded, facts: CardFacts, *, now: datetime) -> CardFace:
     """As `face`, for a card of which the facts are known."""
     programme = loaded.programme
+    shown = _offers_on(read, loaded, facts, now=now)
     return compose(
         programme,
         member_name=facts.name,
         balance=facts.balance,
         tier=programme.tier(facts.tier),
         stamps=facts.stamps,
-        offers=_offers_on(read, loaded, facts, now=now),
+        offers=shown,
         code=facts.code,
         language=facts.language,
         say=language.say,
         voided=facts.voided_at is not None,
         last_change=_last_change(programme, facts, ZoneInfo(programme.zone)),
+        rings=any(offer.rings for offer in shown),
     )
 
 

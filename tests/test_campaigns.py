@@ -129,6 +129,13 @@ class Stand:
             lines = offers.for_card(read, loaded, joined.member_id, language=language, now=now)
             return [line.title for line in lines]
 
+    def rings(self, joined: Joined, now: datetime = NOON) -> list[str]:
+        """For which offers on the member's card a phone may ring."""
+        with self.store.read() as read:
+            loaded = programmes_store.by_slug(read, COFFEE)
+            lines = offers.for_card(read, loaded, joined.member_id, language="en", now=now)
+            return [line.key for line in lines if line.rings]
+
     def apply(
         self,
         joined: Joined,
@@ -181,11 +188,17 @@ def why_not(applied: Applied) -> dict[str, str]:
     return {key: refused.code for key, refused in applied.refused}
 
 
+def programme_file(*, can_alert_offers: bool = True) -> str:
+    """The coffee shop's, where offers may ring or not."""
+    source = FILE.read_text("utf-8")
+    return re.sub("can_alert_offers = (true|false)", f"can_alert_offers = {can_alert_offers}".lower(), source)
+
+
 def open_stand(store: Store) -> Stand:
     programmes.load(
         store,
         name=COFFEE,
-        source=FILE.read_text("utf-8"),
+        source=programme_file(),
         pass_type="pass.dev.passes.loyalty",
         now=NOON - timedelta(days=30),
     )
@@ -195,6 +208,62 @@ def open_stand(store: Store) -> Stand:
 @pytest.fixture
 def stand(store: Store) -> Stand:
     return open_stand(store)
+
+
+# Who rings ----------------------------------------------------------------------------------
+
+ASKED = {"offers": True, "ring": True}
+LOUD = {"rings": "true"}
+
+
+@pytest.mark.check("L-83")
+def test_only_the_phones_of_those_who_asked_ring(stand: Stand) -> None:
+    ana, ben = stand.join(consents=ASKED), stand.join()
+    held_out = stand.join(consents=ASKED, holdout=True)
+    stand.publish(source=offer_file(**LOUD))
+    stand.work()
+    assert [stand.on_card(one) for one in (ana, ben, held_out)] == [
+        ["Maple Cortado is back"],
+        ["Maple Cortado is back"],
+        [],
+    ]
+    assert [stand.rings(one) for one in (ana, ben, held_out)] == [["maple"], [], []]
+
+
+def test_no_phone_rings_unless_the_offer_asks_and_the_programme_allows_it(stand: Stand) -> None:
+    ana = stand.join(consents=ASKED)
+    stand.publish()
+    stand.work()
+    assert (stand.on_card(ana), stand.rings(ana)) == (["Maple Cortado is back"], [])
+    stand.publish("walnut", offer_file(**LOUD))
+    stand.work()
+    assert stand.rings(ana) == ["walnut"]
+    source = programme_file(can_alert_offers=False)
+    programmes.load(stand.store, name=COFFEE, source=source, pass_type="pass.dev.passes.loyalty", now=NOON)
+    assert stand.rings(ana) == []
+
+
+def test_the_end_of_one_offer_rings_for_no_other(stand: Stand) -> None:
+    ana = stand.join(consents=ASKED)
+    stand.publish("maple", offer_file(**LOUD))
+    stand.work()
+    stand.publish("walnut", offer_file(**LOUD), now=NOON + SECOND)
+    stand.work(NOON + SECOND)
+    assert stand.rings(ana, NOON + SECOND) == ["walnut"]
+    for command in (campaigns.pause, campaigns.end):
+        stand.do(command, "walnut", now=NOON + 2 * SECOND)
+        stand.work(NOON + 2 * SECOND)
+        assert len(stand.on_card(ana, NOON + 2 * SECOND)) == 1
+        assert stand.rings(ana, NOON + 2 * SECOND) == []
+
+
+def test_an_offer_ended_before_it_began_silences_nothing(stand: Stand) -> None:
+    ana = stand.join(consents=ASKED)
+    stand.publish("maple", offer_file(**LOUD), now=OPENS - 2 * SECOND)
+    stand.publish("walnut", offer_file(**LOUD), now=OPENS - SECOND)
+    stand.do(campaigns.end, "walnut", now=OPENS - SECOND)
+    stand.work(OPENS)
+    assert stand.rings(ana, OPENS) == ["maple"]
 
 
 # From state to state ------------------------------------------------------------------------

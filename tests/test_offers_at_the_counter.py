@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from passes import books, campaigns, showing
+from passes import books, campaigns, issuing, showing
+from passes.apple import certificates, signing
 from passes.checkout import accrue
+from passes.emulators import phone, wallet_file
+from passes.issuing import Office
 from passes.loyalty.refusals import OfferCodeUnknown, OfferQuotaUsedUp
+from passes.programmes import load
 from passes.store import Store, programmes
-from tests.cast import PHONE, Card, PushService, a_card, an_install, deliver, rows
-from tests.shop import COFFEE, TILL, Shop, open_shop
-from tests.test_campaigns import CLOSES, NOON, offer_file
+from tests.cast import PHONE, Card, PushService, an_install, deliver, rows
+from tests.shop import COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
+from tests.test_campaigns import ASKED, CLOSES, LOUD, NOON, OPENS, SECOND, offer_file, programme_file
 
 
 @pytest.fixture
@@ -29,8 +35,10 @@ def run(shop: Shop, source: str, key: str = "maple") -> None:
     campaigns.run_due(shop.store, now=shop.now)
 
 
-def member_of(shop: Shop, name: str, *, holdout: bool) -> Card:
-    card = a_card(shop, name)
+def member_of(shop: Shop, name: str, *, holdout: bool, **options: bool) -> Card:
+    joined = shop.join(name, consents=options)
+    token = KEYS.token(KEYS.current_id, PASS_TYPE, joined.serial)
+    card = Card(joined.programme_id, joined.member_id, joined.card_id, joined.serial, joined.code, token)
     statement = text("UPDATE member SET holdout = :holdout WHERE id = :member_id")
     shop.store.write(lambda work: work.put(statement, holdout=holdout, member_id=card.member_id))
     return card
@@ -58,6 +66,61 @@ def test_phones_of_those_treated_are_told_when_an_offer_comes_and_goes_and_other
     deliver(shop, wallet)
     assert wallet.addresses == ["a0" * 32] * 2
     assert offers_on(shop, ana) == []
+
+
+Pull = Callable[[Card], tuple[str | None, list[str]]]
+
+
+@pytest.fixture
+def pull(shop: Shop, tmp_path: Path) -> Pull:
+    """A phone fetches a card: what it rings with, and what it has about offers then."""
+    folder = tmp_path / "certs"
+    certificates.make_development_chain(folder, pass_type=PASS_TYPE, team="DEVTEAM001", now=shop.now)
+    signer = signing.load(
+        certificate=(folder / "pass.pem").read_bytes(),
+        key=(folder / "pass.key").read_bytes(),
+        intermediate=(folder / "wwdr.pem").read_bytes(),
+        now=shop.now,
+    )
+    office = Office(signer=signer, keys=KEYS, web_service_url="https://cards.shop.example/apple")
+    roots = [(folder / "root.pem").read_bytes()]
+    held: dict[str, phone.Card] = {}
+
+    def fetch(card: Card) -> tuple[str | None, list[str]]:
+        made = issuing.export(shop.store, office, programme=COFFEE, card_id=card.card_id, now=shop.now)
+        found = wallet_file.open_pass(bytes(made), trust_roots=roots, now=shop.now)
+        rung = phone.notice_of(held[card.serial], found)[0] if card.serial in held else None
+        held[card.serial] = phone.Card(found, shop.now, shop.now)
+        return rung, [str(one.value) for one in found.fields if one.key in ("offer", "news")]
+
+    return fetch
+
+
+@pytest.mark.check("L-83", "L-85", "A-110", "A-111")
+def test_one_iphone_rings_another_is_silent_and_none_rings_when_it_is_over(shop: Shop, pull: Pull) -> None:
+    load(shop.store, name=COFFEE, source=programme_file(), pass_type=PASS_TYPE, now=shop.now)
+    ana = member_of(shop, "Ana", holdout=False, **ASKED)
+    ben = member_of(shop, "Ben", holdout=False)
+    eve = member_of(shop, "Eve", holdout=True, **ASKED)
+    nothing = (None, ["Nothing new right now."])
+    assert [pull(card) for card in (ana, ben, eve)] == [nothing] * 3
+    shop.now = OPENS - 2 * SECOND
+    source = offer_file(**LOUD)
+    campaigns.plan(shop.store, programme=COFFEE, name="maple", source=source, now=shop.now)
+    campaigns.publish(shop.store, programme=COFFEE, key="maple", now=shop.now)
+    campaigns.run_due(shop.store, now=shop.now)
+    assert [pull(card) for card in (ana, ben, eve)] == [nothing] * 3
+    shop.now = OPENS
+    campaigns.run_due(shop.store, now=shop.now)
+    shown = ["Maple Cortado is back", "Maple Cortado is back"]
+    assert pull(ana) == ("New offer: Maple Cortado is back", shown)
+    assert pull(ben) == (None, shown)
+    assert pull(eve) == nothing
+    shop.buy(ana.code, 1_000)
+    assert pull(ana) == ("You now have 200 beans", shown)
+    shop.now = CLOSES
+    campaigns.run_due(shop.store, now=shop.now)
+    assert [pull(card) for card in (ana, ben, eve)] == [nothing] * 3
 
 
 def test_a_register_that_takes_discounts_books_what_is_paid_and_the_undo_gives_the_use_back(

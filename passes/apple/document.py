@@ -98,13 +98,17 @@ def store_card(
     if not SERIAL.fullmatch(serial):
         raise DocumentInvalid("the serial must be 1 to 64 of A-Z a-z 0-9 _ -")
 
-    style = LoyaltyCard(face.change)
+    style = LoyaltyCard(*filter(None, (face.change, face.offer_change)))
     style.place("headerFields", (face.header,))
     style.place("primaryFields", (face.primary,))
     style.place("secondaryFields", face.row)
     style.place(
         "backFields",
-        (*(FaceField(f"offer-{offer.key}", offer.title, offer.text) for offer in face.offers), *face.back),
+        (
+            *filter(None, (face.news,)),
+            *(FaceField(f"offer-{offer.key}", offer.title, offer.text) for offer in face.offers),
+            *face.back,
+        ),
     )
     style.check()
 
@@ -222,13 +226,13 @@ def _field(face_field: FaceField) -> Any:
 class LoyaltyCard(StoreCard):  # type: ignore[misc]
     """The store card style with its layout limits; phones drop what is too much without a word.
 
-    `change` names the one field whose new value may alert. Two changed fields
-    with messages would collapse into a general text, so there is never a second.
+    `changes` name the fields whose new values may alert, and never two that one
+    event changes: two changed fields with messages collapse into a general text.
     """
 
-    def __init__(self, change: ChangeText | None) -> None:
+    def __init__(self, *changes: ChangeText) -> None:
         super().__init__()
-        self._change = change
+        self._changes = {change.field_key: change.text for change in changes}
         self._keys: set[str] = set()
 
     def place(self, area: str, face_fields: Iterable[FaceField]) -> None:
@@ -239,8 +243,8 @@ class LoyaltyCard(StoreCard):  # type: ignore[misc]
                 raise DocumentInvalid(f"two fields have the key {face_field.key}: changes are matched by key")
             self._keys.add(face_field.key)
             field = _field(face_field)
-            if self._change is not None and self._change.field_key == face_field.key:
-                field.changeMessage = self._change.text
+            if face_field.key in self._changes:
+                field.changeMessage = self._changes[face_field.key]
             fields.append(field)
 
     def check(self) -> None:
@@ -254,12 +258,11 @@ class LoyaltyCard(StoreCard):  # type: ignore[misc]
         if not any(field.key == CONTACT_KEY for field in self.backFields):
             # Apple's review guidelines ask for it, and a customer needs it.
             raise DocumentInvalid(f"the back has no field {CONTACT_KEY}")
-        if self._change is None:
-            return
-        if "%@" not in self._change.text:
-            raise DocumentInvalid("the change message lacks %@: phones would not use it")
-        if self._change.field_key not in self._keys:
-            raise DocumentInvalid(f"the change message names {self._change.field_key}, which no field has")
+        for key, text in self._changes.items():
+            if "%@" not in text:
+                raise DocumentInvalid("the change message lacks %@: phones would not use it")
+            if key not in self._keys:
+                raise DocumentInvalid(f"the change message names {key}, which no field has")
 
 
 # Barcodes ---------------------------------------------------------------------

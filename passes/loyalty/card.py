@@ -68,12 +68,18 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class OfferLine:
-    """A limited-time offer as the card shows it."""
+    """A limited-time offer as the card shows it.
+
+    `is_news` for the one that came last of those that ask to ring; `rings`
+    when its coming may ring the phones of this card.
+    """
 
     key: str
     title: str
     text: str
     ends_at: datetime
+    is_news: bool = False
+    rings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,10 @@ class CardFace:
     """Everything a card shows, in one language, at one moment.
 
     `design` names the artwork (the programme's slug); `row` holds at most four
-    fields; `change` names at most one field whose change may alert.
+    fields. `change` names the field whose change is announced, the balance.
+    `news` is there where the programme lets offers ring: the newest of them, or
+    words that there is none. `offer_change` names it while this member's phones
+    may ring for it, and is missing when it goes away.
     """
 
     design: str
@@ -118,7 +127,11 @@ class CardFace:
     places: tuple[Place, ...] = ()
     voided: bool = False
     expires_at: datetime | None = None
+    news: FaceField | None = None
+    offer_change: ChangeText | None = None
 
+
+NEWS_KEY = "news"
 
 PLACES_MAX = 10
 """Wallets ignore or refuse a card with more places."""
@@ -140,13 +153,16 @@ def compose(
     stamps: int = 0,
     voided: bool = False,
     last_change: str | None = None,
+    rings: bool = False,
 ) -> CardFace:
     """What the card says now, in one language.
 
     `offers` are those that run at this moment, the most important first;
-    `last_change` is the newest movement in words, for the back. Any balance
-    gives a face, a negative one too.
+    `last_change` is the newest movement in words, for the back. `rings` when
+    the newest offer may ring this member's phones (see `offers.silence`). Any
+    balance gives a face, a negative one too.
     """
+    newest = None if voided else next((offer for offer in offers if offer.is_news), None)
     organisation = programme.organisation.in_(language)
     programme_name = programme.name.in_(language)
     unit = programme.unit.name(balance, language)
@@ -188,7 +204,23 @@ def compose(
             for shop in programme.shops[:PLACES_MAX]
         ),
         voided=voided,
+        news=_news(programme, newest, language, say),
+        offer_change=ChangeText(NEWS_KEY, say(language, "New offer: %@"))
+        if rings and newest and programme.can_alert_offers
+        else None,
     )
+
+
+def _news(programme: Programme, newest: OfferLine | None, language: str, say: Say) -> FaceField | None:
+    """The newest offer, or that there is none.
+
+    It is always there: a phone announces the new value of a field that it knew
+    before, and says nothing of a field that appears.
+    """
+    if not programme.can_alert_offers:
+        return None
+    value = cleaned(newest.title) if newest else say(language, "Nothing new right now.")
+    return FaceField(NEWS_KEY, say(language, "Newest offer"), value)
 
 
 def _primary(programme: Programme, balance: int, language: str, say: Say, *, voided: bool) -> FaceField:

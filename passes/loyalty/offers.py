@@ -7,6 +7,7 @@ most particular. What several offers do to one purchase is in `stacking`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -264,13 +265,25 @@ class Silence(StrEnum):
 def silence(offer: Offer, *, can_alert_offers: bool, agreed: bool) -> Silence | None:
     """Why a member's phone stays silent about an offer; None when it rings. The card shows it either way.
 
-    `agreed` is the member's answer to the programme's question about offers.
+    `agreed` is the member's newest answer to the question of `ring_purpose`.
     """
     if not offer.rings:
         return Silence.OFFER
     if not can_alert_offers:
         return Silence.PROGRAMME
     return None if agreed else Silence.MEMBER
+
+
+OFFERS = "offers"
+"""The purpose of the question whether a member wants to be told of offers."""
+
+RING = "ring"
+"""The purpose of the question whether a member's phone may ring for them."""
+
+
+def ring_purpose(asked: Collection[str]) -> str:
+    """The question that decides about ringing, of the purposes that a programme asks for."""
+    return RING if RING in asked else OFFERS
 
 
 # Codes -----------------------------------------------------------------------------

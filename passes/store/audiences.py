@@ -28,7 +28,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.loyalty.conditions import Segment
-from passes.loyalty.offers import HASH_MODULUS, MARKS, Arm, Audience, Draw, Offer, OfferState, draw
+from passes.loyalty.offers import (
+    HASH_MODULUS,
+    MARKS,
+    OFFERS,
+    Arm,
+    Audience,
+    Draw,
+    Offer,
+    OfferState,
+    draw,
+)
 from passes.loyalty.segments import bounds
 from passes.store.instants import instant, micros
 from passes.store.models import (
@@ -45,9 +55,6 @@ from passes.store.models import (
 from passes.store.offers import offer_at, state_is
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
-
-OFFERS = "offers"
-"""The purpose of the question whether a member wants to be told of offers."""
 
 
 @dataclass(frozen=True, slots=True)

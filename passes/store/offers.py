@@ -41,7 +41,18 @@ from passes.language import say
 from passes.loyalty.card import OfferLine
 from passes.loyalty.conditions import MemberFacts
 from passes.loyalty.offer_file import parse
-from passes.loyalty.offers import Arm, Audience, Offer, OfferState, Standing, draw, earning_key, folded
+from passes.loyalty.offers import (
+    Arm,
+    Audience,
+    Offer,
+    OfferState,
+    Standing,
+    draw,
+    earning_key,
+    folded,
+    ring_purpose,
+    silence,
+)
 from passes.loyalty.refusals import (
     OfferBudgetUsedUp,
     OfferCodeUsed,
@@ -275,7 +286,11 @@ _columns = (
     offer.c.used,
     offer.c.spent_minor,
     offer.c.spread_after,
+    offer.c.starts_at,
+    offer.c.ends_at,
+    offer.c.published_at,
     offer_assignment.c.arm,
+    offer_assignment.c.at.label("assigned_at"),
     member.c.holdout,
     member.c.purchases,
     func.coalesce(member_allowance.c.used, 0).label("member_uses"),
@@ -389,29 +404,55 @@ def for_card(
     hold. Everything that this depends on raises the card's revision when it
     changes: the offer's state, the member's arm and purchases.
     """
-    shown = []
-    for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id, at=micros(now)).all():
-        if row.state != OfferState.LIVE.value:
+    since = micros(now - ENDED_KNOWN)
+    shown, newest, news = [], 0, None
+    for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id, at=since).all():
+        if row.state == OfferState.SCHEDULED.value:
             continue
         read_offer = offer_at(read, loaded, row.id, row.revision)
+        if _arm(read, loaded, row, read_offer, member_id, None, now) is not Arm.TREATED:
+            continue
+        # One that has left may have come later than those still there: then
+        # nothing is news, or its end would ring for the one before it.
+        came_at = max(row.starts_at or 0, row.published_at or 0, row.assigned_at or 0)
         ends_at = read_offer.window.ends_at
+        if ends_at is None:
+            continue
+        if read_offer.rings and newest < came_at < micros(ends_at):
+            newest, news = came_at, read_offer.key
         limit = read_offer.member_limit
         if (
-            ends_at is not None
+            row.state == OfferState.LIVE.value
             and now < ends_at
-            and _arm(read, loaded, row, read_offer, member_id, None, now) is Arm.TREATED
             and not (read_offer.new_members_only and row.purchases)
             and (limit is None or row.member_uses < limit)
         ):
             shown.append((-read_offer.priority, ends_at, read_offer))
     lines = [
-        OfferLine(one.key, one.title.in_(language), one.text.in_(language), ends_at)
+        OfferLine(
+            one.key,
+            one.title.in_(language),
+            one.text.in_(language),
+            ends_at,
+            is_news=one.key == news,
+            rings=one.key == news and _rings(read, loaded, one, member_id),
+        )
         for _, ends_at, one in sorted(shown, key=lambda entry: (entry[0], entry[1], entry[2].key))
     ]
     if promised := win_backs.standing_promise(read, loaded, member_id, now=now):
         title = say(language, "Welcome back")
         lines.append(OfferLine(win_backs.NAME, title, promised.words, promised.ends_at))
     return tuple(lines)
+
+
+def _rings(read: Read, loaded: Loaded, read_offer: Offer, member_id: int) -> bool:
+    """Whether the member's phones may ring for an offer; asked only where the answer is open."""
+    rules = loaded.programme
+    if silence(read_offer, can_alert_offers=rules.can_alert_offers, agreed=True):
+        return False
+    purpose = ring_purpose({question.purpose for question in rules.consents})
+    agreed = purpose in members.agreed(read, loaded.id, member_id)
+    return silence(read_offer, can_alert_offers=True, agreed=agreed) is None
 
 
 def _arm(

@@ -222,6 +222,19 @@ def test_only_the_changed_field_carries_a_change_message() -> None:
     assert b"changeMessage" not in pass_json(face(change=None))
 
 
+@pytest.mark.check("A-37", "A-110", "A-111")
+def test_an_offer_rings_only_where_the_face_says_so_and_is_a_field_of_its_own() -> None:
+    news = FaceField("news", "Newest offer", "Maple Cortado is back")
+    silent = fields(parsed(face(news=news)))
+    assert silent["news"] == {"key": "news", "label": "Newest offer", "value": "Maple Cortado is back"}
+    loud = parsed(face(news=news, offer_change=ChangeText("news", "New offer: %@")))
+    assert loud["storeCard"]["backFields"][0]["changeMessage"] == "New offer: %@"
+    assert fields(loud)["balance"]["changeMessage"] == "You now have %@ beans"
+    assert {key for key, field in fields(loud).items() if "changeMessage" in field} == {"balance", "news"}
+    with pytest.raises(DocumentInvalid, match="news"):
+        parsed(face(offer_change=ChangeText("news", "New offer: %@")))
+
+
 @pytest.mark.check("A-37")
 def test_a_change_message_without_the_value_or_without_its_field_is_refused() -> None:
     with pytest.raises(DocumentInvalid, match="%@"):
@@ -253,11 +266,11 @@ def test_more_fields_than_a_phone_shows_are_refused() -> None:
     parsed(face(row=row[:4]))
     with pytest.raises(DocumentInvalid, match="4 fields"):
         parsed(face(row=row))
-    style = document.LoyaltyCard(None)
+    style = document.LoyaltyCard()
     style.place("primaryFields", row[:2])
     with pytest.raises(DocumentInvalid, match="primary"):
         style.check()
-    style = document.LoyaltyCard(None)
+    style = document.LoyaltyCard()
     style.place("headerFields", row[:4])
     with pytest.raises(DocumentInvalid, match="header"):
         style.check()
@@ -346,7 +359,7 @@ def test_a_full_card_has_exactly_these_keys_and_no_null() -> None:
 
 def bare_pass() -> document.LoyaltyPass:
     """A pass that lacks nothing."""
-    style = document.LoyaltyCard(None)
+    style = document.LoyaltyCard()
     style.place("headerFields", [FaceField("balance", "BEANS", 640, FieldKind.NUMBER)])
     card = document.LoyaltyPass(style, passTypeIdentifier=PASS_TYPE, teamIdentifier=TEAM)
     card.organizationName = card.description = card.serialNumber = "x"
@@ -420,7 +433,7 @@ def test_every_part_of_a_document_is_of_wallet_py3k() -> None:
     assert issubclass(document.LoyaltyCard, wallet.models.StoreCard)
     assert issubclass(document.ScanCode, wallet.models.Barcode)
     assert issubclass(document.ShopLocation, wallet.models.Location)
-    style = document.LoyaltyCard(None)
+    style = document.LoyaltyCard()
     card = face()
     style.place("secondaryFields", (card.header, *card.row))
     assert all(isinstance(field, wallet.models.Field) for field in style.secondaryFields)

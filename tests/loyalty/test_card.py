@@ -32,6 +32,8 @@ stamped = replace(
 MAPLE = OfferLine(
     "maple", "Maple Cortado is back", "Half price until Sunday.", datetime(2026, 3, 8, 23, tzinfo=UTC)
 )
+LOUD, QUIET = (replace(finch, can_alert_offers=may_ring) for may_ring in (True, False))
+NEWS = replace(MAPLE, is_news=True, rings=True)
 
 
 def face_of(
@@ -45,6 +47,7 @@ def face_of(
     stamps: int = 0,
     voided: bool = False,
     last_change: str | None = None,
+    rings: bool = False,
 ) -> CardFace:
     return compose(
         programme,
@@ -58,6 +61,7 @@ def face_of(
         stamps=stamps,
         voided=voided,
         last_change=last_change,
+        rings=rings,
     )
 
 
@@ -70,6 +74,8 @@ def test_the_card_says_what_was_agreed(slug: str, language: str) -> None:
     """With GOLDEN=write in the environment the files are written anew, to be read before a commit."""
     balance = 640 if slug == "copperfinch" else 37
     face = face_of(shop(slug), balance=balance, language=language, offers=(MAPLE,))
+    if slug == "copperfinch":
+        face = face_of(LOUD, balance=balance, language=language, offers=(NEWS,), rings=True)
     path = GOLDEN / f"card_face_{slug}_{language}.json"
     said = json.dumps(asdict(face), ensure_ascii=False, indent=2, default=str) + "\n"
     if os.environ.get("GOLDEN") == "write":
@@ -108,6 +114,31 @@ def test_todays_offer_stands_on_the_front_only_while_there_is_one() -> None:
         ("TODAY", "Maple Cortado is back")
     ]
     assert len(face.offers) == 2
+
+
+def test_a_phone_rings_for_an_offer_where_shop_offer_and_member_want_it() -> None:
+    face = face_of(LOUD, offers=(NEWS,), rings=True)
+    assert face.news
+    assert face.offer_change
+    assert (face.news.key, face.news.value) == ("news", "Maple Cortado is back")
+    assert (face.offer_change.field_key, face.offer_change.text) == ("news", "New offer: %@")
+    assert face_of(LOUD, offers=(NEWS,)).offer_change is None
+    assert face_of(LOUD, offers=(MAPLE,), rings=True).offer_change is None
+    assert face_of(QUIET, offers=(NEWS,), rings=True).offer_change is None
+    assert face_of(LOUD, offers=(NEWS,), rings=True, voided=True).offer_change is None
+    told = face_of(LOUD, language="tr", offers=(NEWS,), rings=True).offer_change
+    assert told
+    assert told.text == "Yeni kampanya: %@"
+
+
+def test_what_a_phone_may_ring_for_is_known_to_it_before() -> None:
+    """A phone says nothing of a field that appears or goes: it is always there, or never."""
+    quiet = face_of(LOUD, rings=True)
+    assert quiet.news
+    assert quiet.news.value == "Nothing new right now."
+    assert quiet.offer_change is None
+    assert face_of(LOUD, voided=True, offers=(NEWS,)).news == quiet.news
+    assert face_of(QUIET, offers=(NEWS,), rings=True).news is None
 
 
 @pytest.mark.parametrize(
