@@ -18,20 +18,21 @@ from threading import Event
 
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.store import Store, Work, alarms, installs
-from passes.store.installs import START, Claim, DeadToken, Place, Stamp
+from passes.store.installs import APPLE, GOOGLE, REFUSED, START, Claim, DeadToken, Place, Stamp
 from passes.store.instants import micros
 from passes.wallet import Accepted, Gone, Install, Later, Outcome, Parked, Rejected, Wallet
 
 log = logging.getLogger(__name__)
-
-APPLE = "apple"
-"""The key of Apple's wallet in the mapping that `announce_due` takes."""
 
 PACE_BURST = 5
 PACE_REFILL = timedelta(minutes=1)
 _REFILL_MICROS = PACE_REFILL // timedelta(microseconds=1)
 
 LEASE_SECONDS = 60
+"""Longer than any round takes; Google's may wait for the last of eight slow answers."""
+GOOGLE_LEASE_SECONDS = 180
+GOOGLE_ROUND_SECONDS = 20
+"""What is claimed at once for Google is what its rate drains in so long."""
 BATCH = 500
 # SQLite has one writer, and a checkout that waits for it should not notice:
 # pieces of this size take it for some milliseconds.
@@ -52,6 +53,32 @@ _REVIVED_FIRST, _REVIVED_MAX = timedelta(minutes=1), timedelta(hours=6)
 ALARM_PARKED = "push_account_refused"
 ALARM_TOKENS = "push_tokens_refused"
 ALARM_REJECTED = "push_request_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """The names of a wallet's alarms and what they say; `%s` is what the wallet said."""
+
+    parked: str
+    parked_words: str
+    rejected: str
+    rejected_words: str
+
+
+ALARMS: Mapping[str, Alarms] = {
+    APPLE: Alarms(
+        ALARM_PARKED,
+        "The push service refuses this account; nothing is announced. It says: %s",
+        ALARM_REJECTED,
+        "The push service rejects our requests: %s",
+    ),
+    GOOGLE: Alarms(
+        "google_account_refused",
+        "Cards at Google are not updated. %s",
+        "google_request_refused",
+        "Google rejects what we say about a card: %s",
+    ),
+}
 
 
 # Pace -----------------------------------------------------------------------------
@@ -137,12 +164,14 @@ class Told:
 class _Round:
     """One batch on its way: pushes by key, and outcomes not yet written down."""
 
+    wallet: str
     pushes: Sequence[Sequence[Claim]]
     answered: set[int] = field(default_factory=set)
     accepted: list[Claim] = field(default_factory=list)
     postponed: list[tuple[Claim, datetime]] = field(default_factory=list)
     gone: list[tuple[Sequence[Claim], Gone]] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
+    refused: list[Claim] = field(default_factory=list)
     parked: str | None = None
     outcomes: Counter[type[Outcome]] = field(default_factory=Counter)
 
@@ -151,18 +180,21 @@ def announce_due(
     store: Store,
     wallets: Mapping[str, Wallet],
     *,
+    wallet: str = APPLE,
     now: datetime,
     limit: int = BATCH,
     lease_seconds: int = LEASE_SECONDS,
 ) -> Told:
-    """Announce what is owed to up to `limit` installs, and write down what became of it.
+    """Announce what is owed to up to `limit` installs of a wallet, and write down what became of it.
 
     One push for each phone, however many of its cards changed. No transaction
     is open while the wallet's service is spoken to; a worker that dies leaves
     leases that run out after `lease_seconds`.
     """
     lease_until = now + timedelta(seconds=lease_seconds)
-    claims = store.write(lambda work: installs.claim(work, now=now, lease_until=lease_until, limit=limit))
+    claims = store.write(
+        lambda work: installs.claim(work, wallet=wallet, now=now, lease_until=lease_until, limit=limit)
+    )
     if not claims:
         return Told()
     pushes = _by_phone(claims)
@@ -170,9 +202,9 @@ def announce_due(
         Install(key, claims_of_phone[0].pass_type, claims_of_phone[0].push_token)
         for key, claims_of_phone in enumerate(pushes)
     ]
-    running = _Round(pushes)
+    running = _Round(wallet, pushes)
     try:
-        for install, outcome in wallets[APPLE].announce(batch):
+        for install, outcome in wallets[wallet].announce(batch):
             _note(running, install.key, outcome, now)
             if len(running.accepted) >= BATCH:
                 _write_accepted(store, running, now=now)
@@ -211,6 +243,8 @@ def _note(running: _Round, key: int, outcome: Outcome, now: datetime) -> None:
             running.gone.append((claims, outcome))
         case Rejected(reason=reason):
             running.rejected.append(reason)
+            # Said once in the card's timeline, however often it is tried again.
+            running.refused += (claim for claim in claims if claim.attempts == 0)
             running.postponed += (
                 (claim, now + _backoff(_REJECTED_FIRST, _REJECTED_MAX, claim.attempts)) for claim in claims
             )
@@ -224,8 +258,9 @@ def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
 
     def decide(work: Work) -> None:
         installs.settle_accepted(work, accepted)
-        alarms.clear(work, ALARM_PARKED, now=now)
-        alarms.clear(work, ALARM_TOKENS, now=now)
+        alarms.clear(work, ALARMS[running.wallet].parked, now=now)
+        if running.wallet == APPLE:
+            alarms.clear(work, ALARM_TOKENS, now=now)
 
     if accepted:
         store.write(decide)
@@ -255,6 +290,7 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[int, bool]
             )
         removed = installs.remove_devices(work, dead, now=now)
         installs.postpone(work, postponed)
+        installs.cards_happened(work, running.refused, wallet=running.wallet, event=REFUSED, now=now)
         _sound(work, running, bad if suspicious else 0, now=now)
         return removed
 
@@ -265,9 +301,9 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[int, bool]
 
 
 def _sound(work: Work, running: _Round, bad_tokens: int, *, now: datetime) -> None:
+    known = ALARMS[running.wallet]
     if running.parked is not None:
-        words = f"The push service refuses this account; nothing is announced. It says: {running.parked}"
-        alarms.sound(work, ALARM_PARKED, words, now=now)
+        alarms.sound(work, known.parked, known.parked_words % running.parked, now=now)
     if bad_tokens:
         words = (
             f"The push service calls {bad_tokens} of {len(running.pushes)} tokens bad. No phone was "
@@ -275,8 +311,8 @@ def _sound(work: Work, running: _Round, bad_tokens: int, *, now: datetime) -> No
         )
         alarms.sound(work, ALARM_TOKENS, words, now=now)
     if running.rejected:
-        words = f"The push service rejects our requests: {running.rejected[-1]}"
-        alarms.sound(work, ALARM_REJECTED, words, now=now, times=len(running.rejected))
+        words = known.rejected_words % running.rejected[-1]
+        alarms.sound(work, known.rejected, words, now=now, times=len(running.rejected))
 
 
 def _backoff(first: timedelta, longest: timedelta, attempts: int) -> timedelta:
@@ -311,17 +347,20 @@ def sweep(store: Store, *, now: datetime, after: Place = START, limit: int = SWE
 
 
 def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], datetime], stop: Event) -> None:
-    """Stamp, announce and sweep until `stop` is set. Any number of workers may run at once on PostgreSQL."""
+    """Stamp, announce to Apple and sweep until `stop` is set.
+
+    Any number of workers may run at once on PostgreSQL.
+    """
     place = START
     batch = BATCH if store.postgresql else SQLITE_BATCH
     sweep_at = announce_at = clock()
-    trouble = False
+    patience = _Patience()
     while not stop.is_set():
         now = clock()
         busy = False
-        try:
+        with patience:
             with store.read() as read:
-                waiting = installs.is_anything_waiting(read, now=now)
+                waiting = installs.is_anything_waiting(read, wallet=APPLE, now=now)
             if waiting:
                 busy = stamp_due(store, now=now, limit=batch) > 0
                 if now >= announce_at:
@@ -332,11 +371,51 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
             if now >= sweep_at:
                 place = sweep(store, now=now, after=place).after or START
                 sweep_at = now + timedelta(seconds=SWEEP_SECONDS)
-            trouble = False
-        except (Busy, StorageFull):
-            # Said once: an absence of hours would fill the log.
-            if not trouble:
-                log.warning("the database takes nothing just now; trying again until it does")
-            trouble = True
         if not busy:
             stop.wait(POLL_SECONDS)
+
+
+def run_google(
+    store: Store,
+    wallets: Mapping[str, Wallet],
+    *,
+    rate_per_second: float,
+    clock: Callable[[], datetime],
+    stop: Event,
+) -> None:
+    """Announce to Google until `stop` is set, beside `run`: its pace is that of requests, not of pushes."""
+    announce_at = clock()
+    limit = max(1, int(rate_per_second * GOOGLE_ROUND_SECONDS))
+    patience = _Patience()
+    while not stop.is_set():
+        now = clock()
+        busy = False
+        with patience:
+            with store.read() as read:
+                waiting = now >= announce_at and installs.is_due(read, wallet=GOOGLE, now=now)
+            if waiting:
+                told = announce_due(
+                    store, wallets, wallet=GOOGLE, now=now, limit=limit, lease_seconds=GOOGLE_LEASE_SECONDS
+                )
+                busy = told.claimed > 0
+                if told.stopped:
+                    announce_at = now + timedelta(seconds=TROUBLE_SECONDS)
+        if not busy:
+            stop.wait(POLL_SECONDS)
+
+
+class _Patience:
+    """Swallows that the database takes nothing, and says so once: an absence of hours would fill the log."""
+
+    def __init__(self) -> None:
+        self._trouble = False
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        troubled = kind is not None and issubclass(kind, (Busy, StorageFull))
+        if troubled and not self._trouble:
+            log.warning("the database takes nothing just now; trying again until it does")
+        self._trouble = troubled
+        return troubled

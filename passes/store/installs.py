@@ -5,6 +5,10 @@ An install is a `registration` of a device for a card. It is up to date when
 its programme's. `owed` holds the others, at most one row each; it is derived,
 and can be rebuilt at any time.
 
+Every install belongs to one wallet, and each wallet is claimed for by itself:
+what waits for one is never in the way of the other. At Google one device
+stands for whoever holds the card, and its address is the object's id.
+
 Statements that handle many rows take them as one JSON text, which both engines
 unpack into a table named `picked`. The rows are given in the order of their
 keys, so that two workers lock them in the same order. CROSS JOIN is SQLite's
@@ -22,9 +26,15 @@ import orjson
 from sqlalchemy import TextClause, text
 
 from passes.store.cards import Held
-from passes.store.ids import new_id
+from passes.store.ids import block_of_ids, new_id
 from passes.store.instants import micros
 from passes.store.work import Read, Work
+
+APPLE, GOOGLE = "apple", "google"
+"""The wallets, as they stand in the rows."""
+
+ADDED, REMOVED, REFUSED = "added", "removed", "refused"
+"""What can happen to a card on phones (`wallet_event`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ def _rows(rows: Iterable[Mapping[str, object]]) -> str:
 _SERIALS = _spoken("""
     SELECT c.serial, CASE WHEN c.tag > p.tag THEN c.tag ELSE p.tag END AS tag
     FROM pass_type t
-    JOIN device d ON d.pass_type_id = t.id AND d.library_id = :library_id
+    JOIN device d ON d.pass_type_id = t.id AND d.library_id = :library_id AND d.wallet = 'apple'
     JOIN registration r ON r.pass_type_id = d.pass_type_id AND r.device_id = d.id
     JOIN card c ON c.programme_id = r.programme_id AND c.id = r.card_id
     JOIN programme p ON p.id = r.programme_id
@@ -138,10 +148,11 @@ _TOKEN_OF_DEVICE = _spoken("""
     SELECT push_token FROM device WHERE pass_type_id = :pass_type_id AND library_id = :library_id
 """)
 _KEEP_DEVICE = _spoken("""
-    INSERT INTO device (pass_type_id, id, library_id, push_token, push_token_at)
-    VALUES (:pass_type_id, :id, :library_id, :push_token, :now)
+    INSERT INTO device (pass_type_id, id, library_id, push_token, push_token_at, wallet)
+    VALUES (:pass_type_id, :id, :library_id, :push_token, :now, :wallet)
     ON CONFLICT (pass_type_id, library_id)
     DO UPDATE SET push_token = excluded.push_token, push_token_at = excluded.push_token_at
+    WHERE device.wallet = excluded.wallet
     RETURNING id
 """)
 _NEW_ADDRESS = _spoken("""
@@ -153,26 +164,27 @@ _SAME_PHONE = _spoken(
     SELECT r.device_id, r.announced_revision
     FROM device d {by_token} JOIN registration r ON r.pass_type_id = d.pass_type_id AND r.device_id = d.id
     WHERE d.pass_type_id = :pass_type_id AND d.push_token = :push_token AND d.id <> :device_id
-      AND r.card_id = :card_id
+      AND d.wallet = :wallet AND r.card_id = :card_id
     ORDER BY d.id
     """,
     lock=" FOR UPDATE OF d",
 )
 _REGISTER = _spoken("""
     INSERT INTO registration
-        (pass_type_id, device_id, card_id, programme_id, announced_revision, registered_at)
-    VALUES (:pass_type_id, :device_id, :card_id, :programme_id, :announced, :now)
+        (pass_type_id, device_id, card_id, programme_id, announced_revision, registered_at, wallet)
+    VALUES (:pass_type_id, :device_id, :card_id, :programme_id, :announced, :now, :wallet)
     ON CONFLICT (pass_type_id, device_id, card_id) DO NOTHING
     RETURNING card_id
 """)
 _REGISTERED = _spoken("""
-    UPDATE card SET downloaded_revision = 0, changed = (changed OR :changed),
+    UPDATE card SET downloaded_revision = CASE WHEN :downloaded THEN 0 ELSE downloaded_revision END,
+        changed = (changed OR :changed),
         installed_at = coalesce(installed_at, :now), removed_at = NULL
     WHERE programme_id = :programme_id AND id = :card_id
 """)
 _OWE_ONE = _spoken("""
-    INSERT INTO owed (pass_type_id, device_id, card_id, revision, due_at, lease_until, attempts)
-    VALUES (:pass_type_id, :device_id, :card_id, :revision, :now, 0, 0)
+    INSERT INTO owed (pass_type_id, device_id, card_id, revision, due_at, lease_until, attempts, wallet)
+    VALUES (:pass_type_id, :device_id, :card_id, :revision, :now, 0, 0, :wallet)
     ON CONFLICT (pass_type_id, device_id, card_id) DO NOTHING
 """)
 _HELD_BY = _spoken("""
@@ -180,14 +192,37 @@ _HELD_BY = _spoken("""
         SELECT 1 FROM registration WHERE pass_type_id = :pass_type_id AND card_id = :card_id LIMIT :limit
     ) AS counted
 """)
+_HAPPENED = _spoken("""
+    INSERT INTO wallet_event (programme_id, id, card_id, wallet, event, at)
+    VALUES (:programme_id, :id, :card_id, :wallet, :event, :now)
+""")
+_CARDS_HAPPENED = _spoken(
+    """
+    INSERT INTO wallet_event (programme_id, id, card_id, wallet, event, at)
+    SELECT r.programme_id, picked.event_id, picked.pass_id, :wallet, :event, :now
+    FROM {picked} CROSS JOIN registration r
+    WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id AND r.card_id = picked.pass_id
+    """,
+    picked={"type_id": "bigint", "phone_id": "bigint", "pass_id": "bigint", "event_id": "bigint"},
+)
 
 
-def register(work: Work, held: Held, *, library_id: str, push_token: str, now: datetime) -> bool:
+def register(
+    work: Work,
+    held: Held,
+    *,
+    library_id: str,
+    push_token: str,
+    now: datetime,
+    wallet: str = APPLE,
+    announced_revision: int | None = None,
+) -> bool:
     """A phone holds the card and can be reached at `push_token`. False when that was known.
 
     The newest token is kept in any case. Registrations of the same card under
     other device ids with the same token are the same phone's, and go. A new
-    registration is told about changes since the download it came from.
+    registration is told about changes since `announced_revision`, or since the
+    download it came from. An id that another wallet uses is left alone: False.
     """
     key = {"pass_type_id": held.pass_type_id, "card_id": held.card_id}
     of_card = {"programme_id": held.programme_id, "card_id": held.card_id}
@@ -198,14 +233,23 @@ def register(work: Work, held: Held, *, library_id: str, push_token: str, now: d
     assert locked is not None
     address = {"pass_type_id": held.pass_type_id, "library_id": library_id}
     token_before = work.ask(_TOKEN_OF_DEVICE.on(work), **address).value()
-    kept = work.ask(_KEEP_DEVICE.on(work), **address, id=new_id(now), push_token=push_token, now=at).all()
+    kept = work.ask(
+        _KEEP_DEVICE.on(work), **address, id=new_id(now), push_token=push_token, wallet=wallet, now=at
+    ).all()
+    if not kept:
+        return False
     device_id: int = kept[0].id
     if token_before not in (None, push_token):
         work.put(_NEW_ADDRESS.on(work), pass_type_id=held.pass_type_id, device_id=device_id, now=at)
 
-    forerunners = work.ask(_SAME_PHONE.on(work), **key, device_id=device_id, push_token=push_token).all()
-    # What one phone was told under its old id needs no telling under the new one.
-    announced = max((row.announced_revision for row in forerunners), default=locked.downloaded_revision)
+    forerunners = work.ask(
+        _SAME_PHONE.on(work), **key, device_id=device_id, push_token=push_token, wallet=wallet
+    ).all()
+    if announced_revision is None:
+        # What one phone was told under its old id needs no telling under the new one.
+        announced_revision = max(
+            (row.announced_revision for row in forerunners), default=locked.downloaded_revision
+        )
     for row in forerunners:
         _unregister(work, held, row.device_id)
     created = bool(
@@ -214,7 +258,8 @@ def register(work: Work, held: Held, *, library_id: str, push_token: str, now: d
             **key,
             programme_id=held.programme_id,
             device_id=device_id,
-            announced=announced,
+            announced=announced_revision,
+            wallet=wallet,
             now=at,
         ).all()
     )
@@ -223,10 +268,47 @@ def register(work: Work, held: Held, *, library_id: str, push_token: str, now: d
     if not forerunners:
         # A phone may ask for the list with a tag that is already above the
         # card's, so the card needs a new one.
-        work.put(_REGISTERED.on(work), **of_card, changed=locked.effective > announced, now=at)
-    elif locked.stamped > announced:
-        work.put(_OWE_ONE.on(work), **key, device_id=device_id, revision=locked.stamped, now=at)
+        work.put(
+            _REGISTERED.on(work),
+            **of_card,
+            downloaded=wallet == APPLE,
+            changed=locked.effective > announced_revision,
+            now=at,
+        )
+        happened(work, held.programme_id, held.card_id, wallet=wallet, event=ADDED, now=now)
+    elif locked.stamped > announced_revision:
+        work.put(
+            _OWE_ONE.on(work), **key, device_id=device_id, revision=locked.stamped, wallet=wallet, now=at
+        )
     return True
+
+
+def happened(work: Work, programme_id: int, card_id: int, *, wallet: str, event: str, now: datetime) -> None:
+    """Write into the card's timeline what happened to it on phones."""
+    work.put(
+        _HAPPENED.on(work),
+        programme_id=programme_id,
+        id=new_id(now),
+        card_id=card_id,
+        wallet=wallet,
+        event=event,
+        now=micros(now),
+    )
+
+
+def cards_happened(work: Work, claims: Sequence[Claim], *, wallet: str, event: str, now: datetime) -> None:
+    """As `happened`, for the cards of these claims."""
+    if claims:
+        rows = _rows(
+            {
+                "type_id": claim.pass_type_id,
+                "phone_id": claim.device_id,
+                "pass_id": claim.card_id,
+                "event_id": number,
+            }
+            for claim, number in zip(claims, block_of_ids(now, len(claims)), strict=True)
+        )
+        work.put(_CARDS_HAPPENED.on(work), rows=rows, wallet=wallet, event=event, now=micros(now))
 
 
 def phones_of(read: Read, held: Held, *, limit: int) -> int:
@@ -238,9 +320,17 @@ def phones_of(read: Read, held: Held, *, limit: int) -> int:
 
 
 _LOCK_DEVICE = _spoken(
-    "SELECT id FROM device WHERE pass_type_id = :pass_type_id AND library_id = :library_id",
+    """
+    SELECT id FROM device
+    WHERE pass_type_id = :pass_type_id AND library_id = :library_id AND wallet = :wallet
+    """,
     lock=" FOR UPDATE",
 )
+_REMOVED = _spoken("""
+    INSERT INTO wallet_event (programme_id, id, card_id, wallet, event, at)
+    SELECT programme_id, :id, card_id, wallet, :event, :now FROM registration
+    WHERE pass_type_id = :pass_type_id AND device_id = :device_id AND card_id = :card_id
+""")
 _FORGET_REGISTRATION = _spoken("""
     DELETE FROM registration
     WHERE pass_type_id = :pass_type_id AND device_id = :device_id AND card_id = :card_id
@@ -263,11 +353,22 @@ _LAST_PHONE_GONE = _spoken("""
 """)
 
 
-def unregister(work: Work, held: Held, *, library_id: str, now: datetime) -> None:
+def unregister(work: Work, held: Held, *, library_id: str, now: datetime, wallet: str = APPLE) -> None:
     """The phone no longer wants to hear of the card. Harmless when it never did."""
     # Locked first: the next statement then sees every registration of the device.
-    row = work.ask(_LOCK_DEVICE.on(work), pass_type_id=held.pass_type_id, library_id=library_id).one()
+    row = work.ask(
+        _LOCK_DEVICE.on(work), pass_type_id=held.pass_type_id, library_id=library_id, wallet=wallet
+    ).one()
     if row is not None:
+        work.put(
+            _REMOVED.on(work),
+            pass_type_id=held.pass_type_id,
+            device_id=row.id,
+            card_id=held.card_id,
+            id=new_id(now),
+            event=REMOVED,
+            now=micros(now),
+        )
         _unregister(work, held, row.id)
         work.put(
             _LAST_PHONE_GONE.on(work), programme_id=held.programme_id, card_id=held.card_id, now=micros(now)
@@ -289,7 +390,13 @@ _WAITING = _spoken("""
     SELECT (SELECT id FROM card WHERE changed ORDER BY pass_type_id, id LIMIT 1) IS NOT NULL
         OR EXISTS (SELECT 1 FROM programme WHERE revision > stamped_revision OR spread_after IS NOT NULL)
         OR coalesce(
-            (SELECT due_at FROM owed WHERE lease_until <= :now ORDER BY due_at LIMIT 1) <= :now, false)
+            (SELECT due_at FROM owed WHERE wallet = :wallet AND lease_until <= :now
+             ORDER BY due_at LIMIT 1) <= :now, false)
+""")
+_DUE = _spoken("""
+    SELECT coalesce(
+        (SELECT due_at FROM owed WHERE wallet = :wallet AND lease_until <= :now
+         ORDER BY due_at LIMIT 1) <= :now, false)
 """)
 _PASS_TYPES = _spoken("""
     SELECT t.id FROM pass_type t
@@ -335,12 +442,12 @@ _STAMP_PROGRAMMES = _spoken("""
 # A phone that is to be left alone for a while is so for every card it holds. An
 # install whose announcement is under way is announced again when that is back.
 _OWE = """
-    INSERT INTO owed (pass_type_id, device_id, card_id, revision, due_at, lease_until, attempts)
+    INSERT INTO owed (pass_type_id, device_id, card_id, revision, due_at, lease_until, attempts, wallet)
     SELECT lagging.pass_type_id, lagging.device_id, lagging.card_id, lagging.revision,
            {{greatest}}(lagging.due_at, coalesce(
                (SELECT max(o.due_at + 0) FROM owed o WHERE o.pass_type_id = lagging.pass_type_id
                 AND o.device_id = lagging.device_id AND o.attempts > 0), 0)),
-           0, 0
+           0, 0, lagging.wallet
     FROM ({lagging}) AS lagging
     WHERE true
     ON CONFLICT (pass_type_id, device_id, card_id) DO UPDATE SET
@@ -353,7 +460,7 @@ _OWE_STAMPED = _spoken(
     _OWE.format(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, picked.revision + p.stamped_revision AS revision,
-               picked.due_at
+               picked.due_at, r.wallet
         FROM {picked} CROSS JOIN {phones} CROSS JOIN programme p
         WHERE r.pass_type_id = :pass_type_id AND r.card_id = picked.card_id AND p.id = r.programme_id
           AND r.announced_revision < picked.revision + p.stamped_revision
@@ -385,9 +492,17 @@ class Stamp:
     pace_full_at: int
 
 
-def is_anything_waiting(read: Read, *, now: datetime) -> bool:
-    """Whether a worker would find something to do: cheap enough to be asked many times a second."""
-    return bool(read.ask(_WAITING.on(read), now=micros(now)).value())
+def is_anything_waiting(read: Read, *, wallet: str, now: datetime) -> bool:
+    """Whether there is something to stamp, or something due to this wallet's phones.
+
+    Cheap enough to be asked many times a second.
+    """
+    return bool(read.ask(_WAITING.on(read), wallet=wallet, now=micros(now)).value())
+
+
+def is_due(read: Read, *, wallet: str, now: datetime) -> bool:
+    """Whether something is due to this wallet's phones, as cheap to ask."""
+    return bool(read.ask(_DUE.on(read), wallet=wallet, now=micros(now)).value())
 
 
 def pass_types_to_stamp(read: Read) -> list[int]:
@@ -455,7 +570,7 @@ _OWE_SLICE = _spoken(
     _OWE.format(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + :stamped AS revision,
-               {greatest}(:now, c.pace_full_at - :promised_micros) AS due_at
+               {greatest}(:now, c.pace_full_at - :promised_micros) AS due_at, r.wallet
         FROM (
             SELECT id, pass_type_id, stamped_revision, pace_full_at FROM card
             WHERE programme_id = :programme_id AND id > :after AND id <= :last
@@ -511,11 +626,12 @@ _DUE_DEVICES = _spoken(
     FROM (
         SELECT DISTINCT due.pass_type_id, due.device_id FROM (
             SELECT pass_type_id, device_id FROM owed
-            WHERE due_at <= :now AND lease_until <= :now ORDER BY due_at LIMIT :limit
+            WHERE wallet = :wallet AND due_at <= :now AND lease_until <= :now ORDER BY due_at LIMIT :limit
         ) AS due
     ) AS counted
     JOIN device d ON d.pass_type_id = counted.pass_type_id AND d.id = counted.device_id
     JOIN device phone {by_token} ON phone.pass_type_id = d.pass_type_id AND phone.push_token = d.push_token
+        AND phone.wallet = :wallet
     JOIN pass_type t ON t.id = phone.pass_type_id
     """,
     lock=" FOR NO KEY UPDATE OF phone SKIP LOCKED",
@@ -543,14 +659,16 @@ class Claim:
     push_token: str
 
 
-def claim(work: Work, *, now: datetime, lease_until: datetime, limit: int) -> list[Claim]:
-    """Lease what is owed to the phones of the `limit` rows that have been due for longest.
+def claim(
+    work: Work, *, now: datetime, lease_until: datetime, limit: int, wallet: str = APPLE
+) -> list[Claim]:
+    """Lease what is owed to the phones of the `limit` rows of a wallet that have been due for longest.
 
     A phone is claimed whole: one push carries all its changed cards, those
     included that were to wait a little longer.
     """
     at = micros(now)
-    devices = work.ask(_DUE_DEVICES.on(work), now=at, limit=limit).all()
+    devices = work.ask(_DUE_DEVICES.on(work), wallet=wallet, now=at, limit=limit).all()
     if not devices:
         return []
     phones = {(row.pass_type_id, row.device_id): row for row in devices}
@@ -624,7 +742,7 @@ _FORGET = tuple(
 
 _CARDS_ON = _spoken(
     """
-    SELECT DISTINCT r.programme_id, r.card_id
+    SELECT DISTINCT r.programme_id, r.card_id, r.wallet
     FROM {picked} CROSS JOIN registration r
     WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id
     """,
@@ -639,6 +757,13 @@ _LAST_PHONES_GONE = _spoken(
                       WHERE r.pass_type_id = card.pass_type_id AND r.card_id = card.id)
     """,
     picked={"programme": "bigint", "pass_id": "bigint"},
+)
+_LOST = _spoken(
+    """
+    INSERT INTO wallet_event (programme_id, id, card_id, wallet, event, at)
+    SELECT programme, event_id, pass_id, wallet, :event, :now FROM {picked}
+    """,
+    picked={"programme": "bigint", "event_id": "bigint", "pass_id": "bigint", "wallet": "text"},
 )
 
 
@@ -696,13 +821,21 @@ def remove_devices(work: Work, dead: Sequence[DeadToken], *, now: datetime) -> i
     gone = work.ask(_GONE.on(work), rows=rows).all()
     if gone:
         devices = _rows({"type_id": row.pass_type_id, "phone_id": row.device_id} for row in gone)
+        lost = work.ask(_CARDS_ON.on(work), rows=devices).all()
+        event_ids = block_of_ids(now, len(lost))
         held = _rows(
-            {"programme": row.programme_id, "pass_id": row.card_id}
-            for row in work.ask(_CARDS_ON.on(work), rows=devices).all()
+            {
+                "programme": row.programme_id,
+                "pass_id": row.card_id,
+                "wallet": row.wallet,
+                "event_id": event_id,
+            }
+            for row, event_id in zip(lost, event_ids, strict=True)
         )
         for statement in _FORGET:
             work.put(statement.on(work), rows=devices)
         work.put(_LAST_PHONES_GONE.on(work), rows=held, now=micros(now))
+        work.put(_LOST.on(work), rows=held, event=REMOVED, now=micros(now))
     return len(gone)
 
 
@@ -747,7 +880,7 @@ _OWE_FORGOTTEN = _spoken(
     _OWE.format(
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + p.stamped_revision AS revision,
-               :now AS due_at
+               :now AS due_at, r.wallet
         FROM {picked} CROSS JOIN registration r CROSS JOIN card c CROSS JOIN programme p
         WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id AND r.card_id = picked.pass_id
           AND c.programme_id = r.programme_id AND c.id = r.card_id AND p.id = r.programme_id
