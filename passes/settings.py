@@ -121,6 +121,11 @@ SETTINGS = (
         "none",
         "A file with a number of seconds to add to the clock (development only).",
     ),
+    Setting(
+        "PASSES_RESET_FILE",
+        "none; set by `passes run` on SQLite",
+        "A file whose making asks `passes run` to put the demonstration back (development only).",
+    ),
 )
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)
@@ -151,6 +156,7 @@ class Settings:
     apns_push_type: str | None
     apns_priority: int
     clock_file: Path | None
+    reset_file: Path | None
 
     @property
     def development(self) -> bool:
@@ -189,6 +195,9 @@ class Settings:
         clock_file = given.path_or_none("PASSES_CLOCK_FILE")
         if clock_file is not None and not development:
             raise SettingsInvalid("PASSES_CLOCK_FILE is set, but only development may move the clock.")
+        reset_file = given.path_or_none("PASSES_RESET_FILE")
+        if reset_file is not None and not development:
+            raise SettingsInvalid("PASSES_RESET_FILE is set, but only a demonstration can be put back.")
         return cls(
             mode=mode,
             var=var,
@@ -214,6 +223,7 @@ class Settings:
             apns_push_type=_push_type(given),
             apns_priority=_priority(given),
             clock_file=clock_file,
+            reset_file=reset_file,
         )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from passes import store as database
 from passes.apple import signing
@@ -29,6 +30,7 @@ class Installation:
     `clock` gives the present instant; edges ask it once per request and pass
     the answer on. `phone_url` is the virtual phone's page, in development.
     `proxies` pass requests on; only so many are believed about a visitor's address.
+    `reset_file`, once made, has the demonstration put back by whoever started this process.
     """
 
     store: Store
@@ -39,6 +41,7 @@ class Installation:
     development: bool
     phone_url: str | None
     proxies: int = 0
+    reset_file: Path | None = None
 
     def close(self) -> None:
         """Finish waiting writes and let go of the database."""
@@ -81,6 +84,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         development=settings.development,
         phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
         proxies=settings.proxies,
+        reset_file=settings.reset_file,
     )
 
 

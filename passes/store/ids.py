@@ -35,10 +35,15 @@ def block_of_ids(now: datetime, count: int) -> range:
     it was for runs again with another one.
     """
     global _last
-    since = now - _EPOCH
-    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    candidate = (micros << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    candidate = first_id(now) | secrets.randbits(_RANDOM_BITS)
     with _lock:
         first = candidate if candidate > _last else _last + 1
         _last = first + count - 1
     return range(first, first + count)
+
+
+def first_id(at: datetime) -> int:
+    """No id that was made at that instant or later is below this one."""
+    since = at - _EPOCH
+    micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return micros << _RANDOM_BITS
