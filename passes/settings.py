@@ -81,6 +81,7 @@ SETTINGS = (
     Setting("PASSES_PHONE_PORT", "`8001`", "The virtual phone (development)."),
     Setting("PASSES_GOOGLE_PORT", "`8002`", "The Google Wallet emulator (development)."),
     Setting("PASSES_APNS_PORT", "`8003`", "The APNs emulator (development)."),
+    Setting("PASSES_CATCHER_PORT", "`8004`", "The mail catcher: it keeps letters to read (development)."),
     Setting(
         "PASSES_SERVER_KEY_FILE",
         "`server.keys` in `PASSES_VAR`",
@@ -117,6 +118,34 @@ SETTINGS = (
         "PASSES_APNS_PRIORITY", "`10`", "Sent as `apns-priority`: `10` at once, `5` when it suits the phone."
     ),
     Setting(
+        "PASSES_MAIL_HOST",
+        "none: no letters; in development the mail catcher",
+        "The SMTP server that takes letters to members: a relay of your own or a provider's.",
+    ),
+    Setting(
+        "PASSES_MAIL_PORT",
+        "`587`, with `tls` `465`; of the mail catcher `PASSES_CATCHER_PORT`",
+        "The port of that server.",
+    ),
+    Setting(
+        "PASSES_MAIL_SECURITY",
+        "`starttls`; of the mail catcher `none`",
+        "`starttls`, `tls` (from the first byte) or, in development, `none`. Its certificate is checked.",
+    ),
+    Setting("PASSES_MAIL_USER", "none", "The user name with which to log in there."),
+    Setting("PASSES_MAIL_PASSWORD_FILE", "none", "A file whose first line is the password of that user."),
+    Setting(
+        "PASSES_MAIL_CA_FILE",
+        "the system's authorities",
+        "The authority that signed that server's certificate.",
+    ),
+    Setting(
+        "PASSES_MAIL_FROM",
+        "none; in development `cards@passes.test`",
+        "The address letters come from, `cards@example.com` or `My Shop <cards@example.com>`. Without a name "
+        "letters carry the shop's.",
+    ),
+    Setting(
         "PASSES_CLOCK_FILE",
         "none",
         "A file with a number of seconds to add to the clock (development only).",
@@ -129,6 +158,19 @@ SETTINGS = (
 )
 
 _NAMES = frozenset(setting.name for setting in SETTINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """The SMTP server that takes letters. `security` is starttls, tls or none; `sender` may carry a name."""
+
+    host: str
+    port: int
+    security: str
+    sender: str
+    user: str | None
+    password_file: Path | None
+    ca_file: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +197,8 @@ class Settings:
     apns_ca_file: Path | None
     apns_push_type: str | None
     apns_priority: int
+    catcher_port: int
+    mail: Mail | None
     clock_file: Path | None
     reset_file: Path | None
 
@@ -182,6 +226,7 @@ class Settings:
         phone_port = given.integer("PASSES_PHONE_PORT", 8001, 1, 65535)
         google_port = given.integer("PASSES_GOOGLE_PORT", 8002, 1, 65535)
         apns_port = given.integer("PASSES_APNS_PORT", 8003, 1, 65535)
+        catcher_port = given.integer("PASSES_CATCHER_PORT", 8004, 1, 65535)
         if development:
             _refuse_shared_ports(
                 {
@@ -189,6 +234,7 @@ class Settings:
                     "PASSES_PHONE_PORT": phone_port,
                     "PASSES_GOOGLE_PORT": google_port,
                     "PASSES_APNS_PORT": apns_port,
+                    "PASSES_CATCHER_PORT": catcher_port,
                 }
             )
         certs = given.path("PASSES_CERTS", Path("certs/dev" if development else "certs"))
@@ -222,6 +268,8 @@ class Settings:
             or (certs / "root.pem" if development else None),
             apns_push_type=_push_type(given),
             apns_priority=_priority(given),
+            catcher_port=catcher_port,
+            mail=_mail(given, development=development, catcher_port=catcher_port),
             clock_file=clock_file,
             reset_file=reset_file,
         )
@@ -334,6 +382,42 @@ def _priority(given: _Given) -> int:
     if priority not in (1, 5, 10):
         raise SettingsInvalid(f"PASSES_APNS_PRIORITY must be 10, 5 or 1, not “{priority}”.")
     return priority
+
+
+def _mail(given: _Given, *, development: bool, catcher_port: int) -> Mail | None:
+    """Where letters go: without a host, to the mail catcher in development and nowhere in production."""
+    catches = given.text("PASSES_MAIL_HOST") is None and development
+    security = given.text("PASSES_MAIL_SECURITY") or ("none" if catches else "starttls")
+    if security not in ("starttls", "tls", "none"):
+        raise SettingsInvalid(f"PASSES_MAIL_SECURITY must be starttls, tls or none, not “{security}”.")
+    if security == "none" and not development:
+        raise SettingsInvalid("PASSES_MAIL_SECURITY is none, but only development may write in the open.")
+    usual = catcher_port if catches else 465 if security == "tls" else 587
+    port = given.integer("PASSES_MAIL_PORT", usual, 1, 65535)
+    user, password_file = given.text("PASSES_MAIL_USER"), given.path_or_none("PASSES_MAIL_PASSWORD_FILE")
+    if (user is None) != (password_file is None):
+        raise SettingsInvalid(
+            "PASSES_MAIL_USER and PASSES_MAIL_PASSWORD_FILE belong together: set both or neither."
+        )
+    if user is not None and security == "none":
+        raise SettingsInvalid(
+            "PASSES_MAIL_USER is set, but passwords never travel in the open: use starttls."
+        )
+    sender = given.text("PASSES_MAIL_FROM") or ("cards@passes.test" if development else None)
+    if sender is not None and not _SENDER.fullmatch(sender):
+        raise SettingsInvalid(
+            f"PASSES_MAIL_FROM must be like cards@example.com or My Shop <cards@example.com>, not “{sender}”."
+        )
+    host, ca_file = given.host("PASSES_MAIL_HOST", "127.0.0.1"), given.path_or_none("PASSES_MAIL_CA_FILE")
+    if given.text("PASSES_MAIL_HOST") is None and not catches:
+        return None
+    if sender is None:
+        raise SettingsInvalid("PASSES_MAIL_FROM is not set: letters need an address to come from.")
+    return Mail(host, port, security, sender, user, password_file, ca_file)
+
+
+_ADDRESS = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_SENDER = re.compile(rf"{_ADDRESS}|[^<>@\x00-\x1f]*<{_ADDRESS}>")
 
 
 def _refuse_shared_ports(ports: Mapping[str, int]) -> None:

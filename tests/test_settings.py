@@ -38,6 +38,31 @@ def test_development_points_at_its_own_emulators() -> None:
     assert settings.apns_ca_file == settings.certs / "root.pem"
 
 
+def test_letters_go_nowhere_until_production_names_a_server() -> None:
+    assert Settings.read(PRODUCTION).mail is None
+    named = PRODUCTION | {"PASSES_MAIL_HOST": "mail.example.com", "PASSES_MAIL_FROM": "cards@example.com"}
+    mail = Settings.read(named).mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.security, mail.sender) == (
+        "mail.example.com",
+        587,
+        "starttls",
+        "cards@example.com",
+    )
+    wrapped = Settings.read(named | {"PASSES_MAIL_SECURITY": "tls"}).mail
+    assert wrapped is not None
+    assert wrapped.port == 465
+
+
+def test_letters_of_development_go_to_the_catcher_unless_it_names_a_server() -> None:
+    mail = Settings.read(DEVELOPMENT | {"PASSES_CATCHER_PORT": "9004"}).mail
+    assert mail is not None
+    assert (mail.host, mail.port, mail.security) == ("127.0.0.1", 9004, "none")
+    real = Settings.read(DEVELOPMENT | {"PASSES_MAIL_HOST": "mail.example.com"}).mail
+    assert real is not None
+    assert (real.port, real.security) == (587, "starttls")
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     assert Settings.read(PRODUCTION | {"PASSES_WEB_PORT": " ", "PASSES_APNS_PUSH_TYPE": ""}).web_port == 8000
 
@@ -74,6 +99,17 @@ def test_the_public_address_loses_its_last_slash() -> None:
         (PRODUCTION | {"PASSES_APNS_PUSH_TYPE": "Back ground"}, "PASSES_APNS_PUSH_TYPE"),
         (PRODUCTION | {"PASSES_APNS_PRIORITY": "7"}, "PASSES_APNS_PRIORITY must be 10, 5 or 1"),
         (DEVELOPMENT | {"PASSES_PHONE_PORT": "8000"}, "PASSES_PHONE_PORT and PASSES_WEB_PORT are both 8000"),
+        (PRODUCTION | {"PASSES_MAIL_HOST": "smtp://mail"}, "PASSES_MAIL_HOST must be a host name"),
+        (PRODUCTION | {"PASSES_MAIL_HOST": "mail"}, "PASSES_MAIL_FROM is not set"),
+        (PRODUCTION | {"PASSES_MAIL_FROM": "My Shop"}, "PASSES_MAIL_FROM must be like"),
+        (PRODUCTION | {"PASSES_MAIL_FROM": "Şef <şef@example.com>"}, "PASSES_MAIL_FROM must be like"),
+        (PRODUCTION | {"PASSES_MAIL_SECURITY": "ssl"}, "PASSES_MAIL_SECURITY must be starttls, tls or none"),
+        (PRODUCTION | {"PASSES_MAIL_SECURITY": "none"}, "PASSES_MAIL_SECURITY is none"),
+        (PRODUCTION | {"PASSES_MAIL_USER": "shop"}, "PASSES_MAIL_USER and PASSES_MAIL_PASSWORD_FILE"),
+        (
+            DEVELOPMENT | {"PASSES_MAIL_USER": "shop", "PASSES_MAIL_PASSWORD_FILE": "password"},
+            "PASSES_MAIL_USER is set, but passwords never travel in the open",
+        ),
         (DEVELOPMENT | {"PASSES_PUBLIC_URL": "ftp://127.0.0.1"}, "must begin with https://"),
     ],
 )

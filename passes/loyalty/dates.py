@@ -11,6 +11,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+QUIET_FROM_HOUR, QUIET_UNTIL_HOUR = 21, 9
+"""Nobody is told at night what they did not ask for (reference: loyalty C, scheduling)."""
+
 
 def local_date(at: datetime, zone: str) -> date:
     """The day it is in a zone at this instant."""
@@ -41,6 +44,15 @@ def add_months(day: date, months: int) -> date:
 def next_day_start(at: datetime, zone: str, days: int = 1) -> datetime:
     """The beginning of the day that is `days` after the present one in a zone."""
     return day_start(local_date(at, zone) + timedelta(days=days), zone)
+
+
+def by_day(at: datetime, zone: str) -> datetime:
+    """This instant, or the next nine in the morning of a zone when it falls into the quiet hours before."""
+    local = at.astimezone(ZoneInfo(zone))
+    if QUIET_UNTIL_HOUR <= local.hour < QUIET_FROM_HOUR:
+        return at
+    day = local.date() + timedelta(days=local.hour >= QUIET_FROM_HOUR)
+    return datetime(day.year, day.month, day.day, QUIET_UNTIL_HOUR, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
 def on_date(month: int, day: int, year: int) -> date:
