@@ -10,7 +10,6 @@ its documents (fetching images, looking at texts) cannot be had here.
 from __future__ import annotations
 
 import collections
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +25,7 @@ from passes.emulators.google_faults import Faults, Request
 from passes.emulators.google_journal import Journal
 from passes.emulators.google_objects import CLASS, OBJECT, Announcement, Resources
 from passes.emulators.google_pages import Pages
-from passes.emulators.google_phone import AndroidPhone, Notice
+from passes.emulators.google_phone import AndroidPhone, Notice, notice_from
 from passes.emulators.google_rules import LOOPBACK_NAMES, place_of
 from passes.emulators.google_schema import ApiError, Violation, invalid, read
 from passes.emulators.google_server import Call, HttpServer, Reply, Silence
@@ -245,10 +244,21 @@ class GoogleEmulator:
         self, name: str = "Pixel", *, account: str | None = None, language: str = "en"
     ) -> AndroidPhone:
         """A new phone, signed in to an account of its own unless one is named."""
-        phone_id = secrets.token_hex(4)
+        number = 1
+        # An erased phone's account still holds its cards, so its id is not given to another.
+        taken = {phone.id for phone in self.phones} | self.resources.holding()
+        while (phone_id := "android" if number == 1 else f"android-{number}") in taken:
+            number += 1
         phone = self._make_phone(phone_id, name, account or f"{phone_id}@gmail.example", language)
         self._keep_phone(phone)
         return phone
+
+    def erase_phone(self, phone_id: str) -> None:
+        """Wipe a phone. Its cards stay in the account, so the issuer hears nothing. Raises KeyError."""
+        with self._changed:
+            del self._phones[phone_id]
+        self._write("phone", phone_id, None)
+        self._touch()
 
     def look(self, link: str) -> list[Shown]:
         """The cards that a save link would add, as its page shows them.
@@ -395,8 +405,10 @@ class GoogleEmulator:
     def _announce(self, announcement: Announcement) -> None:
         with self._changed:
             self._announcements.append(announcement)
-        for phone_id in self.resources.holders(announcement.object_id):
-            self.phone(phone_id).hear(announcement)
+        holders = self.resources.holders(announcement.object_id)
+        phones = [phone for phone in self.phones if phone.id in holders]
+        for phone in phones:
+            phone.hear(announcement)
         self._touch()
 
     def _shorten(self, kind: str, kept: dict[int, Any]) -> None:
@@ -417,6 +429,7 @@ class GoogleEmulator:
         language: str,
         muted: frozenset[str] = frozenset(),
         notices: tuple[Notice, ...] = (),
+        away: dict[str, Any] | None = None,
     ) -> AndroidPhone:
         phone = AndroidPhone(
             self,
@@ -428,6 +441,7 @@ class GoogleEmulator:
             test_only=self._demo_mode,
             muted=muted,
             notices=notices,
+            away=away,
             on_change=self._keep_phone,
         )
         with self._changed:
@@ -441,6 +455,7 @@ class GoogleEmulator:
             "language": phone.language,
             "muted": sorted(phone.muted),
             "notices": [one.as_json() for one in phone.notices],
+            "away": phone.away(),
         }
         self._write("phone", phone.id, kept)
         self._touch()
@@ -470,16 +485,14 @@ class GoogleEmulator:
             waiting = callback.outcome == "waiting"
             self._callbacks[int(number)] = replace(callback, outcome="given up") if waiting else callback
         for phone_id, one in self._journal.all("phone").items():
-            notices = (
-                Notice(**{**each, "at": datetime.fromisoformat(each["at"])}) for each in one["notices"]
-            )
             self._make_phone(
                 phone_id,
                 one["name"],
                 one["account"],
                 one["language"],
                 frozenset(one["muted"]),
-                tuple(notices),
+                tuple(map(notice_from, one["notices"])),
+                one.get("away"),
             )
 
 

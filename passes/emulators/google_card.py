@@ -96,7 +96,8 @@ class Link:
 class Shown:
     """A card as its holder sees it now. `expired` ones lie in the area for old passes.
 
-    `remarks`: what Wallet cuts or leaves out, in words for the issuer.
+    `remarks`: what Wallet cuts or leaves out, in words for the issuer. `wide`:
+    the logo stands for the issuer's name too.
     """
 
     object_id: str
@@ -115,6 +116,7 @@ class Shown:
     state: str
     expired: bool
     remarks: tuple[str, ...]
+    wide: bool = False
 
 
 def show(
@@ -145,6 +147,7 @@ def show(
         state=card_object["state"],
         expired=card_object["state"] != "ACTIVE",
         remarks=tuple(_remarks(card_class, card_object, title, issuer)),
+        wide=_image(card_class, "wideProgramLogo") is not None,
     )
 
 

@@ -24,6 +24,8 @@ NOTIFICATIONS_PERIOD = timedelta(hours=24)
 _PLATFORM = ("kind", "version", "hasUsers", "hasLinkedDevice", "classReference", "review")
 # An object that a save link only names.
 _REFERENCE = frozenset({"id", "classId"})
+_LIMIT = f"{NOTIFICATIONS_MAX} notifications in 24 hours are the limit"
+_UNASKED = "the shop asked for no notification"
 _QUOTA = "QuotaExceededException: at most 3 notifications may be sent for a pass in 24 hours."
 
 
@@ -184,6 +186,8 @@ class Resources:
                 self._announce(
                     kind, name, "message", message.get("header", ""), message.get("body", ""), silent
                 )
+            elif kind is OBJECT:
+                self._whisper(name, "message", stored.fields, message.get("header", ""))
             stored.fields = wanted
             stored.version += 1
             self._save(kind, name)
@@ -265,6 +269,11 @@ class Resources:
         with self._lock:
             return list(self._holders.get(name, ()))
 
+    def holding(self) -> set[str]:
+        """Every phone that holds anything, erased ones too."""
+        with self._lock:
+            return {phone for holders in self._holders.values() for phone in holders}
+
     def names(self, kind: Kind) -> list[str]:
         """Every id there is, in the order of insertion."""
         with self._lock:
@@ -314,6 +323,8 @@ class Resources:
         self._check(kind, wanted, before.fields)
         if notify:
             self._announce_update(kind, name, before, wanted)
+        elif kind is OBJECT and wanted != before.fields:
+            self._whisper(name, "update", wanted, "")
         before.fields = wanted
         before.version += 1
         self._save(kind, name)
@@ -376,12 +387,19 @@ class Resources:
         for one in told:
             reason = silent
             if reason is None and self._used(OBJECT, self._kept[OBJECT][one]) >= NOTIFICATIONS_MAX:
-                reason = "3 notifications in 24 hours are the limit"
+                reason = _LIMIT
             if reason is None and not self._holders.get(one):
                 reason = "no phone holds the card"
             self._on_announcement(Announcement(now, one, cause, title, words, reason))
         if silent is None and self._used(kind, stored) < NOTIFICATIONS_MAX:
             stored.notified.append(now)
+
+    def _whisper(self, name: str, cause: str, fields: dict[str, Any], title: str) -> None:
+        """Let the phones know of a change that nobody wanted to be noticed, and why it is not."""
+        if self._holders.get(name):
+            silent = _LIMIT if self._used(OBJECT, self._kept[OBJECT][name]) >= NOTIFICATIONS_MAX else _UNASKED
+            title = title or self._kept[CLASS][fields["classId"]].fields["programName"]
+            self._on_announcement(Announcement(self._clock(), name, cause, title, "", silent))
 
     def _used(self, kind: Kind, stored: Stored) -> int:
         """How much of its allowance is spent; what a class says counts for each of its objects."""

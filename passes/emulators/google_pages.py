@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from passes.emulators.google_card import Shown
+from passes.emulators.google_phone import Offline
 from passes.emulators.google_schema import ApiError
 from passes.emulators.google_server import Call, Reply, Silence
 from passes.emulators.google_signing import TokenRefused
@@ -77,7 +78,7 @@ class Pages:
         try:
             if call.method == "POST":
                 phone_id = parse_qs(call.body.decode("utf-8", "replace")).get("phone", [""])[0]
-                names = google.save(token, phone_id)
+                names = google.phone(phone_id).save(token)
                 reply = self._saved(phone_id, names)
             else:
                 reply = self._offer(google.look(token))
@@ -86,6 +87,9 @@ class Pages:
             status = 400 if isinstance(refused, TokenRefused) else refused.status
             google.record_page(call.method, f"{_SAVE}…", status, words)
             return _page(status, "Something went wrong", f"<p>{escape(words)}</p>")
+        except Offline as away:
+            google.record_page(call.method, f"{_SAVE}…", 409, str(away))
+            return _page(409, "Not now", f"<p>{away}</p>")
         except KeyError:
             google.record_page(call.method, f"{_SAVE}…", 404, "no such phone")
             return _page(404, "Something went wrong", "<p>There is no such phone.</p>")
@@ -166,6 +170,8 @@ class Pages:
                 phone.remove(str(given.get("object", "")))
         except KeyError:
             return _json(404, {"error": "not_found"})
+        except Offline as away:
+            return _json(409, {"error": "offline", "words": str(away)})
         except TokenRefused as refused:
             return _json(400, {"error": refused.error, "words": refused.words})
         except ApiError as refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -12,6 +12,13 @@ from passes.emulators.google_card import Shown, show
 from passes.emulators.google_objects import Announcement
 
 _NOTICES_MAX = 50
+
+
+class Offline(Exception):
+    """The phone is in airplane mode, and what its owner wants needs Google."""
+
+    def __str__(self) -> str:
+        return "This phone is in airplane mode."
 
 
 class Google(Protocol):
@@ -45,12 +52,17 @@ class Notice:
         return {**asdict(self), "at": self.at.isoformat()}
 
 
+def notice_from(kept: Mapping[str, Any]) -> Notice:
+    """What `as_json` gave."""
+    return Notice(**{**kept, "at": datetime.fromisoformat(kept["at"])})
+
+
 class AndroidPhone:
     """One phone, signed in to one Google account.
 
     Every method may be called from any thread. `on_change` hears of every
-    change but those of cards, which Google knows. `muted` and `notices` are
-    from an earlier life.
+    change but those of cards, which Google knows. `muted`, `notices` and
+    `away` are from an earlier life.
     """
 
     def __init__(
@@ -65,6 +77,7 @@ class AndroidPhone:
         test_only: bool = True,
         muted: frozenset[str] = frozenset(),
         notices: Sequence[Notice] = (),
+        away: Mapping[str, Any] | None = None,
         on_change: Callable[[AndroidPhone], None] = lambda phone: None,
     ) -> None:
         self.id, self.name, self.account, self.language = phone_id, name, account, language
@@ -73,6 +86,12 @@ class AndroidPhone:
         self._lock = threading.Lock()
         self._muted = muted
         self._notices = list(notices)
+        # While there is no network: the cards as they were last seen, and what waits at Google.
+        self._seen: dict[str, tuple[dict[str, Any], dict[str, Any]]] | None = None
+        self._waiting: list[Notice] = []
+        if away is not None:
+            self._seen = {name: (one[0], one[1]) for name, one in away["seen"].items()}
+            self._waiting = [notice_from(one) for one in away["waiting"]]
 
     @property
     def notices(self) -> list[Notice]:
@@ -86,15 +105,25 @@ class AndroidPhone:
         return [one for one in self.notices if one.silent is None]
 
     @property
+    def airplane(self) -> bool:
+        """True while the phone has no network."""
+        return self._seen is not None
+
+    @property
     def cards(self) -> list[Shown]:
         """The cards as they are shown now, in the order in which they were saved."""
-        return [self.card(name) for name in self._google.held_by(self.id)]
+        seen = self._seen
+        return [self.card(name) for name in (self._google.held_by(self.id) if seen is None else seen)]
 
     def card(self, object_id: str) -> Shown:
         """One card. Raises KeyError if it is not on this phone."""
-        if object_id not in self._google.held_by(self.id):
+        seen = self._seen
+        if seen is not None:
+            card_class, card_object = seen[object_id]
+        elif object_id in self._google.held_by(self.id):
+            card_class, card_object = self._google.pair(object_id)
+        else:
             raise KeyError(object_id)
-        card_class, card_object = self._google.pair(object_id)
         return show(
             card_class,
             card_object,
@@ -106,14 +135,48 @@ class AndroidPhone:
     def save(self, link: str) -> list[str]:
         """Tap "Add": a whole save link, or only its token. The ids of the objects.
 
-        Raises ApiError or TokenRefused with what Google's page would say.
+        Raises Offline, or ApiError or TokenRefused with what Google's page would say.
         """
+        if self.airplane:
+            raise Offline
         return self._google.save(link, self.id)
 
     def remove(self, object_id: str) -> None:
-        """Delete the card from this phone. Raises KeyError if it is not there."""
+        """Delete the card from this phone. Raises KeyError if it is not there, and Offline."""
+        if self.airplane:
+            raise Offline
         if not self._google.remove(object_id, self.id):
             raise KeyError(object_id)
+
+    def set_airplane(self, on: bool) -> None:
+        """Cut or restore the network. On return the notifications that waited arrive.
+
+        Each message arrives; of several updates of a card only the newest, because
+        they would say the same.
+        """
+        # Asked without the lock: Google speaks to phones while it holds its own.
+        seen = {name: self._google.pair(name) for name in self._google.held_by(self.id)} if on else None
+        with self._lock:
+            if on == self.airplane:
+                return
+            if on:
+                self._seen = seen
+            else:
+                self._seen, waiting, self._waiting = None, self._waiting, []
+                newest = {one.object_id: one for one in waiting if one.cause == "update"}
+                arrived = [one for one in waiting if newest.get(one.object_id, one) is one]
+                self._notices = [*self._notices, *arrived][-_NOTICES_MAX:]
+        self._on_change(self)
+
+    def rename(self, name: str) -> None:
+        """Give the phone another name."""
+        self.name = name
+        self._on_change(self)
+
+    def speak(self, language: str) -> None:
+        """Set the phone's language, in which cards are shown as far as they are translated."""
+        self.language = language
+        self._on_change(self)
 
     def mute(self, object_id: str, muted: bool = True) -> None:
         """Turn the notifications of one card off, or on again."""
@@ -139,8 +202,18 @@ class AndroidPhone:
         with self._lock:
             if notice.silent is None and announcement.object_id in self._muted:
                 notice = replace(notice, silent="its owner has turned notifications off")
-            self._notices = [*self._notices, notice][-_NOTICES_MAX:]
+            if self.airplane:
+                self._waiting.append(notice)
+            else:
+                self._notices = [*self._notices, notice][-_NOTICES_MAX:]
         self._on_change(self)
+
+    def away(self) -> dict[str, Any] | None:
+        """What to keep of a phone without network; None with one."""
+        with self._lock:
+            if self._seen is None:
+                return None
+            return {"seen": dict(self._seen), "waiting": [one.as_json() for one in self._waiting]}
 
     def as_json(self) -> dict[str, Any]:
         """The phone for scripts: what its owner sees."""

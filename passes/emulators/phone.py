@@ -9,7 +9,6 @@ history), and reaches only loopback and the services it was told about.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import logging
 import os
@@ -28,8 +27,9 @@ from urllib.parse import quote, urlsplit
 
 import urllib3
 
+from passes.emulators.browsing import Answer, Astray, ask, follow, may_reach
 from passes.emulators.card_text import text_of
-from passes.emulators.wallet_file import PASS_MIME, InstalledPass, PassRefused, open_pass
+from passes.emulators.wallet_file import PASS_MIME, Field, InstalledPass, PassRefused, open_pass
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,6 @@ _SAFARI = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 "
     "(KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 )
-_TIMEOUT = urllib3.Timeout(connect=3.0, read=10.0)
-_ANSWER_BYTES_MAX = 10_000_000
 _HISTORY_MAX = 500
 _NOTICES_MAX = 100
 _GENERIC_TEXT = "Store card changed"
@@ -103,13 +101,6 @@ class Card:
         address = self.installed.web_service_url
         # Apple's own sample ends in a slash; a doubled one would be another path.
         return address.rstrip("/") if address else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class Phone:
@@ -226,6 +217,32 @@ class Phone:
         self._check_download(answer)
         return self._open(answer.body), answer.headers.get("last-modified")
 
+    def browse(self, address: str) -> tuple[InstalledPass, str | None]:
+        """As `look`, for any link that leads to a card: redirects are followed as Safari does.
+
+        A page's button for Apple Wallet is pressed. Raises `PassRefused`, or
+        Elsewhere for a page without one.
+        """
+        if self._airplane:
+            raise PassRefused("offline", "This iPhone is in airplane mode.")
+        if not may_reach(address, self._services):
+            raise PassRefused(
+                "forbidden_address", "This iPhone fetches only from this machine and from its shop."
+            )
+
+        def fetch(at: str) -> Answer | None:
+            return self._request("GET", at, {"User-Agent": _SAFARI}, download=True)
+
+        with self._working():
+            try:
+                _, answer = follow(address, fetch, wallet="Apple")
+            except Astray as astray:
+                raise PassRefused("not_reachable", str(astray)) from None
+        if answer is None:
+            raise PassRefused("not_reachable", "The address does not answer.")
+        self._check_download(answer)
+        return self._open(answer.body), answer.headers.get("last-modified")
+
     def install(self, installed: InstalledPass, *, last_modified: str | None = None) -> Card:
         """Accept the add sheet: the card goes into the wallet and is registered (R, then L).
 
@@ -301,6 +318,16 @@ class Phone:
         """Wipe the lock screen."""
         with self._working(), self._lock:
             self._notices.clear()
+
+    def rename(self, name: str) -> None:
+        """Give the phone another name."""
+        with self._working():
+            self.name = name
+
+    def speak(self, language: str) -> None:
+        """Set the phone's language: cards are shown in it as far as they are translated."""
+        with self._working():
+            self.language = language
 
     # --- what happens to the phone ------------------------------------------
 
@@ -470,11 +497,9 @@ class Phone:
             card, update, answer.headers.get("last-modified"), service, task, listed_as_changed
         ), True
 
-    def _check_update(self, card: Card, answer: _Answer) -> InstalledPass:
-        if _media_type(answer) != PASS_MIME:
-            raise PassRefused(
-                "wrong_mime", f"The answer is {_media_type(answer) or 'of no type'}, not a pass."
-            )
+    def _check_update(self, card: Card, answer: Answer) -> InstalledPass:
+        if answer.media_type != PASS_MIME:
+            raise PassRefused("wrong_mime", f"The answer is {answer.media_type or 'of no type'}, not a pass.")
         update = self._open(answer.body, expected=card.key)
         # Everything may change but serial number and token.
         if update.token is not None and update.token != card.installed.token:
@@ -543,18 +568,18 @@ class Phone:
         body: bytes | None = None,
         note: str = "",
         download: bool = False,
-    ) -> _Answer | None:
+    ) -> Answer | None:
         """One request without following redirects; None if no answer came. Recorded either way."""
         began = time.monotonic()
-        answer: _Answer | None = None
+        answer: Answer | None = None
         problem = ""
         if may_reach(address, self._services):
             try:
                 try:
-                    answer = _exchange(self._http, method, address, headers, body)
+                    answer = ask(self._http, method, address, headers, body)
                 except urllib3.exceptions.ProtocolError:
                     # A kept-open connection that the service closed meanwhile; a fresh one decides.
-                    answer = _exchange(self._http, method, address, headers, body)
+                    answer = ask(self._http, method, address, headers, body)
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 problem = f"no answer ({type(error).__name__})"
         else:
@@ -577,14 +602,14 @@ class Phone:
             self._version += 1
         return answer
 
-    def _check_download(self, answer: _Answer) -> None:
+    def _check_download(self, answer: Answer) -> None:
         if 300 <= answer.status < 400:
             raise PassRefused("redirected", "The download answers with a redirect instead of the pass.")
         if answer.status != 200:
             raise PassRefused("not_found", f"The download answers {answer.status}.")
-        if _media_type(answer) != PASS_MIME:
+        if answer.media_type != PASS_MIME:
             raise PassRefused(
-                "wrong_mime", f"The download is {_media_type(answer) or 'of no type'}, not a pass."
+                "wrong_mime", f"The download is {answer.media_type or 'of no type'}, not a pass."
             )
         if not re.search(r'filename\*?=.*\.pkpass"?\s*(;|$)', answer.headers.get("content-disposition", "")):
             raise PassRefused("file_name", "The download names no .pkpass file in Content-Disposition.")
@@ -705,11 +730,10 @@ def notice_of(
     changed = [one for one in update.fields if one.key in before and before[one.key] != one.value]
     speaking = [one for one in changed if one.change_message]
     if not card.notifications:
-        return None, "notifications for this card are off"
-    if not changed:
-        return None, "no field has a new value"
+        return None, "its owner has turned notifications for this card off"
     if not speaking:
-        return None, f"no message belongs to {', '.join(one.key for one in changed)}"
+        fresh = [one for one in update.fields if one.key not in before]
+        return None, _silence(changed, fresh)
     if len(speaking) > 1:
         return _GENERIC_TEXT, f"{len(speaking)} fields with a change message changed at once"
     one = speaking[0]
@@ -717,52 +741,23 @@ def notice_of(
     return message.replace("%@", text_of(one, update, language, zone)), f"{one.key} has a change message"
 
 
-def may_reach(address: str, services: Sequence[str]) -> bool:
-    """True for loopback and for the origins of `services`: the phone fetches nothing else."""
-    try:
-        parts = urlsplit(address)
-        origin = (parts.scheme, parts.hostname, parts.port)
-        allowed = [urlsplit(service) for service in services]
-    except ValueError:
-        return False
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        return False
-    if origin in [(one.scheme, one.hostname, one.port) for one in allowed]:
-        return True
-    if parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname).is_loopback
-    except ValueError:
-        return False
+def _silence(changed: Sequence[Field], fresh: Sequence[Field]) -> str:
+    """Why an update without a change message was silent, for the sentence that a page makes of it."""
+    if not changed and not fresh:
+        return "nothing that is written on the card has changed"
+    if not changed and all(one.change_message for one in fresh):
+        return "what appears on a card for the first time makes no sound"
+    quiet = [*changed, *(one for one in fresh if not one.change_message)]
+    # A shop may ring for offers only where the owner wants it; it then leaves the message out.
+    if any(one.key == "news" or one.key.startswith("offer") for one in quiet):
+        return "its owner did not ask for offers"
+    names = [one.label or one.key for one in quiet]
+    return f"the shop wrote no message for {', '.join(names)}"
 
 
-def _exchange(
-    http: urllib3.PoolManager, method: str, address: str, headers: Mapping[str, str], body: bytes | None
-) -> _Answer:
-    response = http.request(
-        method,
-        address,
-        headers=headers,
-        body=body,
-        redirect=False,
-        retries=False,
-        timeout=_TIMEOUT,
-        preload_content=False,
-    )
-    try:
-        data = response.read(_ANSWER_BYTES_MAX + 1)
-        if len(data) > _ANSWER_BYTES_MAX:
-            response.close()
-            raise ValueError("the answer is too long")
-    finally:
-        response.release_conn()
-    return _Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, data)
-
-
-def _serials_and_tag(answer: _Answer | None) -> tuple[list[str], str] | None:
+def _serials_and_tag(answer: Answer | None) -> tuple[list[str], str] | None:
     """The list's two members, if they are what Apple documents."""
-    if answer is None or answer.status != 200 or _media_type(answer) != "application/json":
+    if answer is None or answer.status != 200 or answer.media_type != "application/json":
         return None
     try:
         value = json.loads(answer.body)
@@ -776,11 +771,7 @@ def _serials_and_tag(answer: _Answer | None) -> tuple[list[str], str] | None:
     return (serials, tag) if isinstance(tag, str) and tag else None
 
 
-def _media_type(answer: _Answer) -> str:
-    return answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _error(answer: _Answer | None) -> str:
+def _error(answer: Answer | None) -> str:
     if answer is None:
         return "Could not connect to the server."
     if 300 <= answer.status < 400:
@@ -792,14 +783,14 @@ def _error(answer: _Answer | None) -> str:
     return f"Unexpected response code {answer.status}"
 
 
-def _in_words(answer: _Answer | None) -> str:
+def _in_words(answer: Answer | None) -> str:
     """A short account of an answer for the request panel; never its secrets."""
     if answer is None:
         return "no answer"
     listed = _serials_and_tag(answer)
     if listed is not None:
         return f"{len(listed[0])} card{'' if len(listed[0]) == 1 else 's'}, tag {listed[1]}"
-    if _media_type(answer) == PASS_MIME:
+    if answer.media_type == PASS_MIME:
         return (
             f"pass, {max(1, len(answer.body) // 1000)} kB, {answer.headers.get('last-modified', 'undated')}"
         )

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from passes.emulators.phone import Phone, Phones, may_reach
+from passes.emulators.browsing import may_reach
+from passes.emulators.phone import Phone, Phones
 from passes.emulators.wallet_file import PassRefused
 from tests.emulators.pass_maker import NOW, PASS_TYPE, TOKEN, document, make_chain, make_pass
 from tests.emulators.pass_service import MIME, Answer, PassService
@@ -102,7 +103,7 @@ def test_a_change_without_a_message_is_silent_and_says_why(service: PassService,
     balance(service, 100, offer="Maple Cortado is back")
     (notice,) = phone.receive_push(PASS_TYPE)
     assert notice.text is None
-    assert notice.why == "no message belongs to offer"
+    assert notice.why == "its owner did not ask for offers"
 
 
 def test_one_message_among_several_changes_is_shown(service: PassService, phone: Phone) -> None:
@@ -129,7 +130,7 @@ def test_a_field_that_appears_for_the_first_time_does_not_speak(service: PassSer
     phone.add(service.issue(storeCard=body))
     service.issue(storeCard=body | {"headerFields": header})
     (notice,) = phone.receive_push(PASS_TYPE)
-    assert (notice.text, notice.why) == (None, "no field has a new value")
+    assert (notice.text, notice.why) == (None, "what appears on a card for the first time makes no sound")
 
 
 def test_a_card_whose_notifications_are_off_stays_silent(service: PassService, phone: Phone) -> None:
@@ -137,7 +138,7 @@ def test_a_card_whose_notifications_are_off_stays_silent(service: PassService, p
     phone.notifications(False, "c-1")
     balance(service, 224)
     (notice,) = phone.receive_push(PASS_TYPE)
-    assert (notice.text, notice.why) == (None, "notifications for this card are off")
+    assert (notice.text, notice.why) == (None, "its owner has turned notifications for this card off")
     assert phone.card("c-1").installed.section("headerFields")[0].value == 224
 
 
