@@ -30,9 +30,10 @@ from passes.loyalty.refusals import (
 )
 from passes.loyalty.toml_table import KEY
 from passes.store import Read, Store, Work, audiences, due, members, offers, programmes, win_backs
-from passes.store.audiences import Reach
+from passes.store import reach as reaching
 from passes.store.offers import OfferRow, Used
 from passes.store.programmes import Loaded
+from passes.store.reach import Progress, Reach
 
 SLICE = 2_000
 # On SQLite a checkout waits for whoever writes: slices of this size take some milliseconds.
@@ -102,10 +103,17 @@ def plan(
 
 
 def reach(store: Store, *, programme: str, key: str, now: datetime) -> Reach:
-    """How many members would get the offer if it started now, and how many are held out. OfferUnknown."""
+    """Whom the offer would reach if it started now, and which of their phones would ring. OfferUnknown."""
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
-        return audiences.reach(read, loaded, _found(read, loaded, key).offer, now=now)
+        return reaching.of_offer(read, loaded, _found(read, loaded, key).offer, now=now)
+
+
+def progress(store: Store, *, programme: str, key: str) -> Progress:
+    """How far the offer's last change has come on its members' phones. OfferUnknown."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        return reaching.progress(read, loaded, _found(read, loaded, key).id)
 
 
 def make_codes(store: Store, *, programme: str, key: str, count: int, now: datetime) -> list[str]:

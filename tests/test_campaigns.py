@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, select, text
 
 import passes
 from passes import campaigns, enrolment, programmes
@@ -19,7 +19,7 @@ from passes.enrolment import Joined, Source
 from passes.loyalty import stacking
 from passes.loyalty.basket import Basket
 from passes.loyalty.conditions import MemberFacts, Place
-from passes.loyalty.offers import OfferState, Situation, earning_key
+from passes.loyalty.offers import OfferState, Silence, Situation, earning_key
 from passes.loyalty.refusals import (
     OfferCodeTaken,
     OfferEnded,
@@ -33,7 +33,10 @@ from passes.loyalty.stacking import Applied
 from passes.server_keys import ServerKeys
 from passes.store import Store, Work, members, offers, win_backs
 from passes.store import programmes as programmes_store
+from passes.store.ids import new_id
 from passes.store.instants import micros
+from passes.store.models import card, device, google_alert, registration
+from passes.store.reach import Phones, Progress, Reach, Spread
 
 COFFEE = "copperfinch"
 KEYS = ServerKeys({"k1": b"k" * 32})
@@ -482,13 +485,126 @@ def test_a_segment_is_who_was_in_it_when_the_offer_started(stand: Stand) -> None
     assert (stand.on_card(ana), stand.on_card(ben)) == (["Maple Cortado is back"], [])
 
 
-def test_the_reach_counts_those_who_asked_to_be_told_of_offers(stand: Stand) -> None:
-    for agreed in (True, True, False):
-        stand.join(consents={"offers": agreed})
-    stand.join(holdout=True, consents={"offers": True})
-    stand.plan()
-    reach = campaigns.reach(stand.store, programme=COFFEE, key="maple", now=NOON)
-    assert (reach.treated, reach.holdout, reach.agreed) == (3, 1, 2)
+@dataclass(frozen=True)
+class Phone:
+    """What a test puts a card on."""
+
+    wallet: str
+    alerts: int = 0
+
+
+def put_on(stand: Stand, joined: Joined, *phones: Phone, now: datetime = NOON) -> None:
+    """The member's card is on these phones; Google took so many notices for it today."""
+    for phone in phones:
+        number = new_id(now)
+
+        def decide(work: Work, phone: Phone = phone, number: int = number) -> None:
+            (found,) = work.ask(
+                select(card).where(card.c.programme_id == joined.programme_id, card.c.id == joined.card_id)
+            ).all()
+            of_phone = {"pass_type_id": found.pass_type_id, "wallet": phone.wallet}
+            work.put(
+                insert(device), **of_phone, id=number, library_id=str(number), push_token="a", push_token_at=1
+            )
+            work.put(
+                insert(registration),
+                **of_phone,
+                device_id=number,
+                card_id=joined.card_id,
+                programme_id=joined.programme_id,
+                announced_revision=0,
+                registered_at=1,
+            )
+            for place in range(phone.alerts):
+                work.put(
+                    insert(google_alert),
+                    programme_id=joined.programme_id,
+                    card_id=joined.card_id,
+                    id=number + place,
+                    about="balance",
+                    at=micros(now) - 1,
+                )
+
+        stand.store.write(decide)
+
+
+def seen_on_the_web(stand: Stand, joined: Joined) -> None:
+    statement = text("UPDATE card SET web_at = 1 WHERE id = :card_id")
+    stand.store.write(lambda work: work.put(statement, card_id=joined.card_id))
+
+
+IPHONE, ANDROID, TIRED = Phone("apple"), Phone("google"), Phone("google", alerts=3)
+
+
+def reach_of(stand: Stand, *, now: datetime = NOON, **values: Any) -> Reach:
+    stand.plan(source=offer_file(**values), now=now)
+    return campaigns.reach(stand.store, programme=COFFEE, key="maple", now=now)
+
+
+@pytest.mark.check("L-83")
+def test_the_reach_says_which_phones_ring_and_why_the_others_stay_silent(stand: Stand) -> None:
+    for consents, phones in (
+        (ASKED, (IPHONE, IPHONE)),
+        (ASKED, (IPHONE, ANDROID)),
+        (ASKED, (TIRED,)),
+        (ASKED, (Phone("google", alerts=2),)),
+        ({"offers": True, "ring": False}, (IPHONE, ANDROID)),
+        ({}, (TIRED,)),
+    ):
+        put_on(stand, stand.join(consents=consents), *phones)
+    put_on(stand, stand.join(holdout=True, consents=ASKED), IPHONE, ANDROID)
+    seen_on_the_web(stand, stand.join())
+    stand.join(consents=ASKED)
+    reach = reach_of(stand, **LOUD)
+    assert (reach.treated, reach.holdout, reach.agreed) == (8, 1, 5)
+    assert reach.iphones == Phones(3, {Silence.MEMBER: 1})
+    assert reach.androids == Phones(2, {Silence.MEMBER: 2, Silence.NOTICES: 1})
+    assert (reach.web_cards, reach.nowhere) == (1, 1)
+    tomorrow = reach_of(stand, now=NOON + timedelta(hours=24), **LOUD)
+    assert tomorrow.androids == Phones(3, {Silence.MEMBER: 2})
+    quiet = reach_of(stand)
+    assert (quiet.iphones, quiet.androids.stay_silent) == (Phones(0, {Silence.OFFER: 4}), 5)
+    source = programme_file(can_alert_offers=False)
+    programmes.load(stand.store, name=COFFEE, source=source, pass_type="pass.dev.passes.loyalty", now=NOON)
+    assert reach_of(stand, **LOUD).iphones == Phones(0, {Silence.PROGRAMME: 4})
+
+
+def test_the_newest_answer_decides_and_a_card_on_the_web_counts_where_no_phone_has_it(stand: Stand) -> None:
+    ana = stand.join(consents={"ring": False})
+    put_on(stand, ana, IPHONE)
+    seen_on_the_web(stand, ana)
+    assert reach_of(stand, **LOUD).iphones.rings == 0
+    change = text("UPDATE consent SET given = :given WHERE purpose = 'ring'")
+    stand.store.write(lambda work: work.put(change, given=True))
+    reach = reach_of(stand, **LOUD)
+    assert (reach.iphones.rings, reach.web_cards) == (1, 0)
+
+
+def test_an_offer_for_who_never_bought_reaches_nobody_else(stand: Stand) -> None:
+    ana, ben = stand.join(), stand.join()
+    stand.set_member(ana, purchases=1)
+    for one in (ana, ben):
+        put_on(stand, one, IPHONE)
+    reach = reach_of(stand, new_members_only="true")
+    assert (reach.treated, reach.iphones.stay_silent) == (1, 1)
+
+
+def test_the_progress_counts_phones_that_were_told_and_those_that_wait(stand: Stand) -> None:
+    ana, ben, eve = stand.join(), stand.join(), stand.join(holdout=True)
+    put_on(stand, ana, IPHONE, IPHONE)
+    put_on(stand, ben, ANDROID)
+    put_on(stand, eve, IPHONE)
+
+    def progress() -> Progress:
+        return campaigns.progress(stand.store, programme=COFFEE, key="maple")
+
+    stand.publish()
+    assert (progress().treated, progress().iphones) == (0, Spread())
+    stand.work()
+    assert (progress().treated, progress().holdout) == (2, 1)
+    assert (progress().iphones, progress().androids) == (Spread(2, 0, 2), Spread(1, 0, 1))
+    stand.store.write(lambda work: work.put(text("UPDATE card SET changed = :not"), **{"not": False}))
+    assert progress().iphones == Spread(2, 2, 0)
 
 
 def test_closed_and_merged_members_are_not_meant(stand: Stand) -> None:

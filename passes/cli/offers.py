@@ -23,7 +23,8 @@ def register(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, 
         ("resume", resume, "let a paused offer go on"),
         ("end", end, "end an offer for good, before its time"),
         ("show", show, "one offer, and what was used of it"),
-        ("reach", reach, "how many members would get it now, and how many are held out"),
+        ("reach", reach, "whom it would reach now, which phones ring, and how many are held out"),
+        ("progress", progress, "how many phones were told of its last change"),
     ):
         sub = add(name, command, words, offers)
         sub.add_argument("programme")
@@ -94,10 +95,18 @@ def end(parsed: argparse.Namespace) -> object:
 
 
 def reach(parsed: argparse.Namespace) -> object:
-    """How many members would get it now."""
+    """Whom it would reach now."""
     from passes import campaigns
 
     return _moved(parsed, campaigns.reach)
+
+
+def progress(parsed: argparse.Namespace) -> object:
+    """How far its last change has come."""
+    from passes import campaigns
+
+    with opened() as installation:
+        return campaigns.progress(installation.store, programme=parsed.programme, key=parsed.key)
 
 
 def _moved(parsed: argparse.Namespace, command: Callable[..., object]) -> object:

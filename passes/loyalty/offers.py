@@ -260,18 +260,26 @@ class Silence(StrEnum):
     OFFER = "offer"  # it does not ask to ring
     PROGRAMME = "programme"  # the shop lets no offer ring
     MEMBER = "member"  # the member did not ask for offers
+    NOTICES = "notices"  # the wallet takes no more notices for this card today
 
 
-def silence(offer: Offer, *, can_alert_offers: bool, agreed: bool) -> Silence | None:
+NOTICES_A_DAY_MAX = 3
+"""So many notices Google takes for one card within 24 hours."""
+
+
+def silence(offer: Offer, *, can_alert_offers: bool, agreed: bool, used_up: bool = False) -> Silence | None:
     """Why a member's phone stays silent about an offer; None when it rings. The card shows it either way.
 
-    `agreed` is the member's newest answer to the question of `ring_purpose`.
+    `agreed` is the member's newest answer to the question of `ring_purpose`,
+    `used_up` whether the wallet takes no more notices for the card today.
     """
     if not offer.rings:
         return Silence.OFFER
     if not can_alert_offers:
         return Silence.PROGRAMME
-    return None if agreed else Silence.MEMBER
+    if not agreed:
+        return Silence.MEMBER
+    return Silence.NOTICES if used_up else None
 
 
 OFFERS = "offers"

@@ -9,7 +9,6 @@ transaction that goes on where the last one ended; nothing is fetched.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
@@ -31,7 +30,6 @@ from passes.loyalty.conditions import Segment
 from passes.loyalty.offers import (
     HASH_MODULUS,
     MARKS,
-    OFFERS,
     Arm,
     Audience,
     Draw,
@@ -55,16 +53,6 @@ from passes.store.models import (
 from passes.store.offers import offer_at, state_is
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How many members an offer has in each arm; `agreed` are those treated who want to be told of offers."""
-
-    treated: int
-    holdout: int
-    agreed: int
-
 
 # Questions about one row by its key, and not joins: PostgreSQL keeps the plan of a
 # slice, and a join that was planned while a table was empty walks it when it is not.
@@ -143,20 +131,6 @@ def is_held_out(drawn: Draw) -> ColumnElement[bool]:
     """Whether a member is held out of an offer: what `Draw.arm` says of one member."""
     mark = (member.c.id % HASH_MODULUS * drawn.multiplier + drawn.offset) % HASH_MODULUS % MARKS
     return or_(member.c.holdout.is_(True), mark < drawn.holdout_marks)
-
-
-def reach(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) -> Reach:
-    """How many members the offer would have if it started now."""
-    held_out = is_held_out(draw(loaded.slug, read_offer))
-    row = read.ask(
-        select(
-            func.count().filter(~held_out).label("treated"),
-            func.count().filter(held_out).label("holdout"),
-            func.count().filter(and_(~held_out, _agreed(OFFERS))).label("agreed"),
-        ).where(member.c.programme_id == loaded.id, is_meant(read_offer, now, loaded.programme.zone))
-    ).one()
-    assert row is not None
-    return Reach(row.treated, row.holdout, row.agreed)
 
 
 # Spreading a change of state -------------------------------------------------------------
