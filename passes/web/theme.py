@@ -9,9 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, abort, make_response, request, url_for
+from markupsafe import Markup
 
 from passes import artwork
-from passes.loyalty.card import Strip
+from passes.faces import Face, Pictures, draw
+from passes.faces.colours import CONTRAST_MIN as CONTRAST_MIN
+from passes.faces.colours import contrast as contrast
+from passes.loyalty.card import CardFace, Strip
 from passes.loyalty.design import Colours
 from passes.store import programmes
 from passes.store.programmes import Loaded
@@ -21,7 +25,6 @@ blueprint = Blueprint("theme", __name__, url_prefix="/static-theme")
 
 # The page's own grounds in passes.css; a colour must stand out from them to be used for buttons.
 LIGHT, DARK = "#faf8f5", "#14191c"
-CONTRAST_MIN = 4.5
 _STEPS_MAX = 50
 
 
@@ -31,12 +34,6 @@ class Accent:
 
     colour: str
     on: str
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast of two colours `#RRGGBB`, from 1 to 21 (WCAG 2, relative luminance)."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
 
 
 def accent(colours: Colours, page: str) -> Accent:
@@ -58,15 +55,6 @@ def _fit(candidate: str, accent: str, colours: Colours) -> tuple[bool, bool, flo
     return ratio >= CONTRAST_MIN, candidate in (colours.ground, colours.text), ratio
 
 
-def _luminance(colour: str) -> float:
-    red, green, blue = (_linear(part / 255) for part in bytes.fromhex(colour.removeprefix("#")))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(part: float) -> float:
-    return part / 12.92 if part <= 0.04045 else float(((part + 0.055) / 1.055) ** 2.4)
-
-
 def address(loaded: Loaded) -> str:
     """Where the style sheet of a programme is."""
     return url_for("theme.sheet", slug=loaded.slug, v=loaded.version)
@@ -80,6 +68,23 @@ def strip_address(loaded: Loaded, strip: Strip) -> str:
 def logo_address(loaded: Loaded) -> str:
     """Where the programme's logo is."""
     return url_for("theme.picture", slug=loaded.slug, name="logo", step=0, v=loaded.version)
+
+
+@blueprint.app_template_global()
+def card_svg(
+    face: CardFace, kind: str, loaded: Loaded, *, notice: str | None = None, live: bool = False
+) -> Markup:
+    """A card as a picture for a template; `kind` is one of `Face`. See `passes.faces.draw`."""
+    strip = strip_address(loaded, face.strip)
+    drawn = draw(
+        face,
+        Face(kind),
+        pictures=Pictures(logo=logo_address(loaded), strip=strip, hero=strip),
+        zone=loaded.programme.zone,
+        notice=notice,
+        live=live,
+    )
+    return Markup(drawn)
 
 
 @blueprint.get("/<slug>.css")

@@ -1,0 +1,84 @@
+"""Labelled values side by side: who gets how much room, and what is cut when there is too little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from passes.faces.lettering import LIGHT, SEMIBOLD, Line, fit, width
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One field: where it begins and what of it is shown."""
+
+    left: float
+    label: Line
+    value: Line
+
+
+def side_by_side(
+    fields: Sequence[tuple[str, str]],
+    *,
+    left: float,
+    right: float,
+    gap: float,
+    most: float,
+    least: float,
+    label: float,
+) -> tuple[Column, ...]:
+    """Fields (label, value) from `left` to `right`, the last one ending there.
+
+    All values have one size, the largest from `most` to `least` at which they
+    fit; where even that is too wide, the widest are cut. A label gets what the
+    values leave, so a long label over a short value is the first to suffer.
+    """
+    if not fields:
+        return ()
+    count = len(fields)
+    labels, texts = [one for one, _ in fields], [text for _, text in fields]
+    space = right - left - gap * (count - 1)
+    size = _common_size(texts, space, most, least)
+    rooms = _shares([width(text, size, LIGHT) for text in texts], space)
+    values = [fit(text, room, size=size, weight=LIGHT) for text, room in zip(texts, rooms, strict=True)]
+    taken = [value.width for value in values]
+    missing = [
+        max(0.0, width(text, label, SEMIBOLD) - used) for text, used in zip(labels, taken, strict=True)
+    ]
+    given = _shares(missing, max(0.0, space - sum(taken)))
+    wide = [used + more for used, more in zip(taken, given, strict=True)]
+    spare = space - sum(wide)
+    between = gap + spare / (count - 1) if count > 1 else 0.0
+    columns, x = [], left
+    for place, room in enumerate(wide):
+        # A value that a script replaces may grow until shortly before its neighbour.
+        window = room + between - gap if place < count - 1 else right - x
+        columns.append(
+            Column(
+                x,
+                fit(labels[place], room, size=label, weight=SEMIBOLD),
+                replace(values[place], room=max(window, values[place].width)),
+            )
+        )
+        x += room + between
+    return tuple(columns)
+
+
+def _common_size(texts: Sequence[str], space: float, most: float, least: float) -> float:
+    size = most
+    while size > least:
+        wide = sum(width(text, size, LIGHT) for text in texts)
+        if wide <= space:
+            break
+        size = max(least, min(size - 0.1, int(size * space / wide * 10) / 10))
+    return size
+
+
+def _shares(wanted: Sequence[float], space: float) -> list[float]:
+    """Room for each: what it wants if all fit, else the modest ones first and the rest in equal parts."""
+    shares = [0.0] * len(wanted)
+    by_modesty = sorted(range(len(wanted)), key=lambda place: wanted[place])
+    for done, place in enumerate(by_modesty):
+        shares[place] = min(wanted[place], space / (len(wanted) - done))
+        space -= shares[place]
+    return shares
