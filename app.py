@@ -12,14 +12,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, request, url_for
+from flask import Flask, Response, abort, g, request, url_for
 from flask.globals import request_ctx
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from passes import issuing
 from passes.loyalty.refusals import FormStale
-from passes.web import devices, errors, front, health, join, language, look, member, signin, theme, till
+from passes.web import (
+    devices,
+    errors,
+    front,
+    health,
+    join,
+    language,
+    look,
+    member,
+    signin,
+    theme,
+    till,
+    wallets,
+)
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
@@ -52,7 +65,7 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = _asset
-    for module in (front, join, member, till, signin, theme, health, devices):
+    for module in (front, join, wallets, member, till, signin, theme, health, devices):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     language.register(app)
@@ -64,7 +77,9 @@ def create_app(installation: Installation | None = None) -> Flask:
         )
     _refuse_null_characters(app)
     _refuse_foreign_forms(app, installation.public_url)
-    _set_headers(app, https=installation.public_url.startswith("https:"))
+    _set_headers(
+        app, https=installation.public_url.startswith("https:"), development=installation.development
+    )
     return app
 
 
@@ -107,7 +122,16 @@ def _site(address: str) -> str | None:
         return None
 
 
-def _set_headers(app: Flask, *, https: bool) -> None:
+def _policy(development: bool) -> str:
+    """The policy of this page. The demonstration shows pages of ours, and the phone, inside one page."""
+    policy = CONTENT_SECURITY_POLICY
+    if development and request.headers.get("Sec-Fetch-Dest") == "iframe":
+        policy = policy.replace("frame-ancestors 'none'", "frame-ancestors 'self'")
+    frames = g.get("frames")
+    return f"{policy}; frame-src {' '.join(frames)}" if frames else policy
+
+
+def _set_headers(app: Flask, *, https: bool, development: bool) -> None:
     @app.after_request
     def protect(answer: Response) -> Response:
         headers = answer.headers
@@ -116,7 +140,7 @@ def _set_headers(app: Flask, *, https: bool) -> None:
         if https:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         if answer.mimetype == "text/html":
-            headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            headers.setdefault("Content-Security-Policy", _policy(development))
             headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
             # Pages speak the visitor's language and show their balance.
             headers.setdefault("Cache-Control", "no-store")

@@ -379,13 +379,21 @@ class Limit(StrEnum):
     SIGN_IN_LOGIN = "sign_in_login"
     SIGN_IN_ADDRESS = "sign_in_address"
     JOIN_ADDRESS = "join_address"
+    JOIN_PROGRAMME = "join_programme"
+    AGAIN_ADDRESS = "again_address"
+    AGAIN_EMAIL = "again_email"
     CODE_SESSION = "code_session"
 
 
 _TRIES_MAX = {
     Limit.SIGN_IN_LOGIN: 10,
     Limit.SIGN_IN_ADDRESS: 60,
-    Limit.JOIN_ADDRESS: 60,
+    # A shop on the day it opens, all on its Wi-Fi, some of them mistyping.
+    Limit.JOIN_ADDRESS: 120,
+    # Ten a second: a stadium, not a shop.
+    Limit.JOIN_PROGRAMME: 3_000,
+    Limit.AGAIN_ADDRESS: 30,
+    Limit.AGAIN_EMAIL: 5,
     Limit.CODE_SESSION: 60,
 }
 _WINDOW_MICROS = timedelta(minutes=5) // timedelta(microseconds=1)

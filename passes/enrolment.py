@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from passes.booking import Booking
-from passes.loyalty import codes
+from passes.loyalty import codes, joining
 from passes.loyalty.lasting import expires_at, lapse_at
 from passes.loyalty.ledger import PostingKind
-from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, ReceiptKind
-from passes.loyalty.refusals import EmailInvalid, LinkUnknown, NameInvalid
+from passes.loyalty.refusals import JoiningClosed, LinkUnknown
 from passes.loyalty.tiers import starting
 from passes.server_keys import ServerKeys
-from passes.store import Store, Work, journal, members, programmes
+from passes.store import Store, Work, journal, mail, members, programmes
 from passes.store.ids import new_id
 from passes.store.programmes import Finding, Loaded
 
-NAME_LETTERS_MAX = 64
 HOLDOUT_PERCENT = 10
 _SERIAL_BYTES = 18
-_EMAIL = re.compile(r"[^@\s,;<>\"\x00-\x1f]{1,64}@[^@\s,;<>\"\x00-\x1f]+\.[^@\s.,;<>\"\x00-\x1f]{2,}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +75,8 @@ def join(
     key: str,
     keys: ServerKeys,
     now: datetime,
+    desk: str | None = None,
+    letters: bool = False,
 ) -> Joined:
     """Make a member, a card, its code and its link; book the welcome points.
 
@@ -85,25 +84,38 @@ def join(
     that is known makes a new member, marked as a candidate for merging and
     without welcome points: an address must never hand out somebody's card.
     `consents` answers the programme's questions by purpose; one that is not
-    answered counts as no. Raises NameInvalid, EmailInvalid, ProgrammeUnknown,
-    KeyInvalid or KeyReused.
+    answered counts as no. Of a birthday only day and month are kept. `desk`
+    names a screen that waits for this card (`on_the_phone`); the first card
+    that names it is the one. With `letters` the address gets the way to its
+    card: where it was known, to the card it had. Raises NameInvalid,
+    EmailInvalid, PhoneInvalid or the refusal of a required field that is
+    missing; JoiningClosed, ProgrammeUnknown, KeyInvalid or KeyReused.
     """
-    clean_name = cleaned(name, NAME_LETTERS_MAX + 1)
-    if not clean_name or len(clean_name) > NAME_LETTERS_MAX:
-        raise NameInvalid(limit=NAME_LETTERS_MAX)
-    clean_email = _email(email)
-    content = {"name": clean_name, "email": clean_email, "phone": phone}
+    clean_name, clean_email = joining.clean_name(name), joining.clean_email(email)
+    clean_phone = joining.clean_phone(phone)
+    content = {
+        "name": clean_name,
+        "email": clean_email,
+        "phone": clean_phone,
+        "birthday": birthday.strftime("%m-%d") if birthday else None,
+    }
     # Drawn outside, so that a function run twice makes the same card.
     serial = secrets.token_urlsafe(_SERIAL_BYTES)
     code_bytes = secrets.token_bytes(codes.RANDOM_BYTES)
 
     def decide(work: Work) -> Joined:
         finding = Finding(work, programme)
+        # Before the request itself, which alone says whether a refusal was overtaken.
+        waiting = journal.Asked(work, finding.id, f"desk:{desk}", "desk", {}) if desk else None
         asked = journal.Asked(work, finding.id, key, "join", content)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
             return _again(json.loads(before), loaded.id, keys)
         rules = loaded.programme
+        if not rules.joining.is_open(now):
+            raise JoiningClosed
+        for _, missing in rules.joining.missing(email=clean_email, phone=clean_phone, birthday=birthday):
+            raise missing
         member_id, card_id = new_id(now), new_id(now)
         code = codes.code_from(code_bytes, rules.code_kind)
         twin = members.same_email(work, loaded.id, clean_email)
@@ -125,7 +137,7 @@ def join(
             points_account_id=account_id,
             name=clean_name,
             email=clean_email,
-            phone=phone,
+            phone=clean_phone,
             birthday=birthday,
             language=language,
             holdout=in_holdout(rules.slug, member_id),
@@ -174,6 +186,10 @@ def join(
             booking.credit(welcome, kind=PostingKind.BONUS, expires_at=lapses_at)
             # Nobody has seen the card yet: there is no change to tell.
             booking.finish(face_changed=False)
+        if letters and clean_email:
+            # Whoever types an address that is known learns nothing; whose it is learns of it.
+            about = "joined" if twin is None else f"{now:again %Y%m%d}"
+            _want_letter(work, loaded.id, twin or member_id, about, now)
         kept = {
             "member": member_id,
             "card": card_id,
@@ -182,6 +198,8 @@ def join(
             "key": keys.current_id,
         }
         asked.answered(work, json.dumps(kept), now=now)
+        if waiting and waiting.before() is None:
+            waiting.answered(work, json.dumps({"card": card_id}), now=now)
         return Joined(loaded.id, member_id, card_id, serial, code, secret)
 
     return store.write(decide)
@@ -196,14 +214,116 @@ def card_by_secret(store: Store, *, secret: str) -> CardRef:
     return CardRef(row.programme_id, row.card_id)
 
 
-def count_view(store: Store, *, programme: str, source: Source, now: datetime) -> None:
+def remind(store: Store, *, programme: str, email: str, now: datetime) -> None:
+    """Want a letter with the way to their card for whoever has this address; nobody learns whether.
+
+    The oldest member with the address is who it belongs to as far as anybody
+    knows, the newest the one who last needed a card. Each gets at most one
+    letter an hour, however often it is asked for.
+    """
+
+    def decide(work: Work) -> None:
+        programme_id = Finding(work, programme).id
+        oldest = members.same_email(work, programme_id, email)
+        newest = mail.of_address(work, programme_id, email, limit=1)
+        for member_id in dict.fromkeys(filter(None, (oldest, *newest))):
+            _want_letter(work, programme_id, member_id, f"{now:asked %Y%m%d%H}", now)
+
+    store.write(decide)
+
+
+def _want_letter(work: Work, programme_id: int, member_id: int, about: str, now: datetime) -> None:
+    mail.want(
+        work,
+        programme_id=programme_id,
+        member_id=member_id,
+        kind=mail.CARD_LINK,
+        about=about,
+        detail={},
+        now=now,
+    )
+
+
+class Progress(StrEnum):
+    """How far somebody got who goes on with joining on their phone."""
+
+    WAITING = "waiting"
+    JOINED = "joined"
+    ADDED = "added"
+
+
+def on_the_phone(store: Store, *, programme: str, desk: str) -> Progress:
+    """What became of the invitation that a screen shows: tells how far, never who.
+
+    Raises KeyInvalid for a name that no screen has, ProgrammeUnknown.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        kept = journal.Asked(read, loaded.id, f"desk:{desk}", "desk", {}).before()
+        if kept is None:
+            return Progress.WAITING
+        added = members.is_on_a_phone(read, loaded.id, json.loads(kept)["card"])
+        return Progress.ADDED if added else Progress.JOINED
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is counted together: the views, or the sendings, of one day and source."""
+
+    programme_id: int
+    local_day: int
+    source: str
+    location: str | None
+    step: str
+
+
+def view(loaded: Loaded, source: Source, now: datetime) -> Seen:
     """The join page was shown."""
-    _count(store, programme, source, "view", now)
+    return _seen(loaded, source, "view", now)
+
+
+def sending(loaded: Loaded, source: Source, now: datetime) -> Seen:
+    """The join form was sent, whatever became of it."""
+    return _seen(loaded, source, "send", now)
+
+
+def count_view(store: Store, *, programme: str, source: Source, now: datetime) -> None:
+    """Write down one showing of the join page."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+    count(store, {view(loaded, source, now): 1})
 
 
 def count_send(store: Store, *, programme: str, source: Source, now: datetime) -> None:
-    """The join form was sent, whatever became of it."""
-    _count(store, programme, source, "send", now)
+    """Write down one sending of the join form."""
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+    count(store, {sending(loaded, source, now): 1})
+
+
+def count(store: Store, tally: Mapping[Seen, int]) -> None:
+    """Write down how often each was seen, all in one transaction."""
+
+    def decide(work: Work) -> None:
+        # In one order, so that two processes never wait for each other in a circle.
+        for seen in sorted(tally, key=str):
+            members.count_join(
+                work,
+                programme_id=seen.programme_id,
+                local_day=seen.local_day,
+                source=seen.source,
+                location=seen.location,
+                step=seen.step,
+                times=tally[seen],
+            )
+
+    store.write(decide)
+
+
+def _seen(loaded: Loaded, source: Source, step: str, now: datetime) -> Seen:
+    local = now.astimezone(ZoneInfo(loaded.programme.zone))
+    day = local.year * 10_000 + local.month * 100 + local.day
+    return Seen(loaded.id, day, source.kind, source.location, step)
 
 
 def in_holdout(programme: str, member_id: int) -> bool:
@@ -266,28 +386,3 @@ def _record(
         utm_campaign=source.utm_campaign,
         terms_version=hashlib.sha256(rules.terms.in_(language).encode()).hexdigest()[:12],
     )
-
-
-def _email(email: str | None) -> str | None:
-    trimmed = (email or "").strip()
-    if not trimmed:
-        return None
-    if len(trimmed) > 254 or not _EMAIL.match(trimmed):
-        raise EmailInvalid()
-    return trimmed
-
-
-def _count(store: Store, programme: str, source: Source, step: str, now: datetime) -> None:
-    def decide(work: Work) -> None:
-        loaded = programmes.by_slug(work, programme)
-        local = now.astimezone(ZoneInfo(loaded.programme.zone))
-        members.count_join(
-            work,
-            programme_id=loaded.id,
-            local_day=local.year * 10_000 + local.month * 100 + local.day,
-            source=source.kind,
-            location=source.location,
-            step=step,
-        )
-
-    store.write(decide)

@@ -114,7 +114,8 @@ def test_what_cannot_be_recovered_later_is_written_down(shop: Shop) -> None:
     )
     assert (joining["utm_source"], joining["utm_medium"], joining["utm_campaign"]) == ("menu", "qr", "may")
     assert len(joining["terms_version"]) == 12
-    (consent,) = rows(shop.store, "consent")
+    consent, ring = rows(shop.store, "consent")
+    assert (ring["purpose"], bool(ring["given"])) == ("ring", False)
     assert (consent["purpose"], bool(consent["given"]), consent["language"]) == ("offers", True, "tr")
     assert consent["text_version"]
     assert len(consent["text_digest"]) == 64
@@ -122,7 +123,7 @@ def test_what_cannot_be_recovered_later_is_written_down(shop: Shop) -> None:
 
 def test_consent_is_never_assumed(shop: Shop) -> None:
     shop.join(consents={})
-    assert [bool(row["given"]) for row in rows(shop.store, "consent")] == [False]
+    assert [bool(row["given"]) for row in rows(shop.store, "consent")] == [False, False]
 
 
 def test_personal_data_stands_in_its_own_table_only(shop: Shop) -> None:

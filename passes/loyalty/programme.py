@@ -8,6 +8,7 @@ from passes.loyalty.actions import Action, AdjustmentRule
 from passes.loyalty.codes import CodeKind
 from passes.loyalty.design import Design, Symbology
 from passes.loyalty.earning import EarnRule
+from passes.loyalty.joining import Joining
 from passes.loyalty.lasting import PointsRule
 from passes.loyalty.occasions import Birthday, WinBack
 from passes.loyalty.refusals import RewardUnknown
@@ -88,6 +89,7 @@ class Programme:
     win_back: WinBack | None = None
     adjustments: AdjustmentRule = field(default_factory=AdjustmentRule)
     category_names: tuple[tuple[str, Text], ...] = ()
+    joining: Joining = field(default_factory=Joining)
 
     @property
     def language(self) -> str:

@@ -17,6 +17,7 @@ from zoneinfo import available_timezones
 from passes.loyalty import placeholders, rule_file, terms
 from passes.loyalty.codes import CodeKind
 from passes.loyalty.design import Colours, Design, Scene, StripKind, Symbology
+from passes.loyalty.joining import FIELDS_MAX, Asked, Joining
 from passes.loyalty.money import CURRENCIES
 from passes.loyalty.placeholders import Say
 from passes.loyalty.programme import Consent, Contact, Programme, Shop
@@ -179,6 +180,7 @@ def _programme(top: Table, slug: str) -> Programme | None:
         can_alert_offers=top.flag("can_alert_offers", default=False),
         categories=top.file.known["category"],
         category_names=category_names,
+        joining=_joining(top.table("joining", required=False)),
         points=rule_file.points(top.table("points", required=False)),
         tiering=tiering,
         actions=unique(top.rows("actions", most=50), rule_file.action),
@@ -327,6 +329,22 @@ def _contact(table: Table) -> Contact:
     if not (contact.email or contact.phone or contact.website):
         table.note(None, "must have an email, phone or website: members have to be able to reach you")
     return contact
+
+
+def _joining(table: Table) -> Joining:
+    asked = Joining(
+        email=table.choice("email", Asked.OPTIONAL),
+        phone=table.choice("phone", Asked.OFF),
+        birthday=table.choice("birthday", Asked.OFF),
+        until=table.instant("until"),
+    )
+    if asked.fields > FIELDS_MAX:
+        table.note(
+            None,
+            f"asks for {asked.fields} things, the name included; more than {FIELDS_MAX} lose customers: "
+            "set email, phone or birthday to off",
+        )
+    return asked
 
 
 def _consent(row: Table) -> Consent:

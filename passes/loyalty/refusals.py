@@ -322,6 +322,51 @@ class EmailInvalid(Refused):
     words = "That does not look like an e-mail address."
 
 
+class EmailMissing(Refused):
+    """The programme needs an e-mail address."""
+
+    code = "email_missing"
+    words = "Enter your e-mail address."
+
+
+class PhoneInvalid(Refused):
+    """The text is no phone number."""
+
+    code = "phone_invalid"
+    words = (
+        "Type the phone number in digits, %(least)s to %(most)s of them. "
+        "Begin with + if it has its country code."
+    )
+
+
+class PhoneMissing(Refused):
+    """The programme needs a phone number."""
+
+    code = "phone_missing"
+    words = "Enter your phone number."
+
+
+class BirthdayInvalid(Refused):
+    """A day without a month, a month without a day, or a day that no year has."""
+
+    code = "birthday_invalid"
+    words = "Choose a day and a month that go together, or neither."
+
+
+class BirthdayMissing(Refused):
+    """The programme needs the day and month of birth."""
+
+    code = "birthday_missing"
+    words = "Choose the day and the month of your birthday."
+
+
+class JoiningClosed(Refused):
+    """The programme takes no new members any more."""
+
+    code = "joining_closed"
+    words = "This programme takes no new members now."
+
+
 class ProgrammeUnknown(Refused):
     """No programme with that name."""
 

@@ -167,9 +167,22 @@ _ADD_CODE = insert(card_code)
 _ADD_LINK = insert(card_link)
 _SAME_EMAIL = (
     select(person.c.member_id)
-    .where(person.c.programme_id == bindparam("programme_id"), person.c.email_key == bindparam("email_key"))
+    .select_from(
+        person.join(
+            member, (member.c.programme_id == person.c.programme_id) & (member.c.id == person.c.member_id)
+        )
+    )
+    .where(
+        person.c.programme_id == bindparam("programme_id"),
+        person.c.email_key == bindparam("email_key"),
+        member.c.closed_at.is_(None),
+        member.c.merged_into.is_(None),
+    )
     .order_by(person.c.member_id)
     .limit(1)
+)
+_ON_A_PHONE = select(card.c.installed_at, card.c.removed_at, card.c.web_at).where(
+    card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id")
 )
 _BY_LINK = select(card_link.c.programme_id, card_link.c.card_id).where(
     card_link.c.secret_hash == bindparam("secret_hash"), card_link.c.revoked_at.is_(None)
@@ -183,7 +196,7 @@ _COUNT_AGAIN = (
         join_count.c.location == bindparam("at_location"),
         join_count.c.step == bindparam("at_step"),
     )
-    .values(count=join_count.c.count + 1)
+    .values(count=join_count.c.count + bindparam("more"))
     .returning(join_count.c.count)
 )
 _COUNT_FIRST = insert(join_count)
@@ -312,7 +325,7 @@ def email_key(email: str | None) -> str | None:
 
 
 def same_email(read: Read, programme_id: int, email: str | None) -> int | None:
-    """The oldest member with this address, if any."""
+    """The oldest open member with this address, if any."""
     key = email_key(email)
     if key is None:
         return None
@@ -433,10 +446,25 @@ def by_link(read: Read, secret_hash: bytes) -> Row | None:
     return read.ask(_BY_LINK, secret_hash=secret_hash).one()
 
 
+def is_on_a_phone(read: Read, programme_id: int, card_id: int) -> bool:
+    """Whether a card is in a wallet, or was kept as a web card."""
+    row = read.ask(_ON_A_PHONE, programme_id=programme_id, card_id=card_id).one()
+    if row is None:
+        return False
+    return row.web_at is not None or (row.installed_at is not None and row.removed_at is None)
+
+
 def count_join(
-    work: Work, *, programme_id: int, local_day: int, source: str, location: str | None, step: str
+    work: Work,
+    *,
+    programme_id: int,
+    local_day: int,
+    source: str,
+    location: str | None,
+    step: str,
+    times: int = 1,
 ) -> None:
-    """One more view or sending of the join form on this day: a number, never a person."""
+    """So many more views or sendings of the join form on this day: a number, never a person."""
     found = work.ask(
         _COUNT_AGAIN,
         programme=programme_id,
@@ -444,6 +472,7 @@ def count_join(
         from_source=source,
         at_location=location or "",
         at_step=step,
+        more=times,
     ).one()
     if found is None:
         work.put(
@@ -453,5 +482,5 @@ def count_join(
             source=source,
             location=location or "",
             step=step,
-            count=1,
+            count=times,
         )

@@ -1,26 +1,40 @@
-"""Customers: the form that gives them a card."""
+"""Customers: the form that gives them a card, on this screen or on their phone, and the way back to it."""
 
 from __future__ import annotations
 
+import re
+import secrets
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from urllib.parse import urlsplit
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from babel.dates import get_month_names
+from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access, enrolment
+from passes import access, artwork, enrolment
 from passes.access import Limit
-from passes.enrolment import Source
+from passes.enrolment import Seen, Source
 from passes.language import LONGER, MIRRORED, SOURCE, say
+from passes.loyalty import joining
 from passes.loyalty.card import CardFace, compose
+from passes.loyalty.joining import Asked
+from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import (
     Busy,
     EmailInvalid,
+    EmailMissing,
     FormStale,
     KeyReused,
     LinkUnknown,
-    NameInvalid,
+    ProgrammeUnknown,
     Refused,
     StorageFull,
 )
@@ -30,23 +44,73 @@ from passes.store.programmes import Loaded
 from passes.web import language, theme
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now
+from passes.web.wallets import on_a_phone
 
 blueprint = Blueprint("join", __name__)
 
 _PURPOSE = "join"
+_AGAIN = "again"
 _YEAR_SECONDS = 365 * 24 * 3600
-_SOURCES = ("poster", "link", "till", "email", "social")
-_FIELDS = {NameInvalid: "name", EmailInvalid: "email"}
+SOURCES = ("poster", "link", "till", "email", "social")
+# What a screen that shows an invitation is called: unguessable, and short enough for a small code.
+_DESK = re.compile(r"[A-Za-z0-9_-]{16}")
+_DESK_BYTES = 12
+_Value = TypeVar("_Value")
+
+
+# Counting ----------------------------------------------------------------------
+
+
+class Tally:
+    """How often pages were shown, written down at most once a second.
+
+    A page may be asked for a thousand times a second; the database must not
+    be written to as often. What waits here is lost only if the process is killed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: Counter[Seen] = Counter()
+        self._written_at: datetime | None = None
+
+    def add(self, seen: Seen, now: datetime, *, at_once: bool = False) -> Mapping[Seen, int]:
+        """Count one; returns what is to be written down now, which may be nothing."""
+        with self._lock:
+            self._waiting[seen] += 1
+            if not at_once and self._written_at and abs(now - self._written_at) < timedelta(seconds=1):
+                return {}
+            self._written_at = now
+            due, self._waiting = self._waiting, Counter()
+            return due
+
+
+@blueprint.record_once
+def _count_here(state: BlueprintSetupState) -> None:
+    state.app.extensions["passes_join_tally"] = Tally()
+
+
+def _count(seen: Seen, *, at_once: bool = False) -> None:
+    tally: Tally = current_app.extensions["passes_join_tally"]
+    due = tally.add(seen, now(), at_once=at_once)
+    if due:
+        with suppress(Busy, StorageFull):  # the customer is worth more than the count
+            enrolment.count(installation().store, due)
+
+
+# The form ----------------------------------------------------------------------
 
 
 @blueprint.get("/join/<slug>")
-def form(slug: str) -> str | AnyResponse:
+def form(slug: str) -> str | tuple[str, int] | AnyResponse:
     """The join form; or, in a browser that has a card, the way back to it."""
     loaded = _loaded(slug)
     if "new" not in request.args and (secret := _own_card(loaded)):
-        return render_template("join/again.html", secret=secret, **_setting(loaded))
-    with suppress(Busy, StorageFull):  # the customer is worth more than the count
-        enrolment.count_view(installation().store, programme=slug, source=_source(loaded), now=now())
+        anew = f"{request.path}?{urlencode([*request.args.items(), ('new', '1')])}"
+        return render_template("join/known.html", secret=secret, anew=anew, **setting(loaded))
+    if not loaded.programme.joining.is_open(now()):
+        return _closed(loaded)
+    if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        _count(enrolment.view(loaded, _source(loaded), now()))
     return _form(loaded)
 
 
@@ -54,28 +118,39 @@ def form(slug: str) -> str | AnyResponse:
 def send(slug: str) -> tuple[str, int] | AnyResponse:
     """Join. Sent twice, the same form gives the same card."""
     loaded = _loaded(slug)
-    source = _source(loaded)
     if "new" not in request.args and (secret := _own_card(loaded)):
         return redirect(url_for("member.card", secret=secret), 303)
+    if not loaded.programme.joining.is_open(now()):
+        return _closed(loaded)
+    source = _source(loaded)
     key = None
+    answers = _Answers(loaded.programme)
     try:
         access.limit(installation().store, Limit.JOIN_ADDRESS, address(), now=now())
-        enrolment.count_send(installation().store, programme=slug, source=source, now=now())
+        access.limit(installation().store, Limit.JOIN_PROGRAMME, slug, now=now())
+        _count(enrolment.sending(loaded, source, now()), at_once=True)
         sent = access.read_form(
             installation().keys, request.form.get("form", ""), purpose=_PURPOSE, now=now()
         )
         key = sent.key
+        if answers.problems:
+            refused = next(iter(answers.problems.values()))
+            return _form(loaded, problems=answers.problems, key=key), status_of(refused)
         joined = enrolment.join(
             installation().store,
             programme=slug,
-            name=request.form.get("name", ""),
-            email=request.form.get("email") or None,
+            name=answers.name,
+            email=answers.email,
+            phone=answers.phone,
+            birthday=answers.birthday,
             language=_member_language(),
             consents={one.purpose: one.purpose in request.form for one in loaded.programme.consents},
             source=source,
             key=f"join:{sent.key}",
             keys=installation().keys,
             now=now(),
+            desk=_desk(),
+            letters=_sends_letters(),
         )
     except Refused as refused:
         # A form whose key is used up, or was never good, gets a new one.
@@ -94,6 +169,192 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
     return answer
 
 
+class _Answers:
+    """What was filled in, as far as this programme asks for it; and what is wrong with it, by field."""
+
+    def __init__(self, programme: Programme) -> None:
+        asked = programme.joining
+        self.problems: dict[str, Refused] = {}
+        self.name = self._read("name", lambda: joining.clean_name(_typed("name"))) or ""
+        self.email: str | None = None
+        self.phone: str | None = None
+        self.birthday: date | None = None
+        # What was not asked for is not looked at, whoever sends it.
+        if asked.email is not Asked.OFF:
+            self.email = self._read("email", lambda: joining.clean_email(_typed("email")))
+        if asked.phone is not Asked.OFF:
+            self.phone = self._read("phone", lambda: joining.clean_phone(_typed("phone")))
+        if asked.birthday is not Asked.OFF:
+            self.birthday = self._read(
+                "birthday", lambda: joining.clean_birthday(_typed("birthday_month"), _typed("birthday_day"))
+            )
+        for field, refusal in asked.missing(email=self.email, phone=self.phone, birthday=self.birthday):
+            self.problems.setdefault(field, refusal)
+
+    def _read(self, field: str, read: Callable[[], _Value]) -> _Value | None:
+        try:
+            return read()
+        except Refused as refused:
+            self.problems[field] = refused
+            return None
+
+
+def _typed(name: str) -> str:
+    return request.form.get(name, "")
+
+
+def _form(
+    loaded: Loaded,
+    *,
+    problems: Mapping[str, Refused] | None = None,
+    refused: Refused | None = None,
+    key: str | None = None,
+) -> str:
+    programme = loaded.programme
+    hidden = access.new_form(installation().keys, purpose=_PURPOSE, now=now(), key=key)
+    # One field of a form made elsewhere may hold anything: the card shows what it could be called.
+    name = cleaned(_typed("name"), joining.NAME_LETTERS_MAX)
+    return render_template(
+        "join/form.html",
+        form=hidden.text,
+        face=sample_face(
+            programme,
+            balance=programme.earning.welcome_points,
+            name=name or language.words("Your name"),
+        ),
+        referrer=_referrer(),
+        refused=refused,
+        problems=problems or {},
+        asked=programme.joining,
+        months=_months(),
+        day_first=_day_first(),
+        desk=None if on_a_phone() or "desk" in request.args or "phone" in request.args else _Desk(loaded),
+        **setting(loaded),
+    )
+
+
+def _months() -> list[str]:
+    """The names of the months in the page's language, January first."""
+    names = get_month_names("wide", context="stand-alone", locale=language.locale())
+    here = language.current()
+    # The made-up languages have no calendar: their months are made up from the English ones.
+    return [
+        say(here, names[number]) if here in (LONGER, MIRRORED) else names[number] for number in range(1, 13)
+    ]
+
+
+def _day_first() -> bool:
+    """Whether people of the page's language say the day before the month."""
+    pattern = str(language.locale().date_formats["long"])
+    return pattern.find("d") < pattern.find("M")
+
+
+def _closed(loaded: Loaded) -> tuple[str, int]:
+    return render_template("join/closed.html", **setting(loaded)), 410
+
+
+@blueprint.errorhandler(ProgrammeUnknown)
+def _unknown(refused: ProgrammeUnknown) -> tuple[str, int]:
+    return render_template("join/unknown.html", refused=refused, theme=None), status_of(refused)
+
+
+# From a screen to the phone ------------------------------------------------------
+
+
+class _Desk:
+    """The same invitation for a phone, drawn on a screen that then waits for what becomes of it."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        name = secrets.token_urlsafe(_DESK_BYTES)
+        path = url_for("join.form", slug=loaded.slug)
+        kept = [(key, value) for key, value in request.args.items() if key not in ("lang", "new")]
+        query = urlencode([*kept, ("lang", language.current()), ("desk", name)])
+        own = installation().public_url
+        self.code = Markup(artwork.qr_svg(f"{own}{path}?{query}"))
+        self.short = f"{urlsplit(own).netloc}{path}"
+        self.here = url_for("join.desk", slug=loaded.slug, name=name)
+        self.state = url_for("join.desk_state", slug=loaded.slug, name=name)
+        self.alone = f"{path}?{urlencode([*request.args.items(), ('phone', '1')])}"
+
+
+@blueprint.get("/join/<slug>/desk/<name>")
+def desk(slug: str, name: str) -> str:
+    """How far the person got who scanned the code that this screen showed. Never says who it was."""
+    loaded = _loaded(slug)
+    progress = enrolment.on_the_phone(installation().store, programme=slug, desk=name)
+    return render_template(
+        "join/desk.html",
+        progress=progress,
+        state=url_for("join.desk_state", slug=slug, name=name),
+        **setting(loaded),
+    )
+
+
+@blueprint.get("/join/<slug>/desk/<name>/state")
+def desk_state(slug: str, name: str) -> AnyResponse:
+    """The same for the page's script, which asks now and then."""
+    progress = enrolment.on_the_phone(installation().store, programme=slug, desk=name)
+    answer = jsonify(progress=progress)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _desk() -> str | None:
+    """The screen that showed the invitation which led here."""
+    name = request.args.get("desk", "")
+    return name if _DESK.fullmatch(name) else None
+
+
+# A card that was lost --------------------------------------------------------------
+
+
+@blueprint.get("/join/<slug>/again")
+def again(slug: str) -> str:
+    """Where somebody asks for the way to a card they have."""
+    loaded = _loaded(slug)
+    return _again(loaded, sent="sent" in request.args)
+
+
+@blueprint.post("/join/<slug>/again")
+def send_again(slug: str) -> tuple[str, int] | AnyResponse:
+    """Send a letter to the address, if a card has it. The answer is the same either way."""
+    loaded = _loaded(slug)
+    try:
+        access.limit(installation().store, Limit.AGAIN_ADDRESS, address(), now=now())
+        access.read_form(installation().keys, _typed("form"), purpose=_AGAIN, now=now())
+        email = joining.clean_email(_typed("email"))
+        if email is None:
+            raise EmailMissing
+        # Per programme, and whoever asks: nobody's mail box is to be filled from here.
+        access.limit(installation().store, Limit.AGAIN_EMAIL, f"{slug} {email.casefold()}", now=now())
+        if _sends_letters():
+            enrolment.remind(installation().store, programme=slug, email=email, now=now())
+    except Refused as refused:
+        return _again(loaded, refused=refused), status_of(refused)
+    return redirect(url_for("join.again", slug=slug, sent=1), 303)
+
+
+def _again(loaded: Loaded, *, sent: bool = False, refused: Refused | None = None) -> str:
+    hidden = access.new_form(installation().keys, purpose=_AGAIN, now=now())
+    return render_template(
+        "join/again.html",
+        form=hidden.text,
+        letters=_sends_letters(),
+        refused=refused,
+        secret=_own_card(loaded),
+        sent=sent,
+        wrong=isinstance(refused, EmailInvalid | EmailMissing),
+        **setting(loaded),
+    )
+
+
+def _sends_letters() -> bool:
+    return getattr(installation(), "post", None) is not None
+
+
+# What both know ------------------------------------------------------------------
+
+
 def sample_face(programme: Programme, *, balance: int, name: str, code: str = "") -> CardFace:
     """What a card of this programme looks like, for whoever has none yet."""
     return compose(
@@ -107,26 +368,7 @@ def sample_face(programme: Programme, *, balance: int, name: str, code: str = ""
     )
 
 
-def _form(loaded: Loaded, *, refused: Refused | None = None, key: str | None = None) -> str:
-    setting = _setting(loaded)
-    programme = loaded.programme
-    hidden = access.new_form(installation().keys, purpose=_PURPOSE, now=now(), key=key)
-    return render_template(
-        "join/form.html",
-        form=hidden.text,
-        face=sample_face(
-            programme,
-            balance=programme.earning.welcome_points,
-            name=request.form.get("name") or language.words("Your name"),
-        ),
-        referrer=_referrer(),
-        refused=refused,
-        wrong=_FIELDS.get(type(refused)) if refused else None,
-        **setting,
-    )
-
-
-def _setting(loaded: Loaded) -> dict[str, object]:
+def setting(loaded: Loaded) -> dict[str, object]:
     """What every page of a programme shows."""
     return {
         "loaded": loaded,
@@ -150,15 +392,20 @@ def _member_language() -> str:
 def _source(loaded: Loaded) -> Source:
     """Where this visitor came from, as far as the address tells. Names nobody knows count as a link."""
     kind = request.args.get("from", "link")
-    location = request.args.get("at")
     return Source(
-        kind=kind if kind in _SOURCES else "link",
-        location=location if location in {shop.key for shop in loaded.programme.shops} else None,
+        kind=kind if kind in SOURCES else "link",
+        location=location(loaded),
         referrer=_referrer(),
         utm_source=_clipped("utm_source"),
         utm_medium=_clipped("utm_medium"),
         utm_campaign=_clipped("utm_campaign"),
     )
+
+
+def location(loaded: Loaded) -> str | None:
+    """The key of the shop that the address names, if there is such a shop."""
+    key = request.args.get("at")
+    return key if key in {shop.key for shop in loaded.programme.shops} else None
 
 
 def _clipped(name: str) -> str | None:

@@ -78,7 +78,7 @@ def test_the_coffee_shop_is_what_the_demonstration_promises() -> None:
         StripKind.PROGRESS,
         8,
     )
-    assert (finch.undo_seconds, finch.can_alert_offers, finch.warnings) == (600, False, ())
+    assert (finch.undo_seconds, finch.can_alert_offers, finch.warnings) == (600, True, ())
 
 
 def test_the_bookshop_is_what_the_demonstration_promises() -> None:
@@ -210,7 +210,7 @@ def test_every_programme_file_that_ships_is_valid() -> None:
         ('website = "https', 'website = "http', "contact.website (line 137): must begin with https://"),
         ("undo_seconds = 600", "undo_seconds = 90000", "undo_seconds (line 7): must be a whole number"),
         (
-            "can_alert_offers = false",
+            "can_alert_offers = true",
             'can_alert_offers = "no"',
             "can_alert_offers (line 8): must be true or false",
         ),

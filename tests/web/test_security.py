@@ -29,7 +29,14 @@ PUBLIC = {
     "front.door",
     "join.form",
     "join.send",
+    "join.desk",
+    "join.desk_state",
+    "join.again",
+    "join.send_again",
     "member.card",
+    "member.fresh",
+    "member.apple",
+    "member.phone",
     "theme.sheet",
     "theme.picture",
     "signin.form",
@@ -44,7 +51,7 @@ PUBLIC = {
 PHONES = "devices."
 
 # How a form is checked: by the session's token, or by a proof of its own.
-FORMS = {"join.send", "signin.send", "signin.demonstrate", "signin.leave"}
+FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave"}
 NO_FORMS = {"health.report"}
 
 
@@ -110,8 +117,8 @@ def test_every_page_carries_the_policy(cy: Visitor, address: str) -> None:
     assert "'unsafe" not in CONTENT_SECURITY_POLICY
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Permissions-Policy"] == "camera=(self), microphone=(), geolocation=()"
-    assert headers["Referrer-Policy"] == "same-origin"
-    assert headers["Cache-Control"] == "no-store"
+    assert headers["Referrer-Policy"] == ("no-referrer" if address == "/card/x" else "same-origin")
+    assert "no-store" in headers["Cache-Control"]
     assert "Strict-Transport-Security" not in headers
 
 

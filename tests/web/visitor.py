@@ -34,6 +34,7 @@ class _Reader(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.words: list[str] = []
         self._form: Form | None = None
+        self._select = ""
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
@@ -55,6 +56,9 @@ class _Reader(HTMLParser):
                     self._form.values[name] = given.get("value", "on")
             elif given.get("type") != "file":
                 self._form.values[name] = given.get("value", "")
+                self._select = name if tag == "select" else ""
+        elif self._form is not None and tag == "option" and "selected" in given:
+            self._form.values[self._select] = given.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("script", "style", "svg", "head"):
