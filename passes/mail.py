@@ -11,6 +11,7 @@ Sources: RFC 5321 (SMTP, replies), RFC 3207 (STARTTLS), RFC 2034 and 3463
 
 from __future__ import annotations
 
+import logging
 import re
 import smtplib
 import socket
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Protocol
 
 from passes.loyalty.letters import cleaned
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
 BATCH_SECONDS_MAX = 120.0
@@ -269,8 +272,13 @@ class MailServer:
         beyond_ascii = not letter.to.isascii()
         if beyond_ascii and not server.has_extn("smtputf8"):
             return Undeliverable("The mail server writes to no address with such letters.")
-        message = compose(letter, sender=self._sender, at=self._clock())
-        raw = message.as_bytes(policy=SMTPUTF8 if beyond_ascii else SMTP)
+        try:
+            message = compose(letter, sender=self._sender, at=self._clock())
+            raw = message.as_bytes(policy=SMTPUTF8 if beyond_ascii else SMTP)
+        except Exception:
+            # One letter that cannot be a message must not keep the others waiting.
+            log.exception("a letter could not be made into a message")
+            return Undeliverable("It could not be made into a message; the log says why.")
         try:
             options = ["SMTPUTF8", "BODY=8BITMIME"] if beyond_ascii else []
             code, said = server.mail(self._sender_address, options)

@@ -207,6 +207,16 @@ class Settings:
         """Whether http, throw-away certificates, emulators and demonstration sign-in are permitted."""
         return self.mode is Mode.DEVELOPMENT
 
+    @property
+    def catches_mail(self) -> bool:
+        """Whether letters go to the mail catcher of development."""
+        mail = self.mail
+        return (
+            self.development
+            and mail is not None
+            and (mail.host, mail.port) == ("127.0.0.1", self.catcher_port)
+        )
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Settings:
         """Check every `PASSES_*` variable of `environ`.

@@ -14,6 +14,7 @@ from passes.apple.certificates import make_development_chain
 from passes.apple.push import ApplePush
 from passes.clock import Clock, clock
 from passes.issuing import Office
+from passes.mail import MailServer, Post, Security
 from passes.server_keys import ServerKeyMissing, ServerKeys
 from passes.settings import CannotStart, Settings
 from passes.store import Store, programmes
@@ -31,6 +32,8 @@ class Installation:
     the answer on. `phone_url` is the virtual phone's page, in development.
     `proxies` pass requests on; only so many are believed about a visitor's address.
     `reset_file`, once made, has the demonstration put back by whoever started this process.
+    `post` takes letters to members; None where none are sent. `mail_url` is where those
+    of development can be read.
     """
 
     store: Store
@@ -42,6 +45,8 @@ class Installation:
     phone_url: str | None
     proxies: int = 0
     reset_file: Path | None = None
+    post: Post | None = None
+    mail_url: str | None = None
 
     def close(self) -> None:
         """Finish waiting writes and let go of the database."""
@@ -85,6 +90,8 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
         proxies=settings.proxies,
         reset_file=settings.reset_file,
+        post=_post(settings, present),
+        mail_url=f"http://127.0.0.1:{settings.phone_port}/mail/" if settings.catches_mail else None,
     )
 
 
@@ -103,6 +110,22 @@ def wallets(settings: Settings, present: Clock) -> Mapping[str, Wallet]:
             clock=present,
         )
     }
+
+
+def _post(settings: Settings, present: Clock) -> Post | None:
+    server = settings.mail
+    if server is None:
+        return None
+    return MailServer(
+        host=server.host,
+        port=server.port,
+        security=Security(server.security),
+        sender=server.sender,
+        user=server.user,
+        password_file=server.password_file,
+        ca_file=server.ca_file,
+        clock=present,
+    )
 
 
 def prepare(settings: Settings) -> None:

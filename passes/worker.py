@@ -1,4 +1,4 @@
-"""The worker: announces changes to phones, does what time makes due, seals the books, forgets what is over.
+"""The worker: announces changes to phones, sends letters, does what time makes due, seals the books.
 
 Everything it does is a function of what is due; any number of workers may run
 on PostgreSQL, and one that is killed loses nothing.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from passes import access, books, campaigns, delivery, due_work
+from passes import access, books, campaigns, correspondence, delivery, due_work
 from passes.campaigns import CampaignsDone
+from passes.correspondence import Sent
 from passes.due_work import DueDone
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
@@ -22,6 +23,8 @@ HOUSEKEEPING_SECONDS = 5.0
 DUE_SECONDS = 60.0
 # Offers begin and end to the second at the tills; the cards follow this soon.
 CAMPAIGN_SECONDS = 2.0
+# Somebody who just joined may look for the letter at once.
+MAIL_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +38,14 @@ class Done:
     sealed: int
     due: DueDone
     campaigns: CampaignsDone
+    letters: int
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
     """Work until `stop` is set.
 
-    What is due, offers and sealing have a thread each: on the first of January
-    the first may take minutes, and no push, no offer and no block waits for it.
+    What is due, offers, letters and sealing have a thread each: on the first of January
+    the first may take minutes, and no push, no offer, no letter and no block waits for it.
     """
     beside = [
         threading.Thread(target=target, args=(installation, stop), name=name, daemon=True)
@@ -49,6 +53,7 @@ def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: thre
             (_keep_house, "housekeeping"),
             (_keep_time, "due work"),
             (_keep_campaigns, "campaigns"),
+            (_keep_mail, "mail"),
         )
     ]
     for thread in beside:
@@ -71,7 +76,10 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
         announced += told.accepted
     while handled := books.seal_due(store, now=now):
         sealed += handled
-    return Done(stamped, announced, sealed, due, offers)
+    letters = 0
+    while (sent := _send(installation, stopped=lambda: False)).claimed and not sent.stopped:
+        letters += sent.taken
+    return Done(stamped, announced, sealed, due, offers, letters)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -106,3 +114,31 @@ def _keep_campaigns(installation: Installation, stop: threading.Event) -> None:
         except (Busy, StorageFull) as trouble:
             log.warning("campaigns wait: %s", trouble)
         stop.wait(CAMPAIGN_SECONDS)
+
+
+def _keep_mail(installation: Installation, stop: threading.Event) -> None:
+    while not stop.is_set():
+        wait = MAIL_SECONDS
+        try:
+            sent = _send(installation, stopped=stop.is_set)
+            if sent.claimed:
+                log.info("letters: %s", sent)
+                wait = 0
+            if sent.stopped:
+                wait = correspondence.TROUBLE_SECONDS
+        except (Busy, StorageFull) as trouble:
+            log.warning("letters wait: %s", trouble)
+        stop.wait(wait)
+
+
+def _send(installation: Installation, *, stopped: Callable[[], bool]) -> Sent:
+    if installation.post is None:
+        return Sent()
+    return correspondence.send_due(
+        installation.store,
+        installation.post,
+        keys=installation.keys,
+        public_url=installation.public_url,
+        now=installation.clock(),
+        stopped=stopped,
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -115,19 +115,27 @@ class _Round:
     """One batch on its way: letters by key, and what is not yet written down."""
 
     claims: Mapping[int, Claim]
+    later: list[tuple[Claim, Later]]
     answered: set[int] = field(default_factory=set)
-    later: list[tuple[Claim, Later]] = field(default_factory=list)
     refused: list[tuple[Claim, str]] = field(default_factory=list)
     taken: int = 0
 
 
 def send_due(
-    store: Store, post: Post, *, keys: ServerKeys, public_url: str, now: datetime, limit: int = BATCH
+    store: Store,
+    post: Post,
+    *,
+    keys: ServerKeys,
+    public_url: str,
+    now: datetime,
+    limit: int = BATCH,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Sent:
     """Send up to `limit` letters that are due, and write down what became of each.
 
     No transaction is open while the mail server is spoken to. Any number of
     workers may call this at once; one that dies leaves leases that run out.
+    Ends early, between two letters, once `stopped` says so.
     """
     with store.read() as read:
         if not mail.is_any_due(read, now=now):
@@ -136,27 +144,28 @@ def send_due(
     claims = store.write(lambda work: mail.claim(work, now=now, lease_until=lease_until, limit=limit))
     with store.read() as read:
         desk = _Desk(read, keys, public_url, now)
-        written = [desk.write(key, claim) for key, claim in enumerate(claims)]
-    letters = [letter for letter in written if letter is not None]
-    unneeded = [claim for claim, letter in zip(claims, written, strict=True) if letter is None]
-    if unneeded:
-        store.write(lambda work: mail.forgo(work, unneeded))
-    running = _Round({letter.key: claims[letter.key] for letter in letters})
-    stopped, given_up = False, 0
+        for key, claim in enumerate(claims):
+            desk.write(key, claim)
+    if desk.unneeded:
+        store.write(lambda work: mail.forgo(work, desk.unneeded))
+    running = _Round({letter.key: claims[letter.key] for letter in desk.letters}, later=desk.failed)
+    refused, given_up = False, 0
     try:
-        for key, outcome in post.deliver(letters):
+        for key, outcome in post.deliver(desk.letters):
             _note(store, running, key, outcome, now=now)
+            if stopped():
+                break
     finally:
         # What was answered is written down even when the mail server fails half-way.
-        if running.claims:
-            stopped, given_up = _settle(store, running, now=now)
+        if running.claims or running.later:
+            refused, given_up = _settle(store, running, now=now)
     return Sent(
         claimed=len(claims),
         taken=running.taken,
-        later=len(running.claims) - running.taken - given_up,
+        later=len(claims) - len(desk.unneeded) - running.taken - given_up,
         given_up=given_up,
-        not_needed=len(unneeded),
-        stopped=stopped,
+        not_needed=len(desk.unneeded),
+        stopped=refused,
     )
 
 
@@ -223,10 +232,26 @@ class _Desk:
     def __init__(self, read: Read, keys: ServerKeys, public_url: str, now: datetime) -> None:
         self._read, self._keys, self._public_url, self._now = read, keys, public_url, now
         self._links: Counter[str] = Counter()
+        self.letters: list[Letter] = []
+        self.unneeded: list[Claim] = []
+        self.failed: list[tuple[Claim, Later]] = []
 
-    def write(self, key: int, claim: Claim) -> Letter | None:
-        """The letter under this key, or None when none is needed any more."""
-        if claim.attempts == 0 and self._now - claim.wanted_at >= GIVEN_UP_AFTER:
+    def write(self, key: int, claim: Claim) -> None:
+        """Write the letter under this key, unless none is needed any more."""
+        try:
+            letter = self._write(key, claim)
+        except Exception:
+            # One letter that cannot be written must not keep the others waiting.
+            log.exception("a letter could not be written")
+            self.failed.append((claim, Later("It could not be written; the log says why.")))
+            return
+        if letter is None:
+            self.unneeded.append(claim)
+        else:
+            self.letters.append(letter)
+
+    def _write(self, key: int, claim: Claim) -> Letter | None:
+        if claim.trouble is None and self._now - claim.wanted_at >= GIVEN_UP_AFTER:
             # Nobody sent letters at that time; now it would only surprise.
             return None
         loaded = programmes.by_id(self._read, claim.programme_id)

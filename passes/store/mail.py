@@ -41,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A letter that this worker sends now. `attempts` were made before."""
+    """A letter that this worker sends now. `attempts` were made before; `trouble` is what kept it waiting."""
 
     programme_id: int
     id: int
@@ -52,6 +52,7 @@ class Claim:
     wanted_at: datetime
     attempts: int
     lease_until: int
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,8 @@ _DUE = """
     ORDER BY due_at LIMIT :most
 """
 _RETURNING = (
-    "RETURNING programme_id, id, member_id, kind, about, detail, wanted_at, attempts, lease_until, due_at"
+    "RETURNING programme_id, id, member_id, kind, about, detail, wanted_at, attempts, lease_until, trouble, "
+    "due_at"
 )
 _CLAIM_ON_SQLITE = text(
     f"UPDATE mail SET lease_until = :lease WHERE (programme_id, id) IN ({_DUE}) {_RETURNING}"
@@ -240,6 +242,7 @@ def claim(work: Work, *, now: datetime, lease_until: datetime, limit: int) -> li
             instant(row.wanted_at),
             row.attempts,
             row.lease_until,
+            row.trouble,
         )
         for row in sorted(rows, key=lambda row: (row.due_at, row.id))
     ]
