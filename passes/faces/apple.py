@@ -85,7 +85,7 @@ def front(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
         kind="apple-front",
         language=language,
         title=face.description,
-        words=words.spoken((face.organisation, *words.front(face, zone))),
+        words=words.spoken((face.organisation, face.programme_name, *words.front(face, zone))),
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from passes.faces import words
-from passes.faces.colours import black_or_white, mixed, softer
-from passes.faces.lettering import MEDIUM, REGULAR, Line, fit, wrap
+from passes.faces.colours import black_or_white, softer
+from passes.faces.lettering import MEDIUM, REGULAR, Line, fit, width, wrap
+from passes.faces.row import shares
 from passes.faces.sheet import Sheet
 from passes.faces.symbols import SQUARE, symbol
 from passes.faces.void import PICTURE_SHARE, draw_void
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 WIDTH = 375.0
 LEFT, RIGHT = 24.0, 351.0
 CORNER = 24
-LOGO = 36.0
+LOGO = 34.0  # the sign within the circle, whose ground is the card's own
 ROW_LABEL, ROW_VALUE, ROW_VALUE_LEAST = 12.0, 20.0, 16.0
 ROWS_TOP, ROW_HEIGHT = 92.0, 62.0
+ITEMS_MAX, ITEM_GAP = 3, 16.0  # in a row
 CODE_SIDE, CODE_MARGIN, CODE_TEXT = 152.0, 20.0, 14.0
 BARS_WIDTH, BARS_HEIGHT = 270.0, 64.0
 HERO_HEIGHT = WIDTH * 336 / 1032
@@ -51,11 +53,8 @@ def front(face: CardFace, pictures: Pictures, zone: str) -> str:
     sheet.box(0, 0, WIDTH, height, ground, radius=CORNER)
 
     middle = 44.0
-    sheet.disc(LEFT + LOGO / 2, middle, LOGO / 2, mixed(ground, text, 0.12))
-    inner = LOGO * 0.7
-    logo_left = LEFT + (LOGO - inner) / 2
-    sheet.picture(pictures.logo, logo_left, middle - inner / 2, inner, inner, opacity=opacity)
-    names, room = LEFT + LOGO + 12, RIGHT - LEFT - LOGO - 12
+    sheet.picture(pictures.logo, LEFT, middle - LOGO / 2, LOGO, LOGO, opacity=opacity)
+    names, room = LEFT + LOGO + 14, RIGHT - LEFT - LOGO - 14
     sheet.words(fit(face.organisation, room, size=13), names, middle - 4, label)
     sheet.words(fit(face.programme_name, room, size=17, weight=MEDIUM), names, middle + 15, text)
 
@@ -90,13 +89,18 @@ def _row(
 ) -> None:
     """One to three items: at the left, at the right, and one between them in the middle."""
     count = len(fields)
-    gap = 16.0
-    room = (RIGHT - LEFT - gap * (count - 1)) / count
-    for place, field in enumerate(fields):
+    values = [words.value(field, face.language, zone) for field in fields]
+    space = RIGHT - LEFT - ITEM_GAP * (count - 1)
+    # Three keep to their thirds, so that the middle one stands in the middle.
+    wanted = [
+        max(width(field.label, ROW_LABEL), width(value, ROW_VALUE))
+        for field, value in zip(fields, values, strict=True)
+    ]
+    rooms = [space / 3] * 3 if count == ITEMS_MAX else shares(wanted, space)
+    for place, (field, value, room) in enumerate(zip(fields, values, rooms, strict=True)):
         last = place == count - 1 and count > 1
         anchor = "end" if last else "middle" if place else "start"
         x = RIGHT if last else (LEFT + RIGHT) / 2 if place else LEFT
-        value = words.value(field, face.language, zone)
         sheet.words(fit(field.label, room, size=ROW_LABEL), x, top + 14, label, anchor=anchor)
         sheet.words(
             fit(value, room, size=ROW_VALUE, least=ROW_VALUE_LEAST), x, top + 38, text, anchor=anchor

@@ -218,14 +218,18 @@ def _file(symbol: str) -> str | None:
 
 @lru_cache(maxsize=2048)
 def _guessed(symbol: str) -> float:
-    """The width in ems of a symbol whose font nobody knows: rather too wide than too narrow."""
+    """The width in ems of a symbol whose font nobody knows: what is wide for its script.
+
+    Not the widest there is: then most names would be cut for nothing. The
+    window around such a line catches the rest.
+    """
     kind = unicodedata.category(symbol)
     if kind in ("Mn", "Me", "Cf"):
         return 0.0
     if ord(symbol) >= 0x1F000:
-        return 1.4  # emoji are wider than their letters are high
+        return 1.3  # emoji are wider than letters are high
     if unicodedata.east_asian_width(symbol) in "WF":
-        return 1.05
+        return 1.0
     if unicodedata.bidirectional(symbol) in ("R", "AL"):
-        return 0.72
-    return 1.0 if kind == "Lu" else 0.8
+        return 0.56
+    return {"Lu": 0.82, "Ll": 0.66}.get(kind, 0.8)

@@ -26,26 +26,27 @@ def side_by_side(
     most: float,
     least: float,
     label: float,
+    labels_first: bool = False,
 ) -> tuple[Column, ...]:
     """Fields (label, value) from `left` to `right`, the last one ending there.
 
     All values have one size, the largest from `most` to `least` at which they
     fit; where even that is too wide, the widest are cut. A label gets what the
-    values leave, so a long label over a short value is the first to suffer.
+    values leave, so a long label over a short value is the first to suffer;
+    with `labels_first` the values shrink for it too.
     """
     if not fields:
         return ()
     count = len(fields)
     labels, texts = [one for one, _ in fields], [text for _, text in fields]
     space = right - left - gap * (count - 1)
-    size = _common_size(texts, space, most, least)
-    rooms = _shares([width(text, size, LIGHT) for text in texts], space)
+    label_widths = [width(text, label, SEMIBOLD) for text in labels]
+    size = _common_size(texts, label_widths if labels_first else [0.0] * count, space, most, least)
+    rooms = shares([width(text, size, LIGHT) for text in texts], space)
     values = [fit(text, room, size=size, weight=LIGHT) for text, room in zip(texts, rooms, strict=True)]
     taken = [value.width for value in values]
-    missing = [
-        max(0.0, width(text, label, SEMIBOLD) - used) for text, used in zip(labels, taken, strict=True)
-    ]
-    given = _shares(missing, max(0.0, space - sum(taken)))
+    missing = [max(0.0, wanted - used) for wanted, used in zip(label_widths, taken, strict=True)]
+    given = shares(missing, max(0.0, space - sum(taken)))
     wide = [used + more for used, more in zip(taken, given, strict=True)]
     spare = space - sum(wide)
     between = gap + spare / (count - 1) if count > 1 else 0.0
@@ -64,21 +65,24 @@ def side_by_side(
     return tuple(columns)
 
 
-def _common_size(texts: Sequence[str], space: float, most: float, least: float) -> float:
+def _common_size(
+    texts: Sequence[str], at_least: Sequence[float], space: float, most: float, least: float
+) -> float:
+    """The largest size, in tenths, at which the texts fit, each with its least width."""
     size = most
     while size > least:
-        wide = sum(width(text, size, LIGHT) for text in texts)
+        wide = sum(max(width(text, size, LIGHT), low) for text, low in zip(texts, at_least, strict=True))
         if wide <= space:
             break
         size = max(least, min(size - 0.1, int(size * space / wide * 10) / 10))
     return size
 
 
-def _shares(wanted: Sequence[float], space: float) -> list[float]:
+def shares(wanted: Sequence[float], space: float) -> list[float]:
     """Room for each: what it wants if all fit, else the modest ones first and the rest in equal parts."""
-    shares = [0.0] * len(wanted)
+    given = [0.0] * len(wanted)
     by_modesty = sorted(range(len(wanted)), key=lambda place: wanted[place])
     for done, place in enumerate(by_modesty):
-        shares[place] = min(wanted[place], space / (len(wanted) - done))
-        space -= shares[place]
-    return shares
+        given[place] = min(wanted[place], space / (len(wanted) - done))
+        space -= given[place]
+    return given

@@ -42,10 +42,6 @@ class Sheet:
             f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}"{extra}/>'
         )
 
-    def disc(self, x: float, y: float, radius: float, fill: str) -> None:
-        """A filled circle."""
-        self._parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{fill}"/>')
-
     def picture(
         self,
         address: str,

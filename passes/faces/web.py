@@ -30,8 +30,8 @@ STRIP_TOP, STRIP_HEIGHT = 76.0, 144.0
 CALM = 186.0  # the strip's left, on which can be written; its marks stand below
 ROW_LABEL_BASELINE, ROW_BASELINE = 243.0, 267.0
 CODE_TOP = 288.0
-CODE_SIDE = 272.0  # with the white around it
-BARS_HEIGHT = 110.0
+CODE_SIDE = 296.0  # with the white around it
+BARS_HEIGHT, BARS_MARGIN = 110.0, 18.0
 TEXT_SIZE, TEXT_BASELINE, BELOW_TEXT = 19.0, 18.0, 14.0  # from the symbol's white down
 
 
@@ -52,17 +52,17 @@ def card(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
     if pictures.strip is not None:
         sheet.picture(pictures.strip, 0, STRIP_TOP, WIDTH, STRIP_HEIGHT, filled=True, opacity=opacity)
     unit = fit(upper(face.header.label, language), CALM, size=12, weight=SEMIBOLD)
-    balance = fit(words.value(face.header, language, zone), CALM, size=48, least=26, weight=LIGHT)
+    balance = fit(words.value(face.header, language, zone), CALM, size=46, least=26, weight=LIGHT)
     way = fit(words.value(face.primary, language, zone), CALM, size=16, least=12, weight=MEDIUM)
     reward = fit(upper(face.primary.label, language), CALM, size=12, least=10, weight=SEMIBOLD)
-    sheet.words(unit, LEFT, STRIP_TOP + 24, label)
-    sheet.words(balance, LEFT, STRIP_TOP + 66, text)
-    sheet.words(way, LEFT, STRIP_TOP + 88, text)
-    sheet.words(reward, LEFT, STRIP_TOP + 104, label)
+    sheet.words(unit, LEFT, STRIP_TOP + 22, label)
+    sheet.words(balance, LEFT, STRIP_TOP + 62, text)
+    sheet.words(way, LEFT, STRIP_TOP + 85, text)
+    sheet.words(reward, LEFT, STRIP_TOP + 102, label)
 
     columns = side_by_side(
         [(upper(field.label, language), words.value(field, language, zone)) for field in face.row],
-        left=LEFT, right=RIGHT, gap=18, most=21, least=14, label=12,
+        left=LEFT, right=RIGHT, gap=18, most=21, least=14, label=12, labels_first=True,
     )  # fmt: skip
     for field, column in zip(face.row, columns, strict=True):
         live_name = "name" if live and field.key == "member" else ""
@@ -78,7 +78,7 @@ def card(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
         kind="web",
         language=language,
         title=face.description,
-        words=words.spoken((face.organisation, *words.front(face, zone))),
+        words=words.spoken((face.organisation, face.programme_name, *words.front(face, zone))),
     )
 
 
@@ -102,12 +102,21 @@ def _code(sheet: Sheet, face: CardFace, bottom: float) -> None:
     drawn = symbol(face.barcode)
     quiet = QUIET_MODULES[face.barcode.symbology]
     height = _symbol_height(face)
-    if face.barcode.symbology in SQUARE:
+    square = face.barcode.symbology in SQUARE
+    if square:
         step = CODE_SIDE / (drawn.columns + 2 * quiet)
         across = down = step * drawn.columns
     else:
-        step = width / (drawn.columns + 2 * quiet)
-        across, down = step * drawn.columns, height - 2 * 14
-    sheet.symbol(drawn, WIDTH / 2 - across / 2, CODE_TOP + (height - down) / 2, across, down)
+        step = min(width / (drawn.columns + 2 * quiet), (width - 2 * BARS_MARGIN) / drawn.columns)
+        across, down = step * drawn.columns, height - BARS_MARGIN
+    sheet.symbol(
+        drawn, WIDTH / 2 - across / 2, CODE_TOP + (height - down) * (0.5 if square else 1), across, down
+    )
     text = fit(face.barcode.text, width - 24, size=TEXT_SIZE, least=13, weight=MEDIUM)
-    sheet.words(text, WIDTH / 2, CODE_TOP + height + TEXT_BASELINE - 8, "#000", anchor="middle")
+    sheet.words(
+        text,
+        WIDTH / 2,
+        CODE_TOP + height + (TEXT_BASELINE - 8 if square else TEXT_BASELINE + 4),
+        "#000",
+        anchor="middle",
+    )
