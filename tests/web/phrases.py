@@ -26,6 +26,19 @@ def of_templates() -> set[str]:
     return found
 
 
+def pairs() -> set[tuple[str, str]]:
+    """What `counted()` is given in templates: what is said of one, and of any other number."""
+    return {
+        (call.args[0].value, call.args[1].value)
+        for path in (ROOT / "templates").rglob("*.html")
+        for call in Environment().parse(path.read_text()).find_all(Call)
+        if isinstance(call.node, Name)
+        and call.node.name == "counted"
+        and isinstance(call.args[0], Const)
+        and isinstance(call.args[1], Const)
+    }
+
+
 def of_code() -> set[str]:
     """What `language.words()` is given in the pages' code, and the titles of error pages."""
     found: set[str] = set()

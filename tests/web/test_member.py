@@ -1,0 +1,212 @@
+"""Members: the page that a card lives on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from passes.enrolment import Joined
+from tests.cast import Card, an_install, rows
+from tests.shop import KEYS, PASS_TYPE, Shop
+from tests.web.visitor import Visitor
+
+
+@pytest.fixture
+def regular(house: Shop) -> Joined:
+    """Ana, who has 640 beans."""
+    joined = house.join("Ana Reyes")
+    house.buy(joined.code, 54_00)
+    return joined
+
+
+def address_of(joined: Joined) -> str:
+    return f"/card/{joined.link_secret}"
+
+
+# The card ------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_what_the_till_asks_for(ana: Visitor, regular: Joined) -> None:
+    page = ana.get(address_of(regular))
+    assert "-".join(regular.code[start : start + 4] for start in range(0, 16, 4)) in page.text
+    assert "You have 640 beans." in page.text
+    assert "Ana Reyes" in page.text
+    assert "Perch" in page.text
+
+
+@pytest.mark.check("W-22")
+def test_the_page_is_there_again_next_year_and_in_another_browser(
+    ana: Visitor, app: Flask, house: Shop, regular: Joined
+) -> None:
+    house.now += timedelta(days=200)
+    assert "You have 640 beans." in Visitor(app).get(address_of(regular)).text
+
+
+def test_the_address_of_a_card_stays_with_its_owner(ana: Visitor, regular: Joined) -> None:
+    for address in (address_of(regular), f"{address_of(regular)}/now", f"{address_of(regular)}/apple"):
+        headers = ana.get(address, follow=False).answer.headers
+        assert "no-store" in headers["Cache-Control"]
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "noindex" in headers["X-Robots-Tag"]
+
+
+@pytest.mark.check("W-24")
+def test_an_unknown_link_and_a_withdrawn_one_look_alike(ana: Visitor, house: Shop, regular: Joined) -> None:
+    house.store.write(lambda work: work.put(text("UPDATE card_link SET revoked_at = 1")))
+    unknown, withdrawn = ana.get("/card/zzzzzzzz"), ana.get(address_of(regular))
+    assert (unknown.status, withdrawn.status) == (404, 404)
+    assert unknown.html.replace("zzzzzzzz", "") == withdrawn.html.replace(regular.link_secret, "")
+    assert "This link has expired or was withdrawn. Ask for a new one." in unknown.text
+    assert "Start again" in unknown.text
+
+
+def test_a_withdrawn_card_offers_no_wallet_and_names_nobody(
+    ana: Visitor, house: Shop, regular: Joined
+) -> None:
+    house.store.write(lambda work: work.put(text("UPDATE card SET voided_at = 1")))
+    page = ana.get(address_of(regular))
+    assert page.status == 410
+    assert "This card is no longer valid." in page.text
+    assert "Apple" not in page.text
+    assert "Ana" not in page.html
+    assert ana.get(f"{address_of(regular)}/apple").status == 410
+    assert ana.get(f"{address_of(regular)}/now").status == 410
+
+
+def test_a_name_is_shown_as_text_and_never_as_markup(ana: Visitor, house: Shop) -> None:
+    page = ana.get(address_of(house.join("<b onclick=x>Bobby</b>")))
+    assert "<b onclick" not in page.html
+    assert "&lt;b onclick=x&gt;" in page.html
+
+
+# Staying fresh ---------------------------------------------------------------------------------
+
+
+def test_an_open_page_is_told_only_of_what_changed(ana: Visitor, house: Shop, regular: Joined) -> None:
+    page = ana.get(address_of(regular))
+    state = next(given for _, given in page.elements if "data-tag" in given)
+    ana.headers["If-None-Match"] = state["data-tag"]
+    assert ana.fetch(state["data-live"]).status_code == 304
+    house.buy(regular.code, 12_40)
+    answer = ana.get(state["data-live"])
+    assert answer.status == 200
+    assert "You have 764 beans." in answer.text
+    ana.headers["If-None-Match"] = answer.answer.headers["ETag"]
+    assert ana.fetch(state["data-live"]).status_code == 304
+    # A phone that takes the card is news, and so is a new day.
+    card = Card(
+        regular.programme_id,
+        regular.member_id,
+        regular.card_id,
+        regular.serial,
+        regular.code,
+        KEYS.token(KEYS.current_id, PASS_TYPE, regular.serial),
+    )
+    an_install(house, card)
+    answer = ana.get(state["data-live"])
+    assert "Press the side button twice" in answer.text
+    ana.headers["If-None-Match"] = answer.answer.headers["ETag"]
+    house.now += timedelta(days=1)
+    assert ana.get(state["data-live"]).status == 200
+
+
+def test_the_fresh_parts_are_those_of_the_page(ana: Visitor, regular: Joined) -> None:
+    page = ana.get(address_of(regular))
+    parts = [given["data-part"] for _, given in page.elements if "data-part" in given]
+    fresh = ana.get(f"{address_of(regular)}/now")
+    assert sorted(parts) == sorted(given["data-part"] for _, given in fresh.elements if "data-part" in given)
+
+
+def test_the_page_is_a_web_card_from_the_day_it_was_shown(ana: Visitor, house: Shop, regular: Joined) -> None:
+    def day() -> datetime:
+        return datetime.fromtimestamp(int(rows(house.store, "card")[0]["web_at"]) / 1e6, UTC)
+
+    assert rows(house.store, "card")[0]["web_at"] is None
+    ana.get(address_of(regular))
+    shown = day()
+    assert shown <= house.now < shown + timedelta(days=1)
+    house.now += timedelta(minutes=5)
+    ana.get(address_of(regular))
+    assert day() == shown
+    house.now += timedelta(days=1)
+    ana.get(address_of(regular))
+    assert day() > shown
+
+
+# What it holds -----------------------------------------------------------------------------------
+
+
+def test_the_page_tells_what_can_be_had_and_what_is_missing(ana: Visitor, regular: Joined) -> None:
+    page = ana.get(address_of(regular))
+    assert "Brewed coffee 400 beans Ready" in page.text
+    assert "Any drink 800 beans 160 to go" in page.text
+    assert "$196.00 more for Flight" in page.text
+
+
+def test_the_page_tells_what_happened_and_why(ana: Visitor, house: Shop, regular: Joined) -> None:
+    house.redeem(regular.code, "extra-shot")
+    mistake = house.buy(regular.code, 9_90)
+    house.undo(mistake.id)
+    page = ana.get(address_of(regular))
+    assert "Purchase: 10 beans for every $1.00 of $54.00. +540" in page.text
+    assert "Reward: Extra shot −150" in page.text
+    assert "taken back" in page.text
+    turkish = ana.get(f"{address_of(regular)}?lang=tr")
+    assert "Ödül: Ekstra shot" in turkish.text
+
+
+def test_points_that_lapse_are_named_with_their_last_day(ana: Visitor, regular: Joined) -> None:
+    assert "Use 640 beans by March 31, 2027." in ana.get(address_of(regular)).text
+
+
+def test_stamps_are_counted(ana: Visitor, house: Shop) -> None:
+    elif_ = house.join("Elif", "marginalya")
+    house.buy(elif_.code, 240_00, "marginalya")
+    assert "of 10 stamps" in ana.get(f"{address_of(elif_)}?lang=en").text
+
+
+# Into a wallet -------------------------------------------------------------------------------------
+
+
+@pytest.mark.check("W-23")
+def test_the_page_leads_into_the_wallet_for_ten_minutes(ana: Visitor, house: Shop, regular: Joined) -> None:
+    page = ana.get(address_of(regular))
+    button = page.element(type="application/vnd.apple.pkpass")["href"]
+    answer = ana.get(button, follow=False)
+    assert answer.status == 303
+    download = answer.answer.headers["Location"]
+    assert download.startswith("/download/")
+    file = ana.fetch(download)
+    assert file.mimetype == "application/vnd.apple.pkpass"
+    assert "no-store" in file.headers["Cache-Control"]
+    house.now += timedelta(minutes=10, seconds=1)
+    assert ana.fetch(download).status_code == 404
+    # The button itself makes a new address every time.
+    assert ana.get(button).answer.mimetype == "application/vnd.apple.pkpass"
+
+
+@pytest.mark.check("W-23")
+def test_a_browser_inside_another_app_is_told_to_open_the_page_elsewhere(
+    ana: Visitor, app: Flask, regular: Joined
+) -> None:
+    inside = Visitor(app, User_Agent="Mozilla/5.0 (iPhone) AppleWebKit Instagram 300")
+    assert "Open this page in your browser" in inside.get(address_of(regular)).text
+    assert "Open this page in your browser" not in ana.get(address_of(regular)).text
+
+
+def test_development_offers_the_virtual_iphone_and_production_does_not(
+    ana: Visitor, live: Flask, regular: Joined
+) -> None:
+    answer = ana.get(f"{address_of(regular)}/phone", follow=False).answer
+    assert unquote(answer.headers["Location"]).startswith(
+        "http://127.0.0.1:8001/add?url=http://127.0.0.1:8000/download/"
+    )
+    guest = Visitor(live, base="https://cards.shop.example")
+    assert "virtual" not in guest.get(address_of(regular)).text
+    assert guest.get(f"{address_of(regular)}/phone", follow=False).answer.headers["Location"] == address_of(
+        regular
+    )
