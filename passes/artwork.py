@@ -82,6 +82,39 @@ def _emblems(scene: Scene, ground: str, text: str, label: str, initials: str) ->
     return MappingProxyType(found)
 
 
+GOOGLE_LOGO_PIXELS = 660
+GOOGLE_LOGO_MARGIN = 0.15
+GOOGLE_HERO_PIXELS = (1032, 336)
+"""The sizes of Google's brand guidelines. Its logo is cut to a circle, so the corners stay empty."""
+
+
+def google_logo(scene: Scene | str, *, ground: str, text: str, label: str, initials: str) -> bytes:
+    """The shop's sign for a class at Google: a square PNG on the design's ground."""
+    return _google_logo(Scene(scene), ground.lower(), text.lower(), label.lower(), initials)
+
+
+@lru_cache(maxsize=16)
+def _google_logo(scene: Scene, ground: str, text: str, label: str, initials: str) -> bytes:
+    colours = Colours(_colour(ground), _colour(text), _colour(label))
+    logo = Image.new("RGB", (GOOGLE_LOGO_PIXELS * 2,) * 2, colours.ground)
+    _draw_emblem(logo, scene, colours, initials, margin=GOOGLE_LOGO_MARGIN)
+    return _png(logo.resize((GOOGLE_LOGO_PIXELS,) * 2, Image.Resampling.LANCZOS))
+
+
+@lru_cache(maxsize=64)
+def google_hero(scene: Scene | str, *, ground: str, text: str, label: str, strip: Strip) -> bytes:
+    """The strip as Google shows it: its middle, in Google's proportions, as PNG."""
+    scene, ground, text, label = Scene(scene), ground.lower(), text.lower(), label.lower()
+    drawn = _backdrop(scene, ground, text, label).copy()
+    _draw_marks(drawn, scene, Colours(_colour(ground), _colour(text), _colour(label)), strip)
+    width, height = GOOGLE_HERO_PIXELS
+    left_out = (drawn.height - drawn.width * height / width) / 2
+    hero = drawn.resize(
+        (width, height), Image.Resampling.LANCZOS, box=(0, left_out, drawn.width, drawn.height - left_out)
+    )
+    return _png(hero, _palette(scene, ground, text, label, strip.kind))
+
+
 def _suffix(scale: int) -> str:
     return "" if scale == 1 else f"@{scale}x"
 

@@ -11,11 +11,14 @@ brings Google from any earlier state to it. Source: Google, "LoyaltyClass" and
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from passes.google.schema import (
     INT32_MAX,
@@ -476,6 +479,32 @@ def class_patch(wanted: Mapping[str, Any], before: Mapping[str, Any] | None = No
     patch["reviewStatus"] = wanted["reviewStatus"] if known in (None, "DRAFT") else "UNDER_REVIEW"
     refuse_invalid("LoyaltyClass", patch, patch=True)
     return patch
+
+
+def digests(type_name: str, document: Mapping[str, Any]) -> dict[str, str]:
+    """What a document says, member by member, to be compared later without keeping it.
+
+    A member that an earlier document may have had and this one lacks has a
+    digest too.
+    """
+    names = (document.keys() | _EARLIER[type_name].keys()) - {"id"}
+    return {
+        name: hashlib.blake2b(
+            orjson.dumps(document.get(name), option=orjson.OPT_SORT_KEYS), digest_size=9
+        ).hexdigest()
+        for name in sorted(names)
+    }
+
+
+def known_by(wanted: Mapping[str, Any], told: Mapping[str, str]) -> Document:
+    """What Google holds of an object as far as digests tell, for `object_patch`: `told` are those of
+    the members that it was last given.
+
+    A member with the wanted digest is as wanted; any other may be anything.
+    """
+    same = {name for name, digest in digests("LoyaltyObject", wanted).items() if told.get(name) == digest}
+    known = {name: value for name, value in wanted.items() if name in same}
+    return known | {name: value for name, value in _EARLIER["LoyaltyObject"].items() if name not in same}
 
 
 def erasing_patch() -> Document:

@@ -40,12 +40,14 @@ class Wanted:
 
     `before` is the document that Google was last told, if that is known: the
     patch is smaller then. `notify` asks for a notification if the balance
-    changed; the caller counts the three that a card may have in 24 hours.
+    changed; `ring` is a message of the document that is to notify by itself.
+    The caller counts the three notifications that a card may have in 24 hours.
     """
 
     document: Document
     before: Document | None = None
     notify: bool = False
+    ring: Document | None = None
 
 
 class GoogleWallet:
@@ -54,8 +56,8 @@ class GoogleWallet:
     `wanted_of` answers what the object of an install should be, None when
     there is no such card any more; `class_of` gives the document of a class,
     None when it is not ours. Both are called by the thread that announces.
-    One object serves one announcing thread at a time; everything else may be
-    called by any thread.
+    Once `stopped` says so, nothing more is begun. One object serves one
+    announcing thread at a time; everything else may be called by any thread.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class GoogleWallet:
         clock: Callable[[], datetime],
         threads: int = THREADS,
         round_seconds_max: float = ROUND_SECONDS_MAX,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._api = api
+        self._stopped = stopped
         self._wanted_of, self._class_of, self._clock = wanted_of, class_of, clock
         self._threads = threads
         self._round_seconds_max = round_seconds_max
@@ -112,7 +116,7 @@ class GoogleWallet:
                 while len(running) < self._threads and (install := next(waiting, None)) is not None:
                     if parked is not None:
                         yield install, parked
-                    elif time.monotonic() >= ends_at:
+                    elif time.monotonic() >= ends_at or self._stopped():
                         yield install, Later(self._clock(), "the round's time was over")
                     else:
                         started = self._started(install, self._pool)
@@ -158,17 +162,12 @@ class GoogleWallet:
         if patch is None:
             return
         try:
+            if wanted.ring is not None:
+                # Before the patch, whose list of messages then takes its place.
+                self.tell(document["id"], wanted.ring)
             self._api.patch(Resource.OBJECT, document["id"], patch)
         except NotFound:
-            if its_class is None:
-                self._put(Resource.OBJECT, document)
-                return
-            try:
-                self._put(Resource.OBJECT, document)
-            except NotFound:
-                # The same answer says that the class is missing.
-                self._published.pop(document["classId"], None)
-                self.prepare(its_class, document)
+            self._put_card(document, its_class)
 
     def _outcome(self, failed: GoogleFailed) -> Outcome:
         if isinstance(failed, TryLater):
@@ -182,27 +181,42 @@ class GoogleWallet:
     def publish(self, its_class: Document) -> None:
         """Bring a class to this state, creating it if need be; all its cards follow.
 
-        Raises GoogleFailed, DocumentInvalid.
-        """
-        self._published.pop(its_class["id"], None)
-        self._put(Resource.CLASS, its_class)
-
-    def prepare(self, its_class: Document, card: Document) -> None:
-        """Make sure that Google holds this card, before anybody is shown a link to it.
-
         Raises GoogleFailed (ClassNotPublished for a class whose cards nobody
         could save), DocumentInvalid.
         """
-        if self._published.get(its_class["id"]) != its_class:
-            held = self._put(Resource.CLASS, its_class)
-            status = read("LoyaltyClass", held).get("reviewStatus")
-            if status in ("DRAFT", "REJECTED"):
-                review = held.get("review")
-                comments = review.get("comments") or "" if isinstance(review, Mapping) else ""
-                words = "is a draft: publish it first" if status == "DRAFT" else "was rejected by Google"
-                raise ClassNotPublished(f"The class {its_class['id']} {words}. {comments}".strip())
+        class_id = its_class["id"]
+        self._published.pop(class_id, None)
+        held = self._put(Resource.CLASS, its_class)
+        status = read("LoyaltyClass", held).get("reviewStatus")
+        if status in ("DRAFT", "REJECTED"):
+            review = held.get("review")
+            comments = review.get("comments") or "" if isinstance(review, Mapping) else ""
+            words = "is a draft: publish it first" if status == "DRAFT" else "was rejected by Google"
+            raise ClassNotPublished(f"The class {class_id} {words}. {comments}".strip())
+        self._published[class_id] = its_class
+
+    def prepare(self, its_class: Document, card: Document, *, is_published: bool = False) -> None:
+        """Make sure that Google holds this card, before anybody is shown a link to it.
+
+        `is_published` when the caller knows that Google has the class as it
+        is here. Raises GoogleFailed (ClassNotPublished for a class whose cards
+        nobody could save), DocumentInvalid.
+        """
+        if is_published:
             self._published[its_class["id"]] = its_class
-        self._put(Resource.OBJECT, card)
+        if self._published.get(its_class["id"]) != its_class:
+            self.publish(its_class)
+        self._put_card(card, its_class)
+
+    def _put_card(self, card: Document, its_class: Document | None) -> None:
+        try:
+            self._put(Resource.OBJECT, card)
+        except NotFound:
+            # The same answer says that the class is missing.
+            if its_class is None:
+                raise
+            self.publish(its_class)
+            self._put(Resource.OBJECT, card)
 
     def erase(self, object_id: str) -> None:
         """Take a person's data from the object; one that never was at Google is fine. Raises GoogleFailed."""

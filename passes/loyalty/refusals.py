@@ -722,6 +722,20 @@ class StorageFull(Refused):
     words = "Nothing was booked: the storage is full. Tell the operator."
 
 
+class GoogleUnavailable(Refused):
+    """Google did not answer in time, or too many wait for it; nothing changed."""
+
+    code = "google_unavailable"
+    words = "Google Wallet does not answer just now. Try again in a minute."
+
+
+class GoogleNotSetUp(Refused):
+    """Google takes no cards of this shop until its operator has changed something."""
+
+    code = "google_not_set_up"
+    words = "This shop is not ready for Google Wallet yet. Your card works here on the page meanwhile."
+
+
 class PictureUnreadable(Refused):
     """No barcode could be read from the picture."""
 

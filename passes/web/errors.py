@@ -110,6 +110,8 @@ STATUS = {
     "form_stale": 422,
     "busy": 503,
     "storage_full": 507,
+    "google_unavailable": 503,
+    "google_not_set_up": 503,
     "picture_unreadable": 422,
     "login_invalid": 422,
     "login_taken": 409,
