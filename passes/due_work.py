@@ -26,7 +26,7 @@ from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.stamps import STAMPS
 from passes.loyalty.tiers import Tier, TierStep
-from passes.store import Store, Work, allowances, due, members, programmes, redemptions
+from passes.store import Store, Work, allowances, due, mail, members, programmes, redemptions
 from passes.store.due import Bookings, DueLot, DueMember, Metric, MetricWindow
 from passes.store.ids import block_of_ids
 from passes.store.instants import instant, instant_or_none, micros
@@ -653,10 +653,20 @@ def _tell(
         notices = [one for day in days for one in _notices(rules, day, ahead[day], found[day])]
         for start in range(0, len(notices), most):
             part = notices[start : start + most]
-            store.write(lambda work, part=part: due.add_notices(work, loaded.id, part, now=now))  # type: ignore[misc]
+            store.write(lambda work, part=part: _keep_notices(work, loaded, part, now=now))  # type: ignore[misc]
         told += len(notices)
         after = last
     return told
+
+
+def _keep_notices(work: Work, loaded: Loaded, notices: Sequence[due.Notice], *, now: datetime) -> None:
+    """Tell members on their cards, and those who gave an address in a letter too."""
+    due.add_notices(work, loaded.id, notices, now=now)
+    letters = [
+        mail.Wanted(one.member_id, one.about, {"day": int(one.about.partition(":")[0])}) for one in notices
+    ]
+    morning = dates.by_day(now, loaded.programme.zone)
+    mail.want_many(work, loaded.id, mail.EXPIRY, letters, not_before=morning, now=now)
 
 
 def _notices(rules: Programme, day: date, ahead: int, lapsing: Sequence[due.Lapsing]) -> Iterator[due.Notice]:

@@ -37,7 +37,7 @@ def card_link(rules: Programme, language: str, *, address: str, asked_for: bool)
         first = say(language, "Somebody, probably you, asked for the way back to this card.")
         after = (*after, say(language, "If it was not you, there is nothing you have to do."))
     else:
-        first = say(language, "Keep this letter: its link always leads to your card, on any phone.")
+        first = say(language, "Keep this letter: its link leads to your card, on any phone.")
     return Words(
         subject=say(language, "Your card: %(programme)s", programme=name),
         heading=say(language, "Here is your card"),
