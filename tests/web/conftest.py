@@ -93,6 +93,15 @@ def cy(app: Flask) -> Visitor:
     return visitor
 
 
+@pytest.fixture
+def mo(app: Flask) -> Visitor:
+    """Mo in the console, signed in as the coffee shop's marketer."""
+    visitor = Visitor(app)
+    form = visitor.get("/console/sign-in").form("login")
+    visitor.send(form, follow=False, login="mo", password=PASSWORD)
+    return visitor
+
+
 def signed_in(visitor: Visitor, login: str, password: str = PASSWORD) -> Page:
     """Sign in to the till."""
     return visitor.send(visitor.get("/till/sign-in").form("login"), login=login, password=password)

@@ -55,7 +55,7 @@ PUBLIC = {
 PHONES = "devices."
 
 # How a form is checked: by the session's token, or by a proof of its own.
-FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave"}
+FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
 NO_FORMS = {"health.report"}
 
 
