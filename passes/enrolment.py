@@ -189,7 +189,15 @@ def join(
         if letters and clean_email:
             # Whoever types an address that is known learns nothing; whose it is learns of it.
             about = "joined" if twin is None else f"{now:again %Y%m%d}"
-            _want_letter(work, loaded.id, twin or member_id, about, now)
+            mail.want(
+                work,
+                programme_id=loaded.id,
+                member_id=twin or member_id,
+                kind=mail.CARD_LINK,
+                about=about,
+                detail={},
+                now=now,
+            )
         kept = {
             "member": member_id,
             "card": card_id,
@@ -214,36 +222,6 @@ def card_by_secret(store: Store, *, secret: str) -> CardRef:
     return CardRef(row.programme_id, row.card_id)
 
 
-def remind(store: Store, *, programme: str, email: str, now: datetime) -> None:
-    """Want a letter with the way to their card for whoever has this address; nobody learns whether.
-
-    The oldest member with the address is who it belongs to as far as anybody
-    knows, the newest the one who last needed a card. Each gets at most one
-    letter an hour, however often it is asked for.
-    """
-
-    def decide(work: Work) -> None:
-        programme_id = Finding(work, programme).id
-        oldest = members.same_email(work, programme_id, email)
-        newest = mail.of_address(work, programme_id, email, limit=1)
-        for member_id in dict.fromkeys(filter(None, (oldest, *newest))):
-            _want_letter(work, programme_id, member_id, f"{now:asked %Y%m%d%H}", now)
-
-    store.write(decide)
-
-
-def _want_letter(work: Work, programme_id: int, member_id: int, about: str, now: datetime) -> None:
-    mail.want(
-        work,
-        programme_id=programme_id,
-        member_id=member_id,
-        kind=mail.CARD_LINK,
-        about=about,
-        detail={},
-        now=now,
-    )
-
-
 class Progress(StrEnum):
     """How far somebody got who goes on with joining on their phone."""
 
@@ -262,7 +240,7 @@ def on_the_phone(store: Store, *, programme: str, desk: str) -> Progress:
         kept = journal.Asked(read, loaded.id, f"desk:{desk}", "desk", {}).before()
         if kept is None:
             return Progress.WAITING
-        added = members.is_on_a_phone(read, loaded.id, json.loads(kept)["card"])
+        added = members.is_in_a_wallet(read, loaded.id, json.loads(kept)["card"])
         return Progress.ADDED if added else Progress.JOINED
 
 

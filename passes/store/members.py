@@ -181,8 +181,11 @@ _SAME_EMAIL = (
     .order_by(person.c.member_id)
     .limit(1)
 )
-_ON_A_PHONE = select(card.c.installed_at, card.c.removed_at, card.c.web_at).where(
-    card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id")
+_IN_A_WALLET = select(card.c.id).where(
+    card.c.programme_id == bindparam("programme_id"),
+    card.c.id == bindparam("card_id"),
+    card.c.installed_at.is_not(None),
+    card.c.removed_at.is_(None),
 )
 _BY_LINK = select(card_link.c.programme_id, card_link.c.card_id).where(
     card_link.c.secret_hash == bindparam("secret_hash"), card_link.c.revoked_at.is_(None)
@@ -446,12 +449,9 @@ def by_link(read: Read, secret_hash: bytes) -> Row | None:
     return read.ask(_BY_LINK, secret_hash=secret_hash).one()
 
 
-def is_on_a_phone(read: Read, programme_id: int, card_id: int) -> bool:
-    """Whether a card is in a wallet, or was kept as a web card."""
-    row = read.ask(_ON_A_PHONE, programme_id=programme_id, card_id=card_id).one()
-    if row is None:
-        return False
-    return row.web_at is not None or (row.installed_at is not None and row.removed_at is None)
+def is_in_a_wallet(read: Read, programme_id: int, card_id: int) -> bool:
+    """Whether some phone's wallet holds this card now."""
+    return read.ask(_IN_A_WALLET, programme_id=programme_id, card_id=card_id).one() is not None
 
 
 def count_join(

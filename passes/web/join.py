@@ -18,7 +18,7 @@ from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access, artwork, enrolment
+from passes import access, artwork, correspondence, enrolment
 from passes.access import Limit
 from passes.enrolment import Seen, Source
 from passes.language import LONGER, MIRRORED, SOURCE, say
@@ -328,7 +328,7 @@ def send_again(slug: str) -> tuple[str, int] | AnyResponse:
         # Per programme, and whoever asks: nobody's mail box is to be filled from here.
         access.limit(installation().store, Limit.AGAIN_EMAIL, f"{slug} {email.casefold()}", now=now())
         if _sends_letters():
-            enrolment.remind(installation().store, programme=slug, email=email, now=now())
+            correspondence.ask_for_card(installation().store, programme=slug, email=email, now=now())
     except Refused as refused:
         return _again(loaded, refused=refused), status_of(refused)
     return redirect(url_for("join.again", slug=slug, sent=1), 303)
@@ -349,7 +349,7 @@ def _again(loaded: Loaded, *, sent: bool = False, refused: Refused | None = None
 
 
 def _sends_letters() -> bool:
-    return getattr(installation(), "post", None) is not None
+    return installation().post is not None
 
 
 # What both know ------------------------------------------------------------------

@@ -1,12 +1,21 @@
-"""Which wallet a visitor's phone has, and what the buttons that lead into one look like."""
+"""Which wallet a visitor's phone has, and what the buttons that lead into one look like.
+
+The wallets' own buttons belong to Apple and Google and may not be redrawn. An
+operator who has them puts the files into a folder, and they are shown as they
+are; until then there are plain buttons with the same words.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, abort, make_response, request, url_for
 
+from passes.language import SOURCE
+from passes.web import language
 from passes.web.here import installation, on_this_machine
 
 blueprint = Blueprint("wallets", __name__)
@@ -64,3 +73,56 @@ def browser_address() -> str:
     host = rest.partition("/")[0]
     query = f"?{request.query_string.decode('ascii', 'replace')}" if request.query_string else ""
     return f"intent://{host}{request.path}{query}#Intent;scheme={scheme};end"
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A wallet's own button: where it is, and how it is read out."""
+
+    address: str
+    words: str
+
+
+_WORDS = {Likely.APPLE: "Add to Apple Wallet", Likely.GOOGLE: "Add to Google Wallet"}
+_KINDS = {"svg": "image/svg+xml", "png": "image/png"}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_BADGE_BYTES_MAX = 500_000
+
+
+@blueprint.app_template_global("badge")
+def badge(wallet: str) -> Badge | None:
+    """The operator's file for this wallet's button, in the page's language or else in English."""
+    for spoken in (language.current(), SOURCE):
+        for kind in _KINDS:
+            path = _path(wallet, spoken, kind)
+            if path is not None and path.is_file():
+                address = url_for(
+                    "wallets.picture",
+                    wallet=wallet,
+                    spoken=spoken,
+                    kind=kind,
+                    v=f"{path.stat().st_mtime_ns:x}",
+                )
+                return Badge(address, language.words(_WORDS[Likely(wallet)]))
+    return None
+
+
+@blueprint.get("/badges/<any(apple,google):wallet>-<spoken>.<any(svg,png):kind>")
+def picture(wallet: str, spoken: str, kind: str) -> Response:
+    """A wallet's own button as the operator got it."""
+    path = _path(wallet, spoken, kind)
+    if path is None or not path.is_file() or path.stat().st_size > _BADGE_BYTES_MAX:
+        abort(404)
+    answer = make_response(path.read_bytes())
+    answer.headers["Content-Type"] = _KINDS[kind]
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    # Opened by itself, a drawing is a page; this one may do nothing.
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+    return answer
+
+
+def _path(wallet: str, spoken: str, kind: str) -> Path | None:
+    folder = installation().badges
+    if folder is None or not _LANGUAGE.fullmatch(spoken):
+        return None
+    return folder / f"{wallet}-{spoken}.{kind}"

@@ -37,6 +37,7 @@ PUBLIC = {
     "join.desk_state",
     "join.again",
     "join.send_again",
+    "wallets.picture",
     "member.card",
     "member.fresh",
     "member.apple",
