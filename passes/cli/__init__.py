@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import backtests, club, counter, offers, reports, returning, running, upkeep
+from passes.cli import backtests, club, counter, letters, offers, reports, returning, running, upkeep
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     # The club
     club.register(add, group)
     offers.register(add, group)
+    letters.register(add)
 
     counter.register(add, group)
     returning.register(add)
