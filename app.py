@@ -23,6 +23,7 @@ from passes.web import (
     devices,
     errors,
     front,
+    google,
     health,
     join,
     language,
@@ -49,7 +50,7 @@ REQUEST_BYTES_MAX = 16_000_000
 # A form with a picture may be large, and is read only once it is known who sends it; its one text is a code.
 _FORM = "application/x-www-form-urlencoded"
 # Whatever type their callers name: not forms, and with limits of their own.
-_READ_ELSEWHERE = ("devices.", "health.")
+_READ_ELSEWHERE = ("devices.", "health.", "google.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -65,7 +66,7 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = _asset
-    for module in (front, join, wallets, member, till, signin, theme, health, devices):
+    for module in (front, join, wallets, member, till, signin, theme, health, devices, google):
         app.register_blueprint(module.blueprint)
     errors.register(app)
     language.register(app)
@@ -106,7 +107,7 @@ def _refuse_foreign_forms(app: Flask, public_url: str) -> None:
     @app.before_request
     def refuse() -> None:
         asked = request_ctx.request
-        if asked.method in _SAFE or asked.endpoint == "health.report":
+        if asked.method in _SAFE or asked.endpoint in ("health.report", "google.callback"):
             return
         if asked.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise FormStale

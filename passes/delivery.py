@@ -18,11 +18,14 @@ from threading import Event
 
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.store import Store, Work, alarms, installs
-from passes.store.installs import APPLE, GOOGLE, REFUSED, START, Claim, DeadToken, Place, Stamp
+from passes.store.installs import REFUSED, START, Claim, DeadToken, Place, Stamp
 from passes.store.instants import micros
 from passes.wallet import Accepted, Gone, Install, Later, Outcome, Parked, Rejected, Wallet
 
 log = logging.getLogger(__name__)
+
+APPLE, GOOGLE = installs.APPLE, installs.GOOGLE
+"""The keys of the wallets in the mapping that `announce_due` takes."""
 
 PACE_BURST = 5
 PACE_REFILL = timedelta(minutes=1)

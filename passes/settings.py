@@ -93,6 +93,12 @@ SETTINGS = (
         "`certs`; in development `certs/dev`",
         "The folder with `pass.pem`, `pass.key` and `wwdr.pem`.",
     ),
+    Setting(
+        "PASSES_BADGES",
+        "`static/badges`",
+        "The folder with Apple's and Google's own buttons, used unchanged where they are: `apple-en.svg`, "
+        "`google-tr.png` and so on; `en` stands in for languages without a file.",
+    ),
     Setting("PASSES_CERTS_PASSWORD_FILE", "none", "A file whose first line is the password of `pass.key`."),
     Setting(
         "PASSES_APNS_HOST",
@@ -116,6 +122,42 @@ SETTINGS = (
     ),
     Setting(
         "PASSES_APNS_PRIORITY", "`10`", "Sent as `apns-priority`: `10` at once, `5` when it suits the phone."
+    ),
+    Setting(
+        "PASSES_GOOGLE_ISSUER_ID",
+        "none: no cards in Google Wallet; in development the emulator's",
+        "The number of your issuer account in the Google Pay & Wallet Console.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_ACCOUNT_FILE",
+        "none; in development `emulators/google-account.json` in `PASSES_VAR`",
+        "The JSON key file of the service account that was invited there.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_API",
+        "`https://walletobjects.googleapis.com`; in development the emulator",
+        "The root of Google's API. Another address must be https, or on this machine; pages then say that "
+        "Google is emulated.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_SAVE",
+        "`https://pay.google.com/gp/v/save`; in development the emulator",
+        "What a link that saves a card begins with.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_TOKEN",
+        "what the account file names; in development the emulator",
+        "Where the service account gets its access tokens.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_KEYS",
+        "`https://pay.google.com/gp/m/issuer/keys`; in development the emulator",
+        "Where the keys are published with which Google signs its messages.",
+    ),
+    Setting(
+        "PASSES_GOOGLE_RATE",
+        "`15`",
+        "Requests to Google a second, of all processes together. Google allows 20.",
     ),
     Setting(
         "PASSES_MAIL_HOST",
@@ -174,6 +216,22 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class Google:
+    """Whose cards at Google, and where Google is. Addresses of None are Google's own.
+
+    `emulated` when nobody named an issuer: development brings its own.
+    """
+
+    issuer_id: str
+    account_file: Path
+    api: str | None
+    save: str | None
+    token: str | None
+    keys: str | None
+    emulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every decision of the operator, checked. Paths are absolute; see SETTINGS for meaning and defaults."""
 
@@ -192,11 +250,14 @@ class Settings:
     server_key_file: Path
     certs: Path
     certs_password_file: Path | None
+    badges: Path
     apns_host: str
     apns_host_port: int
     apns_ca_file: Path | None
     apns_push_type: str | None
     apns_priority: int
+    google: Google | None
+    google_rate: int
     catcher_port: int
     mail: Mail | None
     clock_file: Path | None
@@ -270,6 +331,7 @@ class Settings:
             server_key_file=given.path("PASSES_SERVER_KEY_FILE", var / "server.keys"),
             certs=certs,
             certs_password_file=given.path_or_none("PASSES_CERTS_PASSWORD_FILE"),
+            badges=given.path("PASSES_BADGES", Path("static/badges")),
             apns_host=given.host("PASSES_APNS_HOST", "127.0.0.1" if development else "api.push.apple.com"),
             apns_host_port=given.integer(
                 "PASSES_APNS_HOST_PORT", apns_port if development else 443, 1, 65535
@@ -278,6 +340,8 @@ class Settings:
             or (certs / "root.pem" if development else None),
             apns_push_type=_push_type(given),
             apns_priority=_priority(given),
+            google=_google(given, var, development=development, port=google_port),
+            google_rate=given.integer("PASSES_GOOGLE_RATE", 15, 1, 1000),
             catcher_port=catcher_port,
             mail=_mail(given, development=development, catcher_port=catcher_port),
             clock_file=clock_file,
@@ -392,6 +456,51 @@ def _priority(given: _Given) -> int:
     if priority not in (1, 5, 10):
         raise SettingsInvalid(f"PASSES_APNS_PRIORITY must be 10, 5 or 1, not “{priority}”.")
     return priority
+
+
+EMULATED_ISSUER_ID = "3388000000012345678"
+"""The issuer of development: the emulator's."""
+
+
+def _google(given: _Given, var: Path, *, development: bool, port: int) -> Google | None:
+    """Google Wallet: without an issuer, the emulator in development and nothing in production."""
+    issuer_id = given.text("PASSES_GOOGLE_ISSUER_ID")
+    account_file = given.path_or_none("PASSES_GOOGLE_ACCOUNT_FILE")
+    if issuer_id is not None and not re.fullmatch(r"[0-9]{1,19}", issuer_id):
+        raise SettingsInvalid(
+            "PASSES_GOOGLE_ISSUER_ID must be the number that the Google Pay & Wallet Console shows, "
+            f"not “{issuer_id}”."
+        )
+    if (issuer_id is None) != (account_file is None):
+        raise SettingsInvalid(
+            "PASSES_GOOGLE_ISSUER_ID and PASSES_GOOGLE_ACCOUNT_FILE belong together: set both or neither."
+        )
+    emulated = issuer_id is None
+    addresses = {
+        "api": given.text("PASSES_GOOGLE_API"),
+        "save": given.text("PASSES_GOOGLE_SAVE"),
+        "token": given.text("PASSES_GOOGLE_TOKEN"),
+        "keys": given.text("PASSES_GOOGLE_KEYS"),
+    }
+    if emulated and not development:
+        if any(addresses.values()):
+            raise SettingsInvalid("PASSES_GOOGLE_ISSUER_ID is not set, but addresses of Google are.")
+        return None
+    if emulated:
+        root = f"http://127.0.0.1:{port}"
+        usual = {
+            "api": root,
+            "save": f"{root}/gp/v/save",
+            "token": f"{root}/token",
+            "keys": f"{root}/gp/m/issuer/keys",
+        }
+        addresses = {name: address or usual[name] for name, address in addresses.items()}
+    return Google(
+        issuer_id=issuer_id or EMULATED_ISSUER_ID,
+        account_file=account_file or (var / "emulators" / "google-account.json").absolute(),
+        emulated=emulated,
+        **addresses,
+    )
 
 
 def _mail(given: _Given, *, development: bool, catcher_port: int) -> Mail | None:

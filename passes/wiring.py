@@ -13,6 +13,12 @@ from passes.apple import signing
 from passes.apple.certificates import make_development_chain
 from passes.apple.push import ApplePush
 from passes.clock import Clock, clock
+from passes.google.account import AccountUnusable, ServiceAccount, make_development_account
+from passes.google.addresses import Addresses, AddressInvalid, secure
+from passes.google.callbacks import CallbackReader
+from passes.google.client import GoogleApi, fetch_root_keys
+from passes.google.wallet import GoogleWallet
+from passes.google_cards import Announcer, GoogleDesk, Issuer, SharedPace
 from passes.issuing import Office
 from passes.mail import MailServer, Post, Security
 from passes.server_keys import ServerKeyMissing, ServerKeys
@@ -22,6 +28,9 @@ from passes.wallet import Wallet
 
 DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
 DEVELOPMENT_TEAM = "DEVTEAM001"
+DEVELOPMENT_ACCOUNT = "loyalty@emulated.iam.gserviceaccount.com"
+GOOGLE_WEB_TIMEOUT_SECONDS = 5
+"""A customer waits; the worker has the ten seconds that Google advises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +41,9 @@ class Installation:
     the answer on. `phone_url` is the virtual phone's page, in development.
     `proxies` pass requests on; only so many are believed about a visitor's address.
     `reset_file`, once made, has the demonstration put back by whoever started this process.
+    `google` hands out cards of Google's; None where it is not set up.
     `post` takes letters to members; None where none are sent. `mail_url` is where those
-    of development can be read.
+    of development can be read. `badges` is the folder with the wallets' own buttons.
     """
 
     store: Store
@@ -45,11 +55,15 @@ class Installation:
     phone_url: str | None
     proxies: int = 0
     reset_file: Path | None = None
+    google: GoogleDesk | None = None
     post: Post | None = None
     mail_url: str | None = None
+    badges: Path | None = None
 
     def close(self) -> None:
         """Finish waiting writes and let go of the database."""
+        if self.google is not None:
+            self.google.close()
         self.store.close()
 
 
@@ -77,6 +91,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
     store = database.open(settings.database_url, writer_thread=writer_thread)
     try:
         _check_pass_types(store, signer)
+        desk = _google_desk(settings, store, present)
     except BaseException:
         store.close()
         raise
@@ -90,14 +105,16 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         phone_url=f"http://127.0.0.1:{settings.phone_port}" if settings.development else None,
         proxies=settings.proxies,
         reset_file=settings.reset_file,
+        google=desk,
         post=_post(settings, present),
+        badges=settings.badges,
         mail_url=f"http://127.0.0.1:{settings.phone_port}/mail/" if settings.catches_mail else None,
     )
 
 
-def wallets(settings: Settings, present: Clock) -> Mapping[str, Wallet]:
+def wallets(settings: Settings, present: Clock, store: Store) -> Mapping[str, Wallet]:
     """The wallets that changes are announced to, by name. Each belongs to one thread."""
-    return {
+    reached: dict[str, Wallet] = {
         "apple": ApplePush(
             host=settings.apns_host,
             port=settings.apns_host_port,
@@ -110,6 +127,97 @@ def wallets(settings: Settings, present: Clock) -> Mapping[str, Wallet]:
             clock=present,
         )
     }
+    if (google := google_worker(settings, present, store)) is not None:
+        reached["google"] = google
+    return reached
+
+
+def google_worker(settings: Settings, present: Clock, store: Store) -> Announcer | None:
+    """What brings changes to Google, with its share of the rate; None where it is not set up.
+
+    A few turns are reserved at once, so that a customer whose card is to be
+    made waits for a third of a second at most.
+    """
+    if settings.google is None:
+        return None
+    rate = settings.google_rate
+    threads = min(64, max(8, rate + 1))
+    api = GoogleApi(
+        _account(settings),
+        clock=present,
+        pace=SharedPace(store, rate_per_second=rate, clock=clock(None), slots=max(1, rate * 3 // 10)),
+        addresses=_addresses(settings),
+        connections=threads,
+    )
+    return Announcer(store, _issuer(settings), api, clock=present, rate_per_second=rate, threads=threads)
+
+
+def _google_desk(settings: Settings, store: Store, present: Clock) -> GoogleDesk | None:
+    google = settings.google
+    if google is None:
+        return None
+    addresses, account, issuer = _addresses(settings), _account(settings), _issuer(settings)
+    api = GoogleApi(
+        account,
+        clock=present,
+        pace=SharedPace(store, rate_per_second=settings.google_rate, clock=clock(None)),
+        addresses=addresses,
+        timeout_seconds=GOOGLE_WEB_TIMEOUT_SECONDS,
+        tries_max=1,
+        connections=4,
+    )
+    return GoogleDesk(
+        issuer=issuer,
+        account=account,
+        addresses=addresses,
+        api=api,
+        wallet=GoogleWallet(
+            api, wanted_of=lambda _install: None, class_of=lambda _class_id: None, clock=present
+        ),
+        reader=CallbackReader(
+            issuer_id=google.issuer_id, fetch=lambda: fetch_root_keys(addresses.callback_keys)
+        ),
+        origins=(issuer.address,),
+    )
+
+
+def _issuer(settings: Settings) -> Issuer:
+    """Whose cards, and where Google finds us: it takes https, an emulator this machine."""
+    assert settings.google is not None
+    address = settings.public_url
+    if not secure(address):
+        address = f"http://127.0.0.1:{settings.web_port}"
+    if address.startswith("http:") and not settings.google.emulated and _addresses(settings) == Addresses():
+        raise CannotStart(
+            "PASSES_GOOGLE_ISSUER_ID is set, but Google fetches pictures from an https address only: "
+            "PASSES_PUBLIC_URL must be one."
+        )
+    return Issuer(settings.google.issuer_id, address)
+
+
+def _addresses(settings: Settings) -> Addresses:
+    assert settings.google is not None
+    google = settings.google
+    given = {"api": google.api, "save": google.save, "callback_keys": google.keys, "token": google.token}
+    names = {"callback_keys": "PASSES_GOOGLE_KEYS"}
+    for field, address in given.items():
+        try:
+            Addresses(**({field: address} if address is not None else {}))
+        except AddressInvalid as problem:
+            name = names.get(field, f"PASSES_GOOGLE_{field.upper()}")
+            raise CannotStart(f"{name}: {problem}") from problem
+    return Addresses(**{field: address for field, address in given.items() if address is not None})
+
+
+def _account(settings: Settings) -> ServiceAccount:
+    assert settings.google is not None
+    path = settings.google.account_file
+    try:
+        if settings.google.emulated:
+            make_development_account(path, email=DEVELOPMENT_ACCOUNT)
+        return ServiceAccount.load(path)
+    except AccountUnusable as problem:
+        raise CannotStart(f"PASSES_GOOGLE_ACCOUNT_FILE: {problem}") from problem
 
 
 def _post(settings: Settings, present: Clock) -> Post | None:
@@ -137,6 +245,8 @@ def prepare(settings: Settings) -> None:
         now=clock(settings.clock_file)(),
     )
     ServerKeys.create(settings.server_key_file)
+    if settings.google is not None and settings.google.emulated:
+        make_development_account(settings.google.account_file, email=DEVELOPMENT_ACCOUNT)
     migrate(settings)
 
 

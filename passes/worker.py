@@ -15,6 +15,7 @@ from passes import access, books, campaigns, correspondence, delivery, due_work
 from passes.campaigns import CampaignsDone
 from passes.correspondence import Sent
 from passes.due_work import DueDone
+from passes.google_cards import Announcer, GoogleDone, Upkeep
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
 from passes.wiring import Installation
@@ -23,6 +24,9 @@ HOUSEKEEPING_SECONDS = 5.0
 DUE_SECONDS = 60.0
 # Offers begin and end to the second at the tills; the cards follow this soon.
 CAMPAIGN_SECONDS = 2.0
+GOOGLE_SECONDS = 2.0
+# What is on its way to Google at the end is waited for no longer; a lease brings it back.
+GOOGLE_ENDS_SECONDS = 3.0
 # Somebody who just joined may look for the letter at once.
 MAIL_SECONDS = 1.0
 
@@ -39,14 +43,16 @@ class Done:
     due: DueDone
     campaigns: CampaignsDone
     letters: int
+    google: GoogleDone
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
     """Work until `stop` is set.
 
-    What is due, offers, letters and sealing have a thread each: on the first of January
+    What is due, offers, letters, sealing and Google have a thread each: on the first of January
     the first may take minutes, and no push, no offer, no letter and no block waits for it.
     """
+    google = _google(wallets)
     beside = [
         threading.Thread(target=target, args=(installation, stop), name=name, daemon=True)
         for target, name in (
@@ -56,11 +62,23 @@ def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: thre
             (_keep_mail, "mail"),
         )
     ]
+    if google is not None:
+        beside += [
+            threading.Thread(target=target, args=(installation, google, stop), name=name, daemon=True)
+            for target, name in ((_announce_to_google, "google"), (_keep_google, "google's upkeep"))
+        ]
     for thread in beside:
         thread.start()
     delivery.run(installation.store, wallets, clock=installation.clock, stop=stop)
+    if google is not None:
+        google.stop()
     for thread in beside:
-        thread.join()
+        thread.join(GOOGLE_ENDS_SECONDS if "google" in thread.name else None)
+
+
+def _google(wallets: Mapping[str, Wallet]) -> Announcer | None:
+    found = wallets.get(delivery.GOOGLE)
+    return found if isinstance(found, Announcer) else None
 
 
 def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
@@ -74,12 +92,19 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
         stamped += handled
     while (told := delivery.announce_due(store, wallets, now=now)).claimed and not told.stopped:
         announced += told.accepted
+    google, cared = _google(wallets), GoogleDone()
+    if google is not None:
+        cared = Upkeep(store, google).run_due(now=now)
+        while (
+            told := delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now)
+        ).claimed and not told.stopped:
+            announced += told.accepted
     while handled := books.seal_due(store, now=now):
         sealed += handled
     letters = 0
     while (sent := _send(installation, stopped=lambda: False)).claimed and not sent.stopped:
         letters += sent.taken
-    return Done(stamped, announced, sealed, due, offers, letters)
+    return Done(stamped, announced, sealed, due, offers, letters, cared)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -114,6 +139,37 @@ def _keep_campaigns(installation: Installation, stop: threading.Event) -> None:
         except (Busy, StorageFull) as trouble:
             log.warning("campaigns wait: %s", trouble)
         stop.wait(CAMPAIGN_SECONDS)
+
+
+def _announce_to_google(installation: Installation, google: Announcer, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            delivery.run_google(
+                installation.store,
+                {delivery.GOOGLE: google},
+                rate_per_second=google.rate_per_second,
+                clock=installation.clock,
+                stop=stop,
+            )
+        except Exception:
+            # Whatever it is, cards at Google are to be told again, and nobody else's fault.
+            log.exception("announcing to Google failed")
+            stop.wait(delivery.TROUBLE_SECONDS)
+
+
+def _keep_google(installation: Installation, google: Announcer, stop: threading.Event) -> None:
+    upkeep = Upkeep(installation.store, google)
+    while not stop.is_set():
+        try:
+            done = upkeep.run_due(now=installation.clock())
+            if done != GoogleDone():
+                log.info("looked after Google: %s", done)
+        except (Busy, StorageFull) as trouble:
+            log.warning("looking after Google waits: %s", trouble)
+        except Exception:
+            log.exception("looking after Google failed")
+            stop.wait(delivery.TROUBLE_SECONDS)
+        stop.wait(GOOGLE_SECONDS)
 
 
 def _keep_mail(installation: Installation, stop: threading.Event) -> None:

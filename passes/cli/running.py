@@ -11,25 +11,59 @@ import threading
 import time
 import traceback
 
+from passes.cli import resetting
 from passes.cli.opening import read_settings
+from passes.clock import Clock, clock
 from passes.settings import CannotStart, Settings
-from passes.supervisor import Child, Port, supervise
+from passes.supervisor import Child, Interlude, Port, own_address, supervise
 
 _SILENT_SECONDS = 2.5
+_PROGRAM = (sys.executable, "-m", "passes")
 
 
-def run(_parsed: argparse.Namespace) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Prepare what development needs, then start and watch everything."""
     settings = read_settings()
     if not settings.development:
         raise CannotStart(
             "passes run is for development; in production start passes serve and passes worker."
         )
-    program = [sys.executable, "-m", "passes"]
+    here = resetting.fresh(settings)
+    present = clock(settings.clock_file)
+    is_new = here is not None and not here.database.exists()
+    if problem := _prepare():
+        sys.stderr.write(problem)
+        return 1
+    environment = dict(os.environ)
+    interlude = None
+    if here is not None:
+        here.forget_wish()
+        if is_new:
+            here.keep(now=present())
+        environment["PASSES_RESET_FILE"] = str(here.asked_file)
+        interlude = Interlude(here.is_asked_for, lambda: _put_back(here, present))
+    phone_line = _open_to_phones(environment, settings) if parsed.lan else None
+
+    def ready() -> None:
+        print(f"\n  Open http://127.0.0.1:{settings.web_port}/", flush=True)
+        if phone_line:
+            print(f"  {phone_line}", flush=True)
+        print("\n  Ctrl-C ends everything.", flush=True)
+
+    return supervise(
+        _children(settings, environment),
+        ready=ready,
+        out=lambda words: print(words, flush=True),
+        interlude=interlude,
+    )
+
+
+def _prepare() -> str | None:
+    """Make certificates, tables and shops, unless they are there. What went wrong, if anything did."""
     began = time.monotonic()
     # A process of its own: this one only watches, and should stay small.
     preparing = subprocess.Popen(
-        [*program, "demo", "--history"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*_PROGRAM, "demo", "--history"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         said, _ = preparing.communicate(timeout=_SILENT_SECONDS)
@@ -37,36 +71,65 @@ def run(_parsed: argparse.Namespace) -> int:
         print("Making two shops with thirteen months of business, once …", flush=True)
         said, _ = preparing.communicate()
     if preparing.returncode:
-        sys.stderr.write(said)
-        return preparing.returncode
+        return said or "The demonstration could not be made.\n"
     print(f"✓ certificates and shops with history {time.monotonic() - began:.1f} s", flush=True)
-    web = f"http://127.0.0.1:{settings.web_port}"
-    phone = f"http://127.0.0.1:{settings.phone_port}"
-    children = [
+    return None
+
+
+def _put_back(here: resetting.Fresh, present: Clock) -> None:
+    """Put the demonstration back, while nothing runs."""
+    began = time.monotonic()
+    print("\nPutting the demonstration back …", flush=True)
+
+    def make() -> None:
+        subprocess.run([*_PROGRAM, "demo", "--history"], stdout=subprocess.DEVNULL, check=True)
+
+    here.put_back(make, now=present())
+    print(f"✓ shops with history {time.monotonic() - began:.1f} s", flush=True)
+
+
+def _open_to_phones(environment: dict[str, str], settings: Settings) -> str:
+    """Let other machines of the network reach the web server; the sentence that says how, or why not.
+
+    Only it: the emulators stay on this machine, and so does everything that
+    signs somebody in without a password.
+    """
+    address = own_address()
+    if address is None:
+        return "This machine has no network just now, so no phone can reach it."
+    environment["PASSES_WEB_HOST"] = "0.0.0.0"
+    environment.setdefault("PASSES_PUBLIC_URL", f"http://{address}:{settings.web_port}")
+    return f"The code on that page opens on your phone, in the same Wi-Fi: it leads to {address}."
+
+
+def _children(settings: Settings, environment: dict[str, str]) -> list[Child]:
+    web_host = environment.get("PASSES_WEB_HOST", settings.web_host)
+    return [
         Child(
             "web",
-            [*program, "serve"],
-            os.environ,
-            f"{web}/health",
-            [Port(settings.web_host, settings.web_port, "PASSES_WEB_PORT")],
+            [*_PROGRAM, "serve"],
+            environment,
+            f"http://127.0.0.1:{settings.web_port}/health",
+            [
+                Port(
+                    environment.get("PASSES_WEB_HOST", settings.web_host),
+                    settings.web_port,
+                    "PASSES_WEB_PORT",
+                )
+            ],
         ),
-        Child("worker", [*program, "worker"], os.environ),
+        Child("worker", [*_PROGRAM, "worker"], environment),
         Child(
             "emulators",
-            [*program, "emulate"],
-            os.environ,
-            f"{phone}/health",
+            [*_PROGRAM, "emulate"],
+            environment,
+            f"http://127.0.0.1:{settings.phone_port}/health",
             [
                 Port("127.0.0.1", settings.phone_port, "PASSES_PHONE_PORT"),
                 Port("127.0.0.1", settings.apns_port, "PASSES_APNS_PORT"),
             ],
         ),
     ]
-
-    def ready() -> None:
-        print(f"\n  Open {settings.public_url}/\n\n  Ctrl-C ends everything.", flush=True)
-
-    return supervise(children, ready=ready, out=lambda words: print(words, flush=True))
 
 
 def serve(_parsed: argparse.Namespace) -> int:
@@ -135,7 +198,7 @@ def worker(parsed: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    reached = wallets(settings, installation.clock)
+    reached = wallets(settings, installation.clock, installation.store)
     try:
         if parsed.once:
             due.step(installation, reached)

@@ -5,7 +5,9 @@ Source: Google, "Using OAuth 2.0 for Server to Server Applications".
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,9 +18,14 @@ from typing import Any
 import orjson
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from passes.google.addresses import AddressInvalid, checked
 
@@ -120,6 +127,37 @@ def token_of(answer: Mapping[str, Any], *, now: datetime) -> AccessToken | None:
     if type(seconds) is not int or not 0 < seconds <= 86_400:
         return None
     return AccessToken(value, now + timedelta(seconds=seconds))
+
+
+def make_development_account(path: Path, *, email: str) -> None:
+    """Make the key file of a service account that only the emulator knows, unless there is one.
+
+    Readable by its owner only. Where tokens are had says the setting, since ports change.
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = generate_private_key(public_exponent=65537, key_size=KEY_BITS_MIN)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+    content = {
+        "type": "service_account",
+        "project_id": "emulated",
+        "private_key_id": secrets.token_hex(20),
+        "private_key": pem,
+        "client_email": email,
+        "token_uri": "http://127.0.0.1/token",
+    }
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps(content))
+    try:
+        # A link cannot replace a file: of two that start at once, both use the first one's.
+        os.link(beside, path)
+    except FileExistsError:
+        pass
+    finally:
+        beside.unlink()
 
 
 def _key(pem: str, name: str) -> RSAPrivateKey:

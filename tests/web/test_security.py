@@ -50,6 +50,11 @@ PUBLIC = {
     "signin.demonstrate",
     "health.health",
     "health.report",
+    # Google's own programs: pictures, and messages that are believed for their signature.
+    "google.callback",
+    "google.robots",
+    "google.logo",
+    "google.hero",
     "static",
 }
 # Phones speak Apple's protocol with a token of their own: tests/web/test_devices.py.
@@ -57,7 +62,7 @@ PHONES = "devices."
 
 # How a form is checked: by the session's token, or by a proof of its own.
 FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
-NO_FORMS = {"health.report"}
+NO_FORMS = {"health.report", "google.callback"}
 
 
 def every_public_subclass(kind: type[Refused]) -> list[type[Refused]]:
