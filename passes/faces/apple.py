@@ -116,8 +116,8 @@ def _primary(sheet: Sheet, face: CardFace, zone: str) -> None:
 
 def _row(sheet: Sheet, face: CardFace, zone: str, *, live: bool) -> None:
     """Secondary and auxiliary fields; a `live` one lets a script write the member's name."""
-    shown = face.row[:ROW_FIELDS_MAX]
-    for field, column in zip(shown, columns(shown, face.language, zone), strict=True):
+    # A field too many has no column.
+    for field, column in zip(face.row, columns(face.row, face.language, zone), strict=False):
         sheet.words(column.label, column.left, ROW_LABEL_BASELINE, face.colours.label)
         sheet.words(
             column.value, column.left, ROW.baseline(column.value.size), face.colours.text,
@@ -126,9 +126,12 @@ def _row(sheet: Sheet, face: CardFace, zone: str, *, live: bool) -> None:
 
 
 def columns(fields: Sequence[FaceField], language: str, zone: str) -> tuple[Column, ...]:
-    """The row's fields as the phone places them."""
+    """The row's fields as the phone places them; what is too much for it vanishes."""
     return side_by_side(
-        [(upper(field.label, language), words.value(field, language, zone)) for field in fields],
+        [
+            (upper(field.label, language), words.value(field, language, zone))
+            for field in fields[:ROW_FIELDS_MAX]
+        ],
         left=LEFT, right=RIGHT, gap=GAP, most=ROW.most, least=ROW.least, label=LABEL,
     )  # fmt: skip
 

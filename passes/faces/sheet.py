@@ -6,6 +6,7 @@ allows no styles; no ids, so that a page may hold many.
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from passes.faces.lettering import Line
@@ -13,6 +14,14 @@ from passes.faces.symbols import Symbol
 
 FONTS = "'Card Inter', system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 """The font that widths are measured with, where a page brings it; else the phone's own."""
+
+
+# Neither XML nor a font has anything for these.
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def _written(text: str) -> str:
+    return escape(_UNWRITABLE.sub("", text))
 
 
 class Sheet:
@@ -87,7 +96,7 @@ class Sheet:
         attributes += f' text-anchor="{anchor_written}"' if anchor_written != "start" else ""
         attributes += ' direction="rtl"' if leftwards else ""
         attributes += f' data-live="{live}"' if live else ""
-        text = escape(line.text)
+        text = _written(line.text)
         if line.sure and not live:
             self._parts.append(
                 f'<text x="{x:g}" y="{baseline:g}" {attributes} textLength="{line.width:.1f}" '
@@ -114,6 +123,6 @@ class Sheet:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="face face-{kind}" role="img" '
             f'viewBox="0 0 {self.width:g} {height:g}" lang="{escape(language)}" direction="ltr" '
-            f'font-family="{escape(FONTS)}"><title>{escape(title)}</title><desc>{escape(words)}</desc>'
+            f'font-family="{escape(FONTS)}"><title>{_written(title)}</title><desc>{_written(words)}</desc>'
             f"{''.join(self._parts)}</svg>"
         )
