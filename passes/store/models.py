@@ -190,6 +190,13 @@ person = _table(
     _of("member", "programme_id", "member_id", target=("programme_id", "id")),
     Index(None, "programme_id", "email_key"),
     Index(
+        "ix_person_phone",
+        "programme_id",
+        "phone",
+        sqlite_where=text("phone IS NOT NULL"),
+        postgresql_where=text("phone IS NOT NULL"),
+    ),
+    Index(
         "ix_person_birthday",
         "programme_id",
         "birthday_month",

@@ -1146,6 +1146,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("birthday_month IS NOT NULL"),
     )
     op.create_index(
+        "ix_person_phone",
+        "person",
+        ["programme_id", "phone"],
+        unique=False,
+        sqlite_where=sa.text("phone IS NOT NULL"),
+        postgresql_where=sa.text("phone IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_person_programme_id_email_key"), "person", ["programme_id", "email_key"], unique=False
     )
     op.create_table(
