@@ -18,8 +18,8 @@ COMPILE := uv pip compile -q pyproject.toml --universal --python-version 3.11 --
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' Makefile
 
-run: $(RUNTIME) ## start everything on this machine and print one address
-	@PASSES_MODE=development exec $(BIN)/python -m passes run
+run: $(RUNTIME) ## start everything on this machine and print one address (LAN=1: for your phone, too)
+	@PASSES_MODE=development exec $(BIN)/python -m passes run $(if $(LAN),--lan)
 
 install: $(RUNTIME) ## make or renew the environment that the service runs in
 	@echo 'The environment is up to date.'

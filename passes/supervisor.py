@@ -31,6 +31,7 @@ _READY_SECONDS_MAX = 60.0
 _END_SECONDS_MAX = 4.5  # leaves half a second of the promised five for the kernel
 _END_SECONDS_KEPT = 0.5  # what each later child is left with, whatever the ones before it take
 _RESTARTS_A_MINUTE = 5
+_INTERLUDE_SECONDS = 0.25  # how long somebody waits at most until their wish is noticed
 
 Out = Callable[[str], None]
 
@@ -57,12 +58,20 @@ class Child(NamedTuple):
     ports: Sequence[Port] = ()
 
 
+class Interlude(NamedTuple):
+    """Something that can be done only while no child runs: `act`, as soon as `asked` says so."""
+
+    asked: Callable[[], bool]
+    act: Callable[[], None]
+
+
 def supervise(
     children: Sequence[Child],
     *,
     ready: Callable[[], None],
     out: Out,
     back_off_seconds: float = 0.5,
+    interlude: Interlude | None = None,
 ) -> int:
     """Run `children` until Ctrl-C or SIGTERM, then end them one after the other in the order given.
 
@@ -70,7 +79,8 @@ def supervise(
     all are. A child that dies before that ends everything. One that dies later
     is started again after `back_off_seconds`, doubled each time; the sixth
     death within a minute ends everything. Ending takes at most five seconds;
-    a second Ctrl-C ends at once.
+    a second Ctrl-C ends at once. When an `interlude` is asked for, all children
+    end, it acts, and they are started anew; what it raises ends everything.
 
     Answers the exit status: 0 if the end was asked for, 1 otherwise. Runs in
     the main thread, because signals arrive there.
@@ -99,7 +109,15 @@ def supervise(
                 for one in running:
                     if not one.look_after(say):
                         return 1
-                wait(min(one.seconds_to_wait() for one in running))
+                if interlude is not None and interlude.asked():
+                    _end(running, wait, say)
+                    interlude.act()
+                    for one in running:
+                        one.start()
+                    if not _all_ready(running, wait, say):
+                        return 1
+                seconds = min(one.seconds_to_wait() for one in running)
+                wait(seconds if interlude is None else min(seconds, _INTERLUDE_SECONDS))
             return 0
         except _EndAsked:
             return 0
@@ -119,6 +137,18 @@ def end_with_parent() -> None:
         return
     # Without Linux's prctl: a changed parent is the only sign.
     threading.Thread(target=_watch, args=(parent,), name="end-with-parent", daemon=True).start()
+
+
+def own_address() -> str | None:
+    """Under which IPv4 address other machines of this network reach this one; None without a network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Sends nothing: it only asks the kernel which way it would go (RFC 5737: nobody lives there).
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        host: str = probe.getsockname()[0]
+    return None if host.startswith(("127.", "0.")) else host
 
 
 def _watch(parent: int) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 
@@ -74,15 +75,16 @@ while True:
 class Supervisor:
     """A supervisor in a process of its own, and what it and its children printed so far."""
 
-    def __init__(self, *children: str) -> None:
+    def __init__(self, *children: str, interlude: str = "None") -> None:
         program = (
-            "import os, sys\n"
-            "from passes.supervisor import Child, Port, supervise\n"
+            "import os, pathlib, sys\n"
+            "from passes.supervisor import Child, Interlude, Port, supervise\n"
             f"{SAY}"
             "def python(name, program, **more):\n"
             "    return Child(name, (sys.executable, '-c', program), dict(os.environ), **more)\n"
             f"children = [{', '.join(children)}]\n"
-            "sys.exit(supervise(children, ready=lambda: say('all ready'), out=say, back_off_seconds=0.01))\n"
+            "sys.exit(supervise(children, ready=lambda: say('all ready'), out=say, back_off_seconds=0.01,\n"
+            f"    interlude={interlude}))\n"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -181,6 +183,41 @@ def test_a_tick_with_seconds_comes_when_a_child_is_healthy_and_one_word_when_all
         supervisor.until("all ready")
         supervisor.process.terminate()
         assert supervisor.finish() == 0
+
+
+def test_an_interlude_runs_while_no_child_does_and_then_all_start_anew(tmp_path: Path) -> None:
+    wish = tmp_path / "wish"
+    act = f"lambda: (say('acting'), os.unlink({str(wish)!r}))"
+    interlude = f"Interlude(pathlib.Path({str(wish)!r}).exists, {act})"
+    with Supervisor(child("web", POLITE), child("worker", POLITE), interlude=interlude) as supervisor:
+        numbers = [*pids(supervisor.until("runs as")), *pids(supervisor.until("runs as"))]
+        wish.touch()
+        supervisor.until("acting")
+        assert [line for line in supervisor.lines if line.endswith("ends")] == ["web ends", "worker ends"]
+        wait_until_gone(*numbers)
+        again = [*pids(supervisor.until("runs as")), *pids(supervisor.until("runs as"))]
+        assert not set(again) & set(numbers)
+        supervisor.process.terminate()
+        assert supervisor.finish() == 0
+
+
+def test_what_an_interlude_raises_ends_everything(tmp_path: Path) -> None:
+    wish = tmp_path / "wish"
+    interlude = f"Interlude(pathlib.Path({str(wish)!r}).exists, lambda: sys.exit(3))"
+    with Supervisor(child("web", POLITE), interlude=interlude) as supervisor:
+        numbers = pids(supervisor.until("runs as"))
+        wish.touch()
+        assert supervisor.finish() == 3
+        wait_until_gone(*numbers)
+
+
+def test_the_own_address_is_one_that_others_reach_or_none() -> None:
+    # In a process of its own: it only asks the kernel for a way out, but tests may not even ask.
+    program = "from passes.supervisor import own_address; print(own_address() or '')"
+    found = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
+    assert not found or not ip_address(found).is_loopback
 
 
 def test_a_killed_supervisor_leaves_no_child_behind(port: int) -> None:

@@ -61,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     # Running
-    add("run", running.run, "start everything on this machine (development)")
+    add("run", running.run, "start everything on this machine (development)").add_argument(
+        "--lan", action="store_true", help="let phones in the same network open the pages"
+    )
     add("serve", running.serve, "start the web server")
     add("worker", running.worker, "announce changes to phones and seal the books").add_argument(
         "--once", action="store_true", help="do what is due now, then end"

@@ -14,7 +14,7 @@ import traceback
 from passes.cli import resetting
 from passes.cli.opening import read_settings
 from passes.clock import Clock, clock
-from passes.settings import CannotStart, Settings
+from passes.settings import EMULATED_ISSUER_ID, CannotStart, Settings
 from passes.supervisor import Child, Interlude, Port, own_address, supervise
 
 _SILENT_SECONDS = 2.5
@@ -31,7 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
     here = resetting.fresh(settings)
     present = clock(settings.clock_file)
     is_new = here is not None and not here.database.exists()
-    if problem := _prepare():
+    if problem := _prepare(may_be_new=is_new or here is None):
         sys.stderr.write(problem)
         return 1
     environment = dict(os.environ)
@@ -58,7 +58,7 @@ def run(parsed: argparse.Namespace) -> int:
     )
 
 
-def _prepare() -> str | None:
+def _prepare(*, may_be_new: bool) -> str | None:
     """Make certificates, tables and shops, unless they are there. What went wrong, if anything did."""
     began = time.monotonic()
     # A process of its own: this one only watches, and should stay small.
@@ -68,7 +68,8 @@ def _prepare() -> str | None:
     try:
         said, _ = preparing.communicate(timeout=_SILENT_SECONDS)
     except subprocess.TimeoutExpired:
-        print("Making two shops with thirteen months of business, once …", flush=True)
+        if may_be_new:
+            print("Making two shops with thirteen months of business, once …", flush=True)
         said, _ = preparing.communicate()
     if preparing.returncode:
         return said or "The demonstration could not be made.\n"
@@ -110,13 +111,7 @@ def _children(settings: Settings, environment: dict[str, str]) -> list[Child]:
             [*_PROGRAM, "serve"],
             environment,
             f"http://127.0.0.1:{settings.web_port}/health",
-            [
-                Port(
-                    environment.get("PASSES_WEB_HOST", settings.web_host),
-                    settings.web_port,
-                    "PASSES_WEB_PORT",
-                )
-            ],
+            [Port(web_host, settings.web_port, "PASSES_WEB_PORT")],
         ),
         Child("worker", [*_PROGRAM, "worker"], environment),
         Child(
@@ -222,6 +217,10 @@ def emulate(_parsed: argparse.Namespace) -> int:
     process.run(
         apns_port=settings.apns_port,
         phone_port=settings.phone_port,
+        google_port=settings.google_port,
+        google_issuer=settings.google.issuer_id if settings.google else EMULATED_ISSUER_ID,
+        google_account=settings.google.account_file if settings.google else None,
+        mail_port=settings.catcher_port if settings.catches_mail else None,
         certs=settings.certs,
         state=settings.var / "emulators",
         service_url=settings.public_url,
