@@ -310,15 +310,16 @@ class _Desk:
         day = date(number // 10_000, number // 100 % 100, number % 100)
         since, until = dates.day_start(day, rules.zone), dates.day_start(day + timedelta(days=1), rules.zone)
         # As it stands now: some may be spent since, or have lapsed already.
-        lapsing = due.lapsing(
+        found = due.lapsing(
             self._read,
             claim.programme_id,
-            since=max(since, self._now),
+            since=since,
             until=until,
             after=claim.member_id - 1,
             last=claim.member_id,
             by_inactivity=rules.points.expiry.kind is ExpiryKind.INACTIVITY,
         )
+        lapsing = [one for one in found if one.lapses_at > self._now]
         points = sum(one.points for one in lapsing)
         if points <= 0:
             return None
