@@ -383,6 +383,8 @@ class Limit(StrEnum):
     AGAIN_ADDRESS = "again_address"
     AGAIN_EMAIL = "again_email"
     CODE_SESSION = "code_session"
+    MEMBER_LINK = "member_link"
+    MEMBER_RECORD = "member_record"
 
 
 _TRIES_MAX = {
@@ -395,6 +397,9 @@ _TRIES_MAX = {
     Limit.AGAIN_ADDRESS: 30,
     Limit.AGAIN_EMAIL: 5,
     Limit.CODE_SESSION: 60,
+    # One person with their own settings.
+    Limit.MEMBER_LINK: 30,
+    Limit.MEMBER_RECORD: 5,
 }
 _WINDOW_MICROS = timedelta(minutes=5) // timedelta(microseconds=1)
 

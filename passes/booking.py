@@ -277,6 +277,18 @@ class Booking:
             self._count(account_id, -available, asset=asset)
         return ClawedBack(pending, available, left - available)
 
+    def open_early(self, lots: Sequence[Lot]) -> None:
+        """Let points be spent that still wait; a balance below zero swallows its share first."""
+        account_id = self.standing.points_account_id
+        for lot in lots:
+            pending_id = self._account(Bucket.PENDING)
+            posting_id = self.post(PostingKind.ACTIVATE, pending_id, account_id, lot.remaining)
+            journal.activate_lot(self.work, self.loaded.id, lot.id, account_id=account_id)
+            swallowed = min(lot.remaining, self._hole(account_id))
+            journal.change_lots(self.work, self.loaded.id, posting_id, {lot.id: swallowed})
+            self._move(pending_id, -lot.remaining)
+            self._count(account_id, lot.remaining, is_gain=False)
+
     def expire(self, lots: Sequence[Lot], *, at: datetime | None = None) -> int:
         """Let what is left of these lots lapse, each at its own instant or at `at`. Returns how much."""
         account_id = self.standing.points_account_id

@@ -157,6 +157,8 @@ class _Teller:
             case "expire":
                 unit = self.programme.unit.other.in_(language)
                 return say(language, "%(unit)s that were not used in time.", unit=unit)
+            case "leave":
+                return say(language, "The member left.")
             case "merge":
                 return say(language, "Two cards became one.")
             case "unmerge":

@@ -360,6 +360,13 @@ class BirthdayMissing(Refused):
     words = "Choose the day and the month of your birthday."
 
 
+class BirthdayLocked(Refused):
+    """The birthday was changed less than a year ago."""
+
+    code = "birthday_locked"
+    words = "A birthday can be changed once a year. You can change yours again on %(day)s."
+
+
 class JoiningClosed(Refused):
     """The programme takes no new members any more."""
 

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Column, ColumnElement, Select, Table, bindparam, delete, func, insert, select, update
 
-from passes.store.instants import instant_or_none, micros
-from passes.store.models import card, card_link, member, programme, registration
-from passes.store.work import Read, Work
+from passes.loyalty.receipt import ReceiptKind
+from passes.store.ids import new_id
+from passes.store.instants import instant, instant_or_none, micros
+from passes.store.members import email_key
+from passes.store.models import (
+    act,
+    adjustment,
+    audit,
+    card,
+    card_code,
+    card_link,
+    consent,
+    goods_return,
+    google_alert,
+    google_object,
+    hold,
+    joining,
+    lot,
+    mail,
+    member,
+    member_allowance,
+    merge,
+    notice,
+    offer_assignment,
+    offer_code,
+    offer_use,
+    person,
+    posting,
+    programme,
+    purchase,
+    purchase_line,
+    receipt,
+    redemption,
+    registration,
+    return_line,
+    tier_change,
+    wallet_event,
+    wish,
+)
+from passes.store.redemptions import AUTHORISED
+from passes.store.work import Read, Row, Work
+
+LEAP_YEAR = 2000
+"""The year of birthdays that have none: one in which every day exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +170,357 @@ def shown(work: Work, programme_id: int, card_id: int, *, day: datetime) -> None
 def wallets(read: Read, programme_id: int, card_id: int) -> dict[str, datetime]:
     """The wallets that hold a card, and since when."""
     rows = read.ask(_WALLETS, programme=programme_id, which=card_id).all()
-    return {row.wallet: instant for row in rows if (instant := instant_or_none(row.since))}
+    return {row.wallet: instant(row.since) for row in rows}
+
+
+# Links ----------------------------------------------------------------------------
+
+_LAST_NUMBER = select(func.max(card_link.c.number)).where(
+    card_link.c.programme_id == bindparam("programme"), card_link.c.card_id == bindparam("which")
+)
+_WITHDRAW = (
+    update(card_link)
+    .where(
+        card_link.c.programme_id == bindparam("programme"),
+        card_link.c.card_id == bindparam("which"),
+        card_link.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("at"))
+)
+
+
+def last_number(read: Read, programme_id: int, card_id: int) -> int:
+    """The number of the newest link that a card ever had."""
+    return int(read.ask(_LAST_NUMBER, programme=programme_id, which=card_id).value())
+
+
+def withdraw_links(work: Work, programme_id: int, card_id: int, *, now: datetime) -> None:
+    """No link that a card has had so far opens it any more."""
+    work.put(_WITHDRAW, programme=programme_id, which=card_id, at=micros(now))
+
+
+# The person -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is known of a member as a person. The birthday is a day of a leap year."""
+
+    name: str
+    email: str | None
+    phone: str | None
+    birthday: date | None
+    birthday_changed_at: datetime | None
+
+
+_of_member = (person.c.programme_id == bindparam("programme"), person.c.member_id == bindparam("whose"))
+_PERSON = select(person).where(*_of_member)
+_SET_PERSON = (
+    update(person)
+    .where(*_of_member)
+    .values(
+        name=bindparam("new_name"),
+        email=bindparam("new_email"),
+        email_key=bindparam("new_email_key"),
+        phone=bindparam("new_phone"),
+        birthday_month=bindparam("month"),
+        birthday_day=bindparam("day"),
+        birthday_changed_at=bindparam("changed_at"),
+    )
+)
+_SET_LANGUAGE = (
+    update(member)
+    .where(member.c.programme_id == bindparam("programme"), member.c.id == bindparam("whose"))
+    .values(language=bindparam("spoken"))
+)
+
+
+def person_of(read: Read, programme_id: int, member_id: int) -> Person | None:
+    """What is known of the person; None once they were forgotten."""
+    row = read.ask(_PERSON, programme=programme_id, whose=member_id).one()
+    if row is None:
+        return None
+    born = row.birthday_month and date(LEAP_YEAR, row.birthday_month, row.birthday_day)
+    return Person(row.name, row.email, row.phone, born or None, instant_or_none(row.birthday_changed_at))
+
+
+def set_person(
+    work: Work,
+    programme_id: int,
+    member_id: int,
+    *,
+    name: str,
+    email: str | None,
+    phone: str | None,
+    birthday: date | None,
+    birthday_changed_at: datetime | None,
+) -> None:
+    """Write what is known of the person from now on."""
+    work.put(
+        _SET_PERSON,
+        expect=1,
+        programme=programme_id,
+        whose=member_id,
+        new_name=name,
+        new_email=email,
+        new_email_key=email_key(email),
+        new_phone=phone,
+        month=birthday.month if birthday else None,
+        day=birthday.day if birthday else None,
+        changed_at=None if birthday_changed_at is None else micros(birthday_changed_at),
+    )
+
+
+def set_language(work: Work, programme_id: int, member_id: int, language: str) -> None:
+    """Which language the member's card and letters speak."""
+    work.put(_SET_LANGUAGE, expect=1, programme=programme_id, whose=member_id, spoken=language)
+
+
+# Leaving --------------------------------------------------------------------------
+
+_CARDS_OF = (
+    select(card.c.id)
+    .where(card.c.programme_id == bindparam("programme"), card.c.member_id == bindparam("whose"))
+    .order_by(card.c.id)
+)
+_OPEN_HOLDS = (
+    select(hold)
+    .where(
+        hold.c.programme_id == bindparam("programme"),
+        hold.c.member_id == bindparam("whose"),
+        hold.c.state == AUTHORISED,
+    )
+    .order_by(hold.c.id)
+)
+
+
+def _where(table: Table) -> tuple[ColumnElement[bool], ...]:
+    return table.c.programme_id == bindparam("programme"), table.c.member_id == bindparam("whose")
+
+
+_FORGET = (
+    delete(person).where(*_where(person)),
+    # What somebody followed to come here may name them: a page of theirs, a letter to them.
+    update(joining)
+    .where(*_where(joining))
+    .values(referrer=None, utm_source=None, utm_medium=None, utm_campaign=None),
+    # Told about days of theirs: a birthday, for one.
+    delete(notice).where(*_where(notice)),
+    delete(wish).where(*_where(wish)),
+    update(act).where(*_where(act)).values(words=""),
+    update(adjustment).where(*_where(adjustment)).values(note="", words=""),
+    update(mail).where(*_where(mail)).values(detail="{}", trouble=None, due_at=None),
+)
+_CLOSE = (
+    update(member)
+    .where(member.c.programme_id == bindparam("programme"), member.c.id == bindparam("whose"))
+    .values(
+        closed_at=func.coalesce(member.c.closed_at, bindparam("at")),
+        tier_due_at=None,
+        points_lapse_at=None,
+        merge_candidate_of=None,
+    )
+)
+_ADJUSTED = select(receipt.c.id, receipt.c.reasons).where(
+    *_where(receipt), receipt.c.kind == ReceiptKind.ADJUST.value
+)
+_SET_REASONS = (
+    update(receipt)
+    .where(receipt.c.programme_id == bindparam("programme"), receipt.c.id == bindparam("which"))
+    .values(reasons=bindparam("new_reasons"))
+)
+_FORGET_MERGE = (
+    update(merge)
+    .where(merge.c.programme_id == bindparam("programme"), merge.c.id == bindparam("which"))
+    .values(proof="", detail=bindparam("new_detail"))
+)
+_FORGET_NOTES = (
+    update(audit)
+    .where(audit.c.programme_id == bindparam("programme"), audit.c.object == bindparam("about"))
+    .values(detail="")
+)
+_NOTE = insert(audit)
+
+
+def cards_of(read: Read, programme_id: int, member_id: int) -> list[int]:
+    """Every card that a member has had."""
+    return [row.id for row in read.ask(_CARDS_OF, programme=programme_id, whose=member_id).all()]
+
+
+def open_holds(read: Read, programme_id: int, member_id: int) -> list[Row]:
+    """What is set aside for payments that are under way."""
+    return read.ask(_OPEN_HOLDS, programme=programme_id, whose=member_id).all()
+
+
+def forget(work: Work, programme_id: int, member_id: int, *, now: datetime) -> None:
+    """Close a member and take away what names the person, wherever it stands; ids and figures stay."""
+    for statement in _FORGET:
+        work.put(statement, programme=programme_id, whose=member_id)
+    work.put(_CLOSE, expect=1, programme=programme_id, whose=member_id, at=micros(now))
+    for row in work.ask(_ADJUSTED, programme=programme_id, whose=member_id).all():
+        # What somebody wrote to the member stands in the reasons.
+        reasons = [{**one, "text": ""} if "text" in one else one for one in json.loads(row.reasons)]
+        work.put(
+            _SET_REASONS,
+            programme=programme_id,
+            which=row.id,
+            new_reasons=json.dumps(reasons, separators=(",", ":")),
+        )
+
+
+def forget_merge(work: Work, programme_id: int, merged: Row) -> None:
+    """Take away what a merge kept of the person, and how somebody knew them."""
+    detail = {**json.loads(merged.detail), "person": {}}
+    work.put(
+        _FORGET_MERGE,
+        programme=programme_id,
+        which=merged.id,
+        new_detail=json.dumps(detail, separators=(",", ":")),
+    )
+    work.put(_FORGET_NOTES, programme=programme_id, about=f"merge {merged.id}")
+
+
+def note(work: Work, programme_id: int, *, action: str, about: str, now: datetime) -> None:
+    """One line for the audit log; nobody of the staff did it."""
+    work.put(
+        _NOTE,
+        id=new_id(now),
+        at=micros(now),
+        staff_id=None,
+        programme_id=programme_id,
+        action=action,
+        object=about,
+        detail="",
+    )
+
+
+# Taking along ---------------------------------------------------------------------
+
+_BY_MEMBER = {
+    "people": person,
+    "memberships": member,
+    "answers": consent,
+    "joinings": joining,
+    "cards": card,
+    "purchases": purchase,
+    "returns": goods_return,
+    "receipts": receipt,
+    "rewards": redemption,
+    "set_aside": hold,
+    "limits": member_allowance,
+    "levels": tier_change,
+    "notices": notice,
+    "offers": offer_assignment,
+    "offers_used": offer_use,
+    "codes_used": offer_code,
+    "wishes": wish,
+    "acts": act,
+    "corrections": adjustment,
+    "letters": mail,
+}
+_BY_CARD = {
+    "card_numbers": card_code,
+    "links": card_link,
+    "phones": registration,
+    "wallet_events": wallet_event,
+    "google_cards": google_object,
+    "google_alerts": google_alert,
+}
+KEPT_BACK = frozenset(
+    {
+        "programme_id",
+        "text_digest",
+        "secret_hash",
+        "code_hash",
+        "key_id",
+        "serial",
+        "pass_type_id",
+        "device_id",
+        "told",
+        "lease_until",
+        "changed",
+        "stamped_revision",
+        "downloaded_revision",
+        "tag",
+        "pace_full_at",
+        "email_key",
+    }
+)
+"""Columns that say nothing about anybody, or prove something to us."""
+_IN_JSON = frozenset({"reasons", "detail"})
+
+
+def _record_of(table: Table, by: Column[int]) -> Select[Any]:
+    columns = [column for column in table.c if column.name not in KEPT_BACK]
+    keys = [column for column in table.primary_key if column.name != "programme_id"]
+    return (
+        select(*columns)
+        .where(table.c.programme_id == bindparam("programme"), by == bindparam("which"))
+        .order_by(*keys)
+    )
+
+
+_RECORD_BY_MEMBER = {
+    name: _record_of(table, table.c.id if table is member else table.c.member_id)
+    for name, table in _BY_MEMBER.items()
+}
+_RECORD_BY_CARD = {name: _record_of(table, table.c.card_id) for name, table in _BY_CARD.items()}
+_RECORD_OF_PURCHASE = _record_of(purchase_line, purchase_line.c.purchase_id)
+_RECORD_OF_RETURN = _record_of(return_line, return_line.c.return_id)
+_RECORD_OF_LOTS = _record_of(lot, lot.c.account_id)
+_POSTINGS = (
+    select(*(column for column in posting.c if column.name not in KEPT_BACK))
+    .where(
+        posting.c.programme_id == bindparam("programme"),
+        posting.c.receipt_id == bindparam("which"),
+    )
+    .order_by(posting.c.id)
+)
+RECORDED = frozenset(
+    table.name
+    for table in (*_BY_MEMBER.values(), *_BY_CARD.values(), purchase_line, return_line, lot, posting)
+)
+"""The tables that a record is made from."""
+
+
+def record(read: Read, programme_id: int, member_ids: Iterable[int]) -> dict[str, list[dict[str, Any]]]:
+    """Everything that stands under these members, table by table."""
+    found: dict[str, list[dict[str, Any]]] = {}
+
+    def take(name: str, statement: Select[Any], which: int) -> list[dict[str, Any]]:
+        rows = [_plain(row) for row in read.ask(statement, programme=programme_id, which=which).all()]
+        found.setdefault(name, []).extend(rows)
+        return rows
+
+    for member_id in member_ids:
+        for name, statement in _RECORD_BY_MEMBER.items():
+            rows = take(name, statement, member_id)
+            if name == "memberships":
+                for row in rows:
+                    for account in ("points", "pending", "held", "stamps"):
+                        if row.get(f"{account}_account_id"):
+                            take("lots", _RECORD_OF_LOTS, row[f"{account}_account_id"])
+            for row in rows:
+                if name == "purchases":
+                    take("purchase_lines", _RECORD_OF_PURCHASE, row["id"])
+                elif name == "returns":
+                    take("return_lines", _RECORD_OF_RETURN, row["id"])
+                elif name == "receipts":
+                    take("postings", _POSTINGS, row["id"])
+                elif name == "cards":
+                    for other, by_card in _RECORD_BY_CARD.items():
+                        take(other, by_card, row["id"])
+    return found
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """A row as values that JSON has: instants in words, kept JSON taken apart."""
+    values: dict[str, Any] = {}
+    for name, value in row._asdict().items():
+        is_instant = name == "at" or name.endswith(("_at", "_until"))
+        if value is not None and is_instant:
+            value = instant(value).isoformat()
+        elif value is not None and name in _IN_JSON:
+            value = json.loads(value)
+        values[name] = value
+    return values

@@ -61,6 +61,7 @@ STATUS = {
     "phone_missing": 422,
     "birthday_invalid": 422,
     "birthday_missing": 422,
+    "birthday_locked": 409,
     "joining_closed": 410,
     "programme_unknown": 404,
     "link_unknown": 404,

@@ -22,7 +22,7 @@ from passes.loyalty.dates import local_date
 from passes.loyalty.design import Symbology
 from passes.loyalty.receipt import ReceiptKind
 from passes.loyalty.refusals import Busy, CardVoided, StorageFull
-from passes.store.membership import Link
+from passes.membership import Link
 from passes.web import language, theme
 from passes.web.errors import status_of
 from passes.web.here import installation, now

@@ -1,11 +1,7 @@
-"""A member looks after their own card: what it holds and why, what they agreed to, and how they leave.
-
-Everything begins with the secret of the card's link. Nothing here spends points.
-"""
+"""How a member stands, for their own page: what can be had, what is missing, what happened and why."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,7 +9,7 @@ from datetime import date, datetime, timedelta
 from passes import showing
 from passes.language import say
 from passes.loyalty.card import CardFace, OfferLine
-from passes.loyalty.dates import day_start, local_date
+from passes.loyalty.dates import local_date
 from passes.loyalty.explanation import Explained, explain
 from passes.loyalty.lasting import ExpiryKind
 from passes.loyalty.ledger import Lot, spendable
@@ -49,35 +45,6 @@ from passes.store.programmes import Loaded
 RECEIPTS_SHOWN = 10
 _LAPSES_SHOWN = 3
 _ALMOST = timedelta(microseconds=1)
-
-
-def link(store: Store, *, secret: str) -> Link:
-    """The card behind `/card/<secret>`, as one question. Raises LinkUnknown, also for a withdrawn link."""
-    with store.read() as read:
-        found = rows.by_link(read, _hashed(secret))
-    if found is None or found.revoked_at is not None:
-        raise LinkUnknown()
-    return found
-
-
-def programme_of(store: Store, found: Link) -> Programme:
-    """The programme of a card as it stands: kept per process, so this costs next to nothing."""
-    with store.read() as read:
-        return programmes.at_version(read, found.programme_id, found.version)
-
-
-def mark_shown(store: Store, found: Link, *, now: datetime) -> None:
-    """The page shows the card: remembered to the local day, with one write a day at most."""
-    day = day_start(local_date(now, programme_of(store, found).zone), programme_of(store, found).zone)
-    if found.web_at is None or found.web_at < day:
-        store.write(lambda work: rows.shown(work, found.programme_id, found.card_id, day=day))
-
-
-def _hashed(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-# What the page shows ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
