@@ -1,9 +1,56 @@
 // Keep the phone on the page up to date: ask for its version, and when that
-// changed fetch the page again and swap the living parts. Without script the
-// Refresh link does the same.
+// changed fetch the page again and mend what differs. Only what is new moves,
+// so nothing flickers. Without script a Refresh link does the same.
 
 const body = document.body;
-const every = 500;
+const every = 100;
+let said = document.querySelector("[data-notice]")?.dataset.notice ?? "";
+
+// Turn `now` into `next`, keeping every node that both have.
+function mend(now, next) {
+  if (now.nodeType !== next.nodeType || now.nodeName !== next.nodeName || now.id !== next.id) {
+    const fresh = document.importNode(next, true);
+    now.replaceWith(fresh);
+    return fresh;
+  }
+  if (now.nodeType !== Node.ELEMENT_NODE) {
+    if (now.data !== next.data) {
+      now.data = next.data;
+      if (now.parentNode.nodeName === "text") now.parentNode.classList.add("fresh");
+    }
+    return now;
+  }
+  for (const { name } of [...now.attributes]) {
+    if (!next.hasAttribute(name) && name !== "open") now.removeAttribute(name);
+  }
+  for (const { name, value } of next.attributes) {
+    if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  }
+  mendChildren(now, next);
+  return now;
+}
+
+function mendChildren(now, next) {
+  const known = new Map();
+  for (const child of now.children) if (child.dataset.key) known.set(child.dataset.key, child);
+  let place = now.firstChild;
+  for (const child of [...next.childNodes]) {
+    const key = child.dataset?.key;
+    const match = key ? known.get(key) : place?.dataset?.key ? null : place;
+    if (!match) {
+      now.insertBefore(document.importNode(child, true), place);
+      continue;
+    }
+    if (match === place) place = place.nextSibling;
+    else now.insertBefore(match, place);
+    mend(match, child);
+  }
+  while (place) {
+    const rest = place.nextSibling;
+    place.remove();
+    place = rest;
+  }
+}
 
 async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
@@ -12,20 +59,12 @@ async function refresh() {
     location.assign(answer.url);
     return;
   }
-  const focused = document.activeElement?.id;
   for (const part of document.querySelectorAll("[data-live]")) {
     const next = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (next && next.innerHTML !== part.innerHTML) {
-      const scrolled = part.querySelector(".screen")?.scrollTop;
-      part.innerHTML = next.innerHTML;
-      const screen = part.querySelector(".screen");
-      if (screen && scrolled) screen.scrollTop = scrolled;
-    }
+    if (next) mendChildren(part, next);
   }
   const notice = document.querySelector("[data-notice]")?.dataset.notice;
-  const spoken = document.getElementById("spoken");
-  if (notice && spoken.textContent !== notice) spoken.textContent = notice;
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+  if (notice && notice !== said) document.getElementById("spoken").textContent = said = notice;
   body.dataset.version = fresh.body.dataset.version;
 }
 

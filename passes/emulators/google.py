@@ -26,6 +26,7 @@ from passes.emulators.google_journal import Journal
 from passes.emulators.google_objects import CLASS, OBJECT, Announcement, Resources
 from passes.emulators.google_pages import Pages
 from passes.emulators.google_phone import AndroidPhone, Notice, notice_from
+from passes.emulators.google_pictures import GooglePictures
 from passes.emulators.google_rules import LOOPBACK_NAMES, place_of
 from passes.emulators.google_schema import ApiError, Violation, invalid, read
 from passes.emulators.google_server import Call, HttpServer, Reply, Silence
@@ -53,6 +54,8 @@ class GoogleEmulator:
     keeps everything across restarts but access tokens and waiting callbacks.
     `callback_hosts` may be called beside loopback. `after_save` says where a
     browser goes once a card is on a phone, given the phone and the object.
+    `services` may be asked for pictures beside loopback, and may show the save
+    page inside their own.
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class GoogleEmulator:
         callback_hosts: frozenset[str] = frozenset(),
         callback_delays_seconds: tuple[float, ...] = DELAYS_SECONDS,
         after_save: Callable[[str, str], str] | None = None,
+        services: tuple[str, ...] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.issuer_id, self.host, self.clock = issuer_id, host, clock
-        self.after_save = after_save
+        self.after_save, self.services = after_save, services
+        self.pictures = GooglePictures(services=services)
         self.faults = Faults()
         self._demo_mode = demo_mode
         self._history_limit = history_limit

@@ -274,6 +274,11 @@ class Resources:
         with self._lock:
             return {phone for holders in self._holders.values() for phone in holders}
 
+    def knows(self, kind: Kind, name: str) -> bool:
+        """True if there is one of this id."""
+        with self._lock:
+            return name in self._kept[kind]
+
     def names(self, kind: Kind) -> list[str]:
         """Every id there is, in the order of insertion."""
         with self._lock:

@@ -343,6 +343,7 @@ class Phone:
                 if stored and topic not in self._waiting_topics:
                     with self._lock:
                         self._waiting_topics.append(topic)
+                        self._version += 1
                     self._on_change(self)
                 return []
             return self.sync(topic)

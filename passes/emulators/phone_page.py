@@ -2,49 +2,73 @@
 
 A tool for a developer's own machine. It answers only to loopback names,
 changes nothing for requests from other sites, and fetches from nowhere but
-loopback and the configured service (`phone.may_reach`).
+loopback and the configured service (`browsing.may_reach`). One phone alone
+(`?embed=1`) may be shown inside the service's own pages.
 """
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, render_template, request, url_for
+from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes.emulators import card_face, card_text
-from passes.emulators.phone import Card, Notice, Phone, Phones
-from passes.emulators.wallet_file import InstalledPass, PassRefused
+from passes.emulators.browsing import Elsewhere, link_in
+from passes.emulators.desk import ANDROID, IPHONE, Desk, OnPhone, Refused, Seat, Sheet, is_link, kind_of
+from passes.emulators.phone import Phones
 
 if TYPE_CHECKING:
     from passes.emulators.apns import ApnsEmulator
+    from passes.emulators.google import GoogleEmulator
 
 _ROOT = Path(__file__).resolve().parents[2]
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
 )
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _BANNER_TIME = timedelta(seconds=8)
-_OFFERS_MAX = 20
+_SHEETS_MAX = 20
 _REQUESTS_SHOWN = 60
+_NOTICES_SHOWN = 6
+_FORM_BYTES_MAX = 64_000
+_PHOTO_BYTES_MAX = 12_000_000
+_NAME_MAX = 40
 # What tests may ask of the push service, by the names of its own methods.
 _FAULTS = frozenset(
     {"answer", "share", "goaway_every", "drop_connection_after", "withhold", "slow", "reset_streams", "clear"}
 )
-_WORDS = {404: "There is nothing here.", 405: "That is not done this way."}
+_WORDS = {
+    404: "There is nothing here.",
+    405: "That is not done this way.",
+    413: "That is too large.",
+}
 _CONTROLS = frozenset({"goaway", "go_down", "come_back"})
+# What the service's own pages may read.
+_SHARED = frozenset({"phones_json", "screen", "held", "held_screen"})
+# Addresses that mean the same inside a frame.
+_UNFRAMED = frozenset({"static", "picture", "screen", "held", "held_screen", "home", "requests_json"})
+LANGUAGES = {"en": "English", "tr": "Türkçe", "de": "Deutsch", "es": "Español", "ar": "العربية"}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The card that somebody is holding to a till just now."""
+
+    phone_id: str
+    serial: str
+    type: str
+    at: datetime
 
 
 def create_app(
@@ -54,13 +78,15 @@ def create_app(
     clock: Callable[[], datetime],
     zone: tzinfo,
     apns: ApnsEmulator | None = None,
+    google: GoogleEmulator | None = None,
     host: str = "127.0.0.1",
 ) -> Flask:
     """The phones' pages as a WSGI application.
 
     `service_url` is where cards come from: linked, reachable for downloads,
-    and allowed to read phones and screens from its pages. `apns` adds the
-    push service's history and faults.
+    allowed to read phones and screens from its pages and to show a phone in
+    them. `apns` adds the push service's history and faults, `google` the
+    Android phones.
     """
     app = Flask(
         __name__,
@@ -68,10 +94,13 @@ def create_app(
         template_folder=str(_ROOT / "templates" / "phone"),
         static_folder=str(_ROOT / "static"),
     )
-    app.config["MAX_CONTENT_LENGTH"] = 64_000
+    app.config["MAX_CONTENT_LENGTH"] = _FORM_BYTES_MAX
+    desk = Desk(phones, service_url=service_url, clock=clock, zone=zone, apns=apns, google=google)
     started = secrets.token_hex(4)
-    offers = _Offers()
+    sheets = _Sheets()
     names = _LOOPBACK_NAMES | {host, urlsplit(service_url).hostname or host}
+    ancestors = " ".join(["'self'", *_origins(service_url)])
+    held: list[Held] = []
 
     @app.before_request
     def _guard() -> None:
@@ -83,18 +112,27 @@ def create_app(
             origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
             if site not in ("same-origin", "none") or origin not in (None, request.host_url.rstrip("/")):
                 abort(403, "Only this page may change its phones.")
+        if request.endpoint == "find":
+            request.max_content_length = _PHOTO_BYTES_MAX
+        g.embed = request.args.get("embed") == "1" or request.headers.get("Sec-Fetch-Dest") == "iframe"
+
+    @app.url_defaults
+    def _stay_in_the_frame(endpoint: str, values: dict[str, Any]) -> None:
+        if g.get("embed") and endpoint not in _UNFRAMED:
+            values.setdefault("embed", "1")
 
     @app.after_request
     def _headers(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = _POLICY
+        policy = _POLICY.format(ancestors=ancestors if g.get("embed") else "'none'")
+        response.headers.setdefault("Content-Security-Policy", policy)
         response.headers["X-Content-Type-Options"] = "nosniff"
         # Not no-referrer: with it browsers call a form's origin "null", and the guard would refuse it.
         response.headers["Referrer-Policy"] = "same-origin"
-        if request.endpoint != "static":
+        if request.endpoint == "picture":
+            response.headers["Cache-Control"] = "max-age=31536000, immutable"
+        elif request.endpoint != "static":
             response.headers["Cache-Control"] = "no-store"
-        if request.endpoint in ("phones_json", "screen") and _is_service(
-            request.headers.get("Origin"), service_url
-        ):
+        if request.endpoint in _SHARED and _is_service(request.headers.get("Origin"), service_url):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
             response.headers["Vary"] = "Origin"
         return response
@@ -104,191 +142,287 @@ def create_app(
         if error.code is None or error.code < 400:
             return error.get_response()
         words = (
-            error.description if error.code in (403, 410) else _WORDS.get(error.code, "That did not work.")
+            error.description
+            if error.code in (403, 409, 410)
+            else _WORDS.get(error.code, "That did not work.")
         )
         return render_template("error.html", words=words, service_url=service_url), error.code
 
-    def find(phone_id: str) -> Phone:
+    @app.errorhandler(Refused)
+    def _refused(refused: Refused) -> tuple[str, int] | AnyResponse:
+        return render_template("error.html", words=refused.sentence, service_url=service_url), 409
+
+    def find_phone(phone_id: str) -> Seat:
         try:
-            return phones.get(phone_id)
+            return desk.get(phone_id)
         except KeyError:
             abort(404)
 
-    def find_card(phone: Phone, serial: str) -> Card:
+    def find_card(phone: Seat, serial: str) -> OnPhone:
         try:
-            return phone.card(serial, pass_type=request.values.get("type"))
+            return phone.card(serial, request.values.get("type"))
         except KeyError:
             abort(404)
 
-    def page(phone: Phone, screen: str, *, live: bool = True, **values: Any) -> str:
+    def page(phone: Seat, view: str, *, live: bool = True, **values: Any) -> str:
+        held[:] = [one for one in held if one.phone_id != phone.id or view == "hold"]
         now = clock()
-        latest = next((one for one in reversed(phone.notices) if one.text), None)
-        banner = (
-            latest if latest and screen not in ("lock", "add") and now - latest.at < _BANNER_TIME else None
-        )
+        heard = phone.heard()
+        latest = heard[0] if heard and view not in ("lock", "add") else None
         return render_template(
             "phone.html",
-            phones=phones.all(),
+            phones=desk.all(),
             phone=phone,
-            screen=f"screen_{screen}.html",
-            view=screen,
+            screen=f"screen_{view}.html",
+            view=view,
             live=live,
-            banner=banner,
+            embed=g.embed,
+            banner=latest if latest and now - latest.at < _BANNER_TIME else None,
+            heard=heard[:_NOTICES_SHOWN],
             now=now.astimezone(zone),
-            requests=phone.history[: -_REQUESTS_SHOWN - 1 : -1],
+            requests=() if g.embed else phone.asked()[:_REQUESTS_SHOWN],
             service_url=service_url,
             version=version_of(phone),
+            languages=LANGUAGES,
+            androids=google is not None,
             **values,
         )
 
-    def version_of(phone: Phone) -> str:
+    def version_of(phone: Seat) -> str:
         # The minute makes the clock on the lock screen go.
         return f"{started}.{phone.version}.{clock().minute}"
 
     app.jinja_env.globals.update(
-        front=lambda one, phone: Markup(
-            card_face.as_svg(one, language=phone.language, zone=phone.zone, unique=_id(one))
-        ),
-        label=lambda field, one, phone: card_text.label_of(field, one, phone.language),
-        runs=lambda field, one, phone: card_text.runs_of(field, one, phone.language, phone.zone),
-        icon=_icon,
+        front=lambda one, phone, small=False: Markup(phone.front(one, small=small)),
+        icon=lambda notice: desk.pictures.address(notice.icon) if notice.icon else "",
         ago=lambda notice: _ago(clock() - notice.at),
         time=lambda moment: f"{moment.astimezone(zone):%H:%M:%S}",
         address=_address,
+        mail=lambda: url_for("mail.box") if "mail.box" in app.view_functions else None,
     )
 
     # --- pages --------------------------------------------------------------
 
     @app.get("/")
-    def home() -> AnyResponse:
-        if not phones.all():
-            phones.add("iPhone")
-        return redirect(url_for("wallet", phone_id=phones.all()[0].id))
+    def home() -> str:
+        desk.first()
+        return render_template(
+            "desk.html", phones=desk.all(), service_url=service_url, androids=google is not None
+        )
 
     @app.get("/phones/<phone_id>")
     def wallet(phone_id: str) -> str:
-        return page(find(phone_id), "wallet")
+        phone = find_phone(phone_id)
+        return page(phone, "wallet", cards=phone.cards())
 
     @app.get("/phones/<phone_id>/lock")
     def lock(phone_id: str) -> str:
-        phone = find(phone_id)
-        return page(phone, "lock", notices=phone.notices[:-7:-1])
+        return page(find_phone(phone_id), "lock")
 
     @app.get("/phones/<phone_id>/cards/<serial>")
     def card(phone_id: str, serial: str) -> str | AnyResponse:
-        phone = find(phone_id)
+        phone = find_phone(phone_id)
+        cards = phone.cards()
         try:
-            shown = phone.card(serial, pass_type=request.args.get("type"))
+            shown = phone.card(serial, request.args.get("type"))
         except KeyError:
             # Removed meanwhile, perhaps in another window: the wallet is the place to be.
             return redirect(url_for("wallet", phone_id=phone_id))
-        return page(phone, "card", card=shown)
+        return page(phone, "card", card=shown, cards=cards, place=_place(shown, cards))
 
     @app.get("/phones/<phone_id>/cards/<serial>/back")
     def back(phone_id: str, serial: str) -> str:
-        phone = find(phone_id)
+        phone = find_phone(phone_id)
         return page(phone, "back", card=find_card(phone, serial))
+
+    @app.get("/phones/<phone_id>/cards/<serial>/hold")
+    def hold(phone_id: str, serial: str) -> str:
+        """Held to a till: bright, and what a till can take a picture of."""
+        phone = find_phone(phone_id)
+        shown = find_card(phone, serial)
+        held[:] = [Held(phone_id, shown.serial, shown.type, clock())]
+        return page(phone, "hold", card=shown)
 
     @app.get("/phones/<phone_id>/cards/<serial>/screen.png")
     def screen(phone_id: str, serial: str) -> Response:
-        phone = find(phone_id)
-        shown = find_card(phone, serial)
-        picture = card_face.as_png(shown.installed, language=phone.language, zone=phone.zone)
-        return Response(picture, mimetype="image/png")
+        phone = find_phone(phone_id)
+        return Response(phone.screen(find_card(phone, serial)), mimetype="image/png")
+
+    @app.get("/pictures/<name>.png")
+    def picture(name: str) -> Response:
+        try:
+            data = desk.pictures.get(name)
+        except KeyError:
+            abort(404)
+        return Response(data, mimetype="image/jpeg" if data.startswith(b"\xff\xd8") else "image/png")
+
+    # --- adding a card ------------------------------------------------------
+
+    def look(phone: Seat, link: str) -> tuple[str, int]:
+        try:
+            if not is_link(link):
+                raise Refused("That is no link: it should begin with http.", "no_link")
+            sheet = phone.look(link)
+        except Elsewhere as elsewhere:
+            return page(phone, "add", live=False, refusal=None, sheet=None, elsewhere=elsewhere.address), 200
+        except Refused as refusal:
+            return page(phone, "add", live=False, refusal=refusal, sheet=None, elsewhere=None), 422
+        name = sheets.keep(sheet)
+        return page(phone, "add", live=False, refusal=None, sheet=sheet, sheet_name=name, elsewhere=None), 200
 
     @app.get("/add")
-    def add_sheet() -> str | tuple[str, int]:
-        phone = _chosen(phones, request.args.get("phone"), find)
-        try:
-            installed, last_modified = phone.look(request.args.get("url", ""))
-        except PassRefused as refusal:
-            return page(phone, "add", live=False, refusal=refusal, installed=None, offer=None), 422
-        offer = offers.keep(phone.id, installed, last_modified)
-        return page(phone, "add", live=False, refusal=None, installed=installed, offer=offer)
+    def add_sheet() -> tuple[str, int]:
+        link = request.args.get("url", "").strip()
+        return look(_meant(desk, request.args.get("phone"), link, find_phone), link)
 
     @app.post("/add")
-    def add() -> AnyResponse:
-        found = offers.take(request.form.get("offer", ""))
-        if found is None:
+    def add() -> AnyResponse | tuple[str, int]:
+        sheet = sheets.take(request.form.get("offer", ""))
+        if sheet is None:
             if "url" not in request.form:
                 abort(410, "This add sheet was used already or is too old. Open the link again.")
-            phone = _chosen(phones, request.form.get("phone"), find)
+            link = request.form["url"].strip()
+            phone = _meant(desk, request.form.get("phone"), link, find_phone)
             try:
-                found = (phone.id, *phone.look(request.form["url"]))
-            except PassRefused as refusal:
-                return Response(
-                    page(phone, "add", live=False, refusal=refusal, installed=None, offer=None), 422
-                )
-        phone_id, installed, last_modified = found
-        find(phone_id).install(installed, last_modified=last_modified)
-        return redirect(_address("card", phone_id, installed), 303)
+                sheet = phone.look(link)
+            except Elsewhere:
+                return look(phone, link)
+            except Refused as refusal:
+                return page(phone, "add", live=False, refusal=refusal, sheet=None, elsewhere=None), 422
+        phone = find_phone(sheet.phone_id)
+        try:
+            added = phone.install(sheet.accepted)
+        except Refused as refusal:
+            return page(phone, "add", live=False, refusal=refusal, sheet=None, elsewhere=None), 422
+        return redirect(_address("card", phone.id, added, new=1), 303)
+
+    @app.post("/phones/<phone_id>/find")
+    def find(phone_id: str) -> AnyResponse | tuple[str, int]:
+        """A link was typed or pasted, or a photograph of a code was given."""
+        phone = find_phone(phone_id)
+        link = request.form.get("link", "").strip()
+        photo = request.files.get("photo")
+        if not link and photo is not None and photo.filename:
+            found = link_in(photo.read())
+            if found is None:
+                refusal = Refused("There is no code on this picture that this phone can read.", "no_code")
+                return page(phone, "add", live=False, refusal=refusal, sheet=None, elsewhere=None), 422
+            link = found
+        return redirect(url_for("add_sheet", url=link, phone=phone_id), 303)
 
     # --- what a finger can do -----------------------------------------------
 
     @app.post("/phones")
     def add_phone() -> AnyResponse:
-        name = " ".join(request.form.get("name", "").split())[:40] or "iPhone"
-        return redirect(url_for("wallet", phone_id=phones.add(name).id), 303)
+        kind = ANDROID if request.form.get("kind") == ANDROID else IPHONE
+        if kind == ANDROID and google is None:
+            abort(404)
+        return redirect(url_for("wallet", phone_id=desk.add(_name(), kind).id), 303)
+
+    @app.post("/phones/<phone_id>/name")
+    def rename(phone_id: str) -> AnyResponse:
+        phone = find_phone(phone_id)
+        phone.rename(_name() or phone.name)
+        return _back_to(phone_id)
+
+    @app.post("/phones/<phone_id>/language")
+    def speak(phone_id: str) -> AnyResponse:
+        phone = find_phone(phone_id)
+        if request.form.get("language") in LANGUAGES:
+            phone.speak(request.form["language"])
+        return _back_to(phone_id)
 
     @app.post("/phones/<phone_id>/airplane")
     def airplane(phone_id: str) -> AnyResponse:
-        find(phone_id).set_airplane(request.form.get("on") == "1")
+        find_phone(phone_id).set_airplane(request.form.get("on") == "1")
         return _back_to(phone_id)
 
     @app.post("/phones/<phone_id>/clear")
     def clear(phone_id: str) -> AnyResponse:
-        find(phone_id).clear_notices()
+        find_phone(phone_id).clear()
         return redirect(url_for("lock", phone_id=phone_id), 303)
 
     @app.post("/phones/<phone_id>/erase")
     def erase(phone_id: str) -> AnyResponse:
-        token = find(phone_id).push_token
-        phones.erase(phone_id)
-        if apns is not None:
-            now = clock()
-            apns.faults.answer(token, 410, "Unregistered", timestamp_ms=int(now.timestamp() * 1000))
+        find_phone(phone_id)
+        desk.erase(phone_id)
         return redirect(url_for("home"), 303)
 
     @app.post("/phones/<phone_id>/cards/<serial>/remove")
     def remove(phone_id: str, serial: str) -> AnyResponse:
-        phone = find(phone_id)
-        found = find_card(phone, serial)
-        phone.remove(serial, pass_type=found.installed.pass_type)
+        phone = find_phone(phone_id)
+        phone.remove(find_card(phone, serial))
         return redirect(url_for("wallet", phone_id=phone_id), 303)
 
     @app.post("/phones/<phone_id>/cards/<serial>/updates")
     def updates(phone_id: str, serial: str) -> AnyResponse:
-        phone = find(phone_id)
-        pass_type, _ = find_card(phone, serial).key
-        phone.automatic_updates(request.form.get("on") == "1", serial, pass_type=pass_type)
-        return redirect(_address("back", phone_id, phone.card(serial, pass_type=pass_type).installed), 303)
+        phone = find_phone(phone_id)
+        found = find_card(phone, serial)
+        phone.update(found, request.form.get("on") == "1")
+        return redirect(_address("back", phone_id, found), 303)
 
     @app.post("/phones/<phone_id>/cards/<serial>/notifications")
     def notifications(phone_id: str, serial: str) -> AnyResponse:
-        phone = find(phone_id)
-        pass_type, _ = find_card(phone, serial).key
-        phone.notifications(request.form.get("on") == "1", serial, pass_type=pass_type)
-        return redirect(_address("back", phone_id, phone.card(serial, pass_type=pass_type).installed), 303)
+        phone = find_phone(phone_id)
+        found = find_card(phone, serial)
+        phone.notify(found, request.form.get("on") == "1")
+        return redirect(_address("back", phone_id, found), 303)
 
-    # --- for scripts and tests ----------------------------------------------
+    # --- for scripts, tills and tests ---------------------------------------
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"status": "ok", "phones": len(phones.all()), "apns_port": apns.port if apns else None}
+        return {
+            "status": "ok",
+            "phones": len(desk.all()),
+            "apns_port": apns.port if apns else None,
+            "google_port": google.port if google else None,
+        }
 
     @app.get("/phones.json")
     def phones_json() -> dict[str, Any]:
-        return {"phones": [_phone_json(phone) for phone in phones.all()]}
+        told = []
+        for phone in desk.all():
+            one = phone.as_json()
+            for each, shown in zip(one["cards"], phone.cards(), strict=False):
+                each["screen"] = _address("screen", phone.id, shown)
+            told.append(one)
+        return {"phones": told}
+
+    def holding() -> tuple[Held, Seat, OnPhone]:
+        for one in held:
+            try:
+                phone = desk.get(one.phone_id)
+                return one, phone, phone.card(one.serial, one.type or None)
+            except KeyError:
+                continue
+        abort(404)
+
+    @app.get("/held.json", endpoint="held")
+    def held_json() -> dict[str, Any]:
+        """Which card is being held to a till; 404 where none is."""
+        one, phone, shown = holding()
+        return {
+            "phone": phone.name,
+            "issuer": shown.issuer,
+            "screen": _address("screen", phone.id, shown),
+            "since": one.at.isoformat(),
+        }
+
+    @app.get("/held.png")
+    def held_screen() -> Response:
+        """What a till's camera would see just now; 404 where no card is held."""
+        _, phone, shown = holding()
+        return Response(phone.screen(shown), mimetype="image/png")
 
     @app.get("/phones/<phone_id>/version.json")
     def version(phone_id: str) -> dict[str, str]:
-        return {"version": version_of(find(phone_id))}
+        return {"version": version_of(find_phone(phone_id))}
 
     @app.get("/phones/<phone_id>/requests.json")
     def requests_json(phone_id: str) -> Response:
-        phone = find(phone_id)
-        answer = Response(app.json.dumps([_moments(asdict(one)) for one in phone.history]))
-        answer.mimetype = "application/json"
+        phone = find_phone(phone_id)
+        answer = Response(app.json.dumps(phone.export()), mimetype="application/json")
         answer.headers["Content-Disposition"] = f'attachment; filename="{phone.id}-requests.json"'
         return answer
 
@@ -322,40 +456,62 @@ def create_app(
     return app
 
 
-class _Offers:
-    """Passes that add sheets are showing: downloaded once, installed if accepted."""
+class _Sheets:
+    """What add sheets are showing: fetched once, installed if accepted."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._kept: OrderedDict[str, tuple[str, InstalledPass, str | None]] = OrderedDict()
+        self._kept: OrderedDict[str, Sheet] = OrderedDict()
 
-    def keep(self, phone_id: str, installed: InstalledPass, last_modified: str | None) -> str:
-        """The name under which the sheet's form finds the pass again."""
+    def keep(self, sheet: Sheet) -> str:
+        """The name under which the sheet's form finds it again."""
         name = secrets.token_urlsafe(16)
         with self._lock:
-            self._kept[name] = (phone_id, installed, last_modified)
-            while len(self._kept) > _OFFERS_MAX:
+            self._kept[name] = sheet
+            while len(self._kept) > _SHEETS_MAX:
                 self._kept.popitem(last=False)
         return name
 
-    def take(self, name: str) -> tuple[str, InstalledPass, str | None] | None:
-        """The pass, once."""
+    def take(self, name: str) -> Sheet | None:
+        """The sheet, once."""
         with self._lock:
             return self._kept.pop(name, None)
 
 
-def _chosen(phones: Phones, phone_id: str | None, find: Callable[[str], Phone]) -> Phone:
+def _meant(desk: Desk, phone_id: str | None, link: str, find: Callable[[str], Seat]) -> Seat:
+    """The phone that is named, or the first that the link is made for."""
     if phone_id:
         return find(phone_id)
-    return phones.all()[0] if phones.all() else phones.add("iPhone")
+    kind = kind_of(link)
+    return desk.first(kind if kind != ANDROID or desk.google is not None else None)
+
+
+def _name() -> str:
+    return " ".join(request.form.get("name", "").split())[:_NAME_MAX]
 
 
 def _back_to(phone_id: str) -> AnyResponse:
     """To the page that the switch was on, if it was one of this phone's."""
     place = request.form.get("from", "")
     home = url_for("wallet", phone_id=phone_id)
-    inside = place == home or place.startswith(f"{home}/")
+    start = home.partition("?")[0]
+    inside = place.partition("?")[0] == start or place.startswith(f"{start}/")
     return redirect(place if inside and "\\" not in place and "//" not in place else home, 303)
+
+
+def _place(card: OnPhone, cards: list[OnPhone]) -> int:
+    """Where the card lies in the pile."""
+    keys = [(one.type, one.serial) for one in cards]
+    return keys.index((card.type, card.serial)) if (card.type, card.serial) in keys else 0
+
+
+def _origins(service_url: str) -> list[str]:
+    """The service's own origins: on loopback under each of its names."""
+    parts = urlsplit(service_url)
+    if parts.hostname not in _LOOPBACK_NAMES:
+        return [f"{parts.scheme}://{parts.netloc}"]
+    port = f":{parts.port}" if parts.port else ""
+    return [f"{parts.scheme}://{name}{port}" for name in ("127.0.0.1", "localhost")]
 
 
 def _is_service(origin: str | None, service_url: str) -> bool:
@@ -368,23 +524,8 @@ def _is_service(origin: str | None, service_url: str) -> bool:
     return asking.hostname == service.hostname or {asking.hostname, service.hostname} <= _LOOPBACK_NAMES
 
 
-def _address(endpoint: str, phone_id: str, installed: InstalledPass) -> str:
-    return url_for(endpoint, phone_id=phone_id, serial=installed.serial, type=installed.pass_type)
-
-
-def _id(installed: InstalledPass) -> str:
-    """A name for a card within a page, good in HTML and in a CSS url()."""
-    return "c" + f"{installed.pass_type}/{installed.serial}".encode().hex()
-
-
-def _icon(notice: Notice, phone: Phone) -> str:
-    """The card's icon as a data: address; empty if the card is gone."""
-    try:
-        installed = phone.card(notice.serial, pass_type=notice.pass_type).installed
-    except KeyError:
-        return ""
-    data = installed.image("icon", phone.language) or b""
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+def _address(endpoint: str, phone_id: str, card: OnPhone, **more: Any) -> str:
+    return url_for(endpoint, phone_id=phone_id, serial=card.serial, type=card.type or None, **more)
 
 
 def _ago(passed: timedelta) -> str:
@@ -394,45 +535,3 @@ def _ago(passed: timedelta) -> str:
     if minutes < 60:
         return f"{minutes} min ago"
     return f"{minutes // 60} h ago" if minutes < 1440 else f"{minutes // 1440} d ago"
-
-
-def _moments(value: dict[str, Any]) -> dict[str, Any]:
-    return {name: one.isoformat() if isinstance(one, datetime) else one for name, one in value.items()}
-
-
-def _phone_json(phone: Phone) -> dict[str, Any]:
-    """A phone for scripts: what its owner sees and what it asked. No token, no device id."""
-    return {
-        "id": phone.id,
-        "name": phone.name,
-        "version": phone.version,
-        "airplane": phone.airplane,
-        "cards": [_card_json(phone, one) for one in phone.cards],
-        "notices": [_moments(asdict(one)) for one in phone.notices],
-        "requests": [
-            {"at": one.at.isoformat(), "method": one.method, "status": one.status, "answer": one.answer}
-            for one in phone.history
-        ],
-    }
-
-
-def _card_json(phone: Phone, card: Card) -> dict[str, Any]:
-    installed = card.installed
-    barcode = card_face.shown_barcode(installed)
-    return {
-        "serial": installed.serial,
-        "pass_type": installed.pass_type,
-        "organisation": installed.organisation,
-        "fields": {
-            one.key: card_text.text_of(one, installed, phone.language, phone.zone) for one in installed.fields
-        },
-        "barcode": barcode and {"format": barcode["format"], "message": barcode["message"]},
-        "voided": installed.voided,
-        "registered": card.registered,
-        "polling": card.polling,
-        "automatic_updates": card.automatic_updates,
-        "notifications": card.notifications,
-        "updated_at": card.updated_at.isoformat(),
-        "remarks": list(installed.remarks),
-        "screen": _address("screen", phone.id, installed),
-    }

@@ -1,4 +1,4 @@
-"""The emulators as one process: Apple's push service and the virtual phones.
+"""The emulators as one process: Apple's push service, Google's wallet, mail, and the virtual phones.
 
 Ends on SIGTERM or SIGINT within a second, and with its parent, so that a
 killed supervisor leaves no listener behind.
@@ -7,6 +7,7 @@ killed supervisor leaves no listener behind.
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import queue
@@ -18,11 +19,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from passes.emulators.apns import ApnsEmulator
+from passes.emulators.google import ISSUER_ID, GoogleEmulator
+from passes.emulators.google_signing import public_key_of
+from passes.emulators.mail import MailCatcher
 from passes.emulators.phone import Phone, Phones
 from passes.emulators.phone_page import create_app
 
@@ -40,14 +45,21 @@ def run(
     certs: Path,
     state: Path,
     service_url: str,
+    google_port: int = 0,
+    google_issuer: str = ISSUER_ID,
+    google_account: Path | None = None,
+    mail_port: int | None = None,
     host: str = "127.0.0.1",
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Serve until told to stop; to be called from a process's main thread.
 
     `certs` holds root.pem, wwdr.pem, apns.pem and apns.key; `state` keeps
-    phones and push history; `service_url` is the shop that cards come from.
-    Raises SystemExit with a sentence where a port is taken or a file is missing.
+    phones and histories; `service_url` is the shop that cards come from.
+    `google_account` is the key file of the shop's service account, whose public
+    half alone is used; without the file Google knows an account of its own.
+    Without `mail_port` no letters are caught. Raises SystemExit with a sentence
+    where a port is taken or a file is missing.
     """
     for name in _CERTIFICATE_FILES:
         if not (certs / name).is_file():
@@ -71,25 +83,67 @@ def run(
         state_folder=state,
         clock=clock,
     )
-    try:
-        apns.start()
-    except OSError as error:
-        raise SystemExit(
-            f"Port {apns_port} of {host} cannot be used for the push service: {error}."
-        ) from error
-    if not phones.all():
-        phones.add("iPhone")
-    app = create_app(phones, service_url=service_url, clock=clock, zone=_zone(clock), apns=apns, host=host)
-    server = make_server(
-        host, phone_port, app, threaded=True, request_handler=QuietRequests, fd=listener.fileno()
+    google = GoogleEmulator(
+        issuer_id=google_issuer,
+        accounts=_accounts(google_account),
+        host=host,
+        port=google_port,
+        state_folder=state,
+        # As customers see it: the issuer has been published.
+        demo_mode=False,
+        callback_hosts=frozenset({urlsplit(service_url).hostname or host}),
+        after_save=lambda phone, card: f"http://{host}:{phone_port}/phones/{phone}/cards/{card}?new=1",
+        services=(service_url,),
+        clock=clock,
     )
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-    serving.start()
-    stop.wait()
-    server.shutdown()
-    serving.join(0.5)
-    listener.close()
-    apns.stop()
+    zone = _zone(clock)
+    app = create_app(
+        phones, service_url=service_url, clock=clock, zone=zone, apns=apns, google=google, host=host
+    )
+    started: list[Any] = []
+    try:
+        _start(apns, "the push service", host, apns_port, started)
+        _start(google, "Google's wallet", host, google_port, started)
+        if mail_port is not None:
+            catcher = MailCatcher(host, mail_port, state, clock)
+            _start(catcher, "the mail catcher", host, mail_port, started)
+            catcher.register(app, zone=zone)
+        if not phones.all() and not google.phones:
+            phones.add("iPhone")
+            google.add_phone("Android")
+        server = make_server(
+            host, phone_port, app, threaded=True, request_handler=QuietRequests, fd=listener.fileno()
+        )
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+        serving.start()
+        stop.wait()
+        server.shutdown()
+        serving.join(0.5)
+    finally:
+        listener.close()
+        for one in reversed(started):
+            one.stop()
+
+
+def _start(
+    one: ApnsEmulator | GoogleEmulator | MailCatcher, what: str, host: str, port: int, started: list[Any]
+) -> None:
+    try:
+        one.start()
+    except OSError as error:
+        raise SystemExit(f"Port {port} of {host} cannot be used for {what}: {error}.") from error
+    started.append(one)
+
+
+def _accounts(file: Path | None) -> dict[str, bytes] | None:
+    """Who may speak for the issuer, from a service account's key file; None where there is no file."""
+    if file is None or not file.is_file():
+        return None
+    try:
+        key_file = json.loads(file.read_text("utf-8"))
+        return {key_file["client_email"]: public_key_of(key_file)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"{file} is no key file of a service account.") from error
 
 
 class Postman:
@@ -139,7 +193,9 @@ class Postman:
 
 
 class QuietRequests(WSGIRequestHandler):
-    """Pages poll twice a second; nobody wants to read that."""
+    """Pages poll ten times a second: on one connection, and nobody wants to read that."""
+
+    protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return

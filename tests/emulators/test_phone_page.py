@@ -98,7 +98,7 @@ def test_the_add_sheet_shows_the_card_and_adding_it_makes_a_phones_requests(desk
     assert offer is not None
     answer = desk.browser.post("/add", data={"offer": offer[1]})
     assert answer.status_code == 303
-    assert answer.headers["Location"] == f"/phones/iphone/cards/c-1?type={PASS_TYPE}"
+    assert answer.headers["Location"] == f"/phones/iphone/cards/c-1?type={PASS_TYPE}&new=1"
     assert [one.method for one in desk.phone.history] == ["GET", "POST", "GET", "GET"]
     assert desk.browser.post("/add", data={"offer": offer[1]}).status_code == 410
 
@@ -117,14 +117,18 @@ def test_a_pass_that_is_refused_says_why(desk: Desk) -> None:
 
 
 def test_only_loopback_and_the_service_are_fetched(desk: Desk) -> None:
-    for address in ("http://169.254.169.254/latest/meta-data", "file:///etc/passwd", ""):
-        assert "forbidden_address" in desk.text(f"/add?url={address}", status=422)
+    for address, code in (
+        ("http://169.254.169.254/latest/meta-data", "forbidden_address"),
+        ("file:///etc/passwd", "no_link"),
+        ("", "no_link"),
+    ):
+        assert code in desk.text(f"/add?url={address}", status=422)
     assert desk.phone.history == []
 
 
 def test_the_front_door_leads_to_a_phone_even_if_there_is_none(desk: Desk) -> None:
     desk.phones.erase("iphone")
-    assert desk.browser.get("/").headers["Location"] == "/phones/iphone"
+    assert 'src="/phones/iphone?embed=1"' in desk.text("/")
     assert "No cards yet" in desk.text("/phones/iphone")
 
 
@@ -150,9 +154,10 @@ def test_the_lock_screen_says_why_an_update_was_silent(desk: Desk) -> None:
     desk.phone.add(desk.service.issue())
     desk.service.issue(storeCard=document(offer="Cortado")["storeCard"])
     desk.phone.receive_push(PASS_TYPE)
-    assert "this iPhone stays silent, no message belongs to offer" in desk.text("/phones/iphone/lock")
+    words = "This iPhone stays silent: its owner did not ask for offers."
+    assert words in desk.text("/phones/iphone/lock")
     desk.browser.post("/phones/iphone/clear")
-    assert "No notices." in desk.text("/phones/iphone/lock")
+    assert "No notices" in desk.text("/phones/iphone/lock")
 
 
 def test_the_switches_and_removal_reach_the_phone(desk: Desk) -> None:
@@ -464,7 +469,8 @@ def test_a_push_over_the_wire_changes_the_card_and_survives_a_restart(
 ) -> None:
     started, service = running
     chain = make_chain()
-    assert started.get("/health") == {"status": "ok", "phones": 1, "apns_port": started.apns_port}
+    health = started.get("/health")
+    assert (health["status"], health["phones"], health["apns_port"]) == ("ok", 2, started.apns_port)
     assert started.post("/add", fields={"url": service.issue()}) == 303
     service.issue(storeCard=document(beans=224)["storeCard"])
     token = service.registered["c-1"]
@@ -480,7 +486,7 @@ def test_a_push_over_the_wire_changes_the_card_and_survives_a_restart(
     assert started.stop() < 2
     again = Running(tmp_path, service.url)
     try:
-        (phone,) = again.get("/phones.json")["phones"]
+        phone, _ = again.get("/phones.json")["phones"]
         assert phone["cards"][0]["fields"]["beans"] == "224"
         assert phone["notices"] == [notice]
     finally:
