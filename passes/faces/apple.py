@@ -2,7 +2,9 @@
 
 Positions were measured on public screenshots of iOS 17 and 18, scaled so that
 a card is 375 points wide and 525 high. The row shows at most four fields, all
-in one size; what does not fit is cut without a word, as the phone does it.
+in one size; what does not fit is cut without a word, as the phone does it. Our
+letters are some 7 % wider than the phone's, so the smallest sizes are that much
+smaller, and the same words are cut.
 """
 
 from __future__ import annotations
@@ -51,11 +53,11 @@ class Sizes:
 
 
 HEADER_LABEL_BASELINE, HEADER_ROOM = 20.6, 118.0
-HEADER = Sizes(23.0, 14.6, 41.3, 34.1)
+HEADER = Sizes(23.0, 13.4, 41.3, 33.1)
 PRIMARY = Sizes(46.0, 22.0, 132.0, 126.0)
 PRIMARY_LABEL_SIZE, PRIMARY_LABEL_BELOW = 13.0, 23.0
 ROW_LABEL_BASELINE = 232.2
-ROW = Sizes(28.6, 14.6, 263.5, 250.6)
+ROW = Sizes(28.6, 13.2, 263.5, 249.3)
 LOGO_TEXT, LOGO_TEXT_LEAST, LOGO_TEXT_BASELINE = 19.0, 13.0, 39.5
 SQUARE_MAX, PIXELS_PER_POINT = 142.0, 3
 CODE_BOTTOM, BOX_BOTTOM, BOX_WIDTH, BOX_MARGIN = 483.0, 509.0, 163.0, 11.0

@@ -26,14 +26,12 @@ def side_by_side(
     most: float,
     least: float,
     label: float,
-    labels_first: bool = False,
 ) -> tuple[Column, ...]:
     """Fields (label, value) from `left` to `right`, the last one ending there.
 
     All values have one size, the largest from `most` to `least` at which they
-    fit; where even that is too wide, the widest are cut. A label gets what the
-    values leave, so a long label over a short value is the first to suffer;
-    with `labels_first` the values shrink for it too.
+    and their labels fit. Where even that is too wide, values stay whole and
+    labels are cut; only where the values alone are too wide are they cut too.
     """
     if not fields:
         return ()
@@ -41,11 +39,15 @@ def side_by_side(
     labels, texts = [one for one, _ in fields], [text for _, text in fields]
     space = right - left - gap * (count - 1)
     label_widths = [width(text, label, SEMIBOLD) for text in labels]
-    size = _common_size(texts, label_widths if labels_first else [0.0] * count, space, most, least)
-    rooms = shares([width(text, size, LIGHT) for text in texts], space)
+    size = _common_size(texts, label_widths, space, most, least)
+    wanted = [width(text, size, LIGHT) for text in texts]
+    if sum(wanted) > space:
+        # A long name is cut anyway: its neighbours need not lose their labels to it.
+        wanted = [max(pair) for pair in zip(wanted, label_widths, strict=True)]
+    rooms = shares(wanted, space)
     values = [fit(text, room, size=size, weight=LIGHT) for text, room in zip(texts, rooms, strict=True)]
     taken = [value.width for value in values]
-    missing = [max(0.0, wanted - used) for wanted, used in zip(label_widths, taken, strict=True)]
+    missing = [max(0.0, wide - used) for wide, used in zip(label_widths, taken, strict=True)]
     given = shares(missing, max(0.0, space - sum(taken)))
     wide = [used + more for used, more in zip(taken, given, strict=True)]
     spare = space - sum(wide)

@@ -62,7 +62,7 @@ def card(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
 
     columns = side_by_side(
         [(upper(field.label, language), words.value(field, language, zone)) for field in face.row],
-        left=LEFT, right=RIGHT, gap=18, most=21, least=14, label=12, labels_first=True,
+        left=LEFT, right=RIGHT, gap=18, most=21, least=14, label=12,
     )  # fmt: skip
     for field, column in zip(face.row, columns, strict=True):
         live_name = "name" if live and field.key == "member" else ""

@@ -9,7 +9,7 @@ from passes import artwork
 from passes.faces import Pictures
 from passes.loyalty.card import Barcode, CardFace, FaceField
 from passes.loyalty.codes import grouped
-from passes.loyalty.design import Symbology
+from passes.loyalty.design import Colours, Design, Scene, StripKind, Symbology
 from tests.loyalty.shops import shop
 from tests.loyalty.test_card import MAPLE, face_of, stamped
 
@@ -56,6 +56,7 @@ def four_in_the_row(face: CardFace) -> CardFace:
     return replace(face, row=(*face.row[:2], *fields))
 
 
+SCENES = {"copperfinch": Scene.LATTE, "marginalya": Scene.SHELF}
 SAMPLES = {
     "coffee": coffee(),
     "books": books(),
@@ -66,7 +67,7 @@ SAMPLES = {
 
 def pictures(face: CardFace) -> Pictures:
     """The card's own pictures, within the page."""
-    scene = shop(face.design).design.scene
+    scene = SCENES.get(face.design, Scene.PLAIN)
     colours = face.colours
     drawn = artwork.pictures(
         scene, ground=colours.ground, text=colours.text, label=colours.label, strip=face.strip, initials="CF"
@@ -81,3 +82,26 @@ def _inline(png: bytes) -> str:
 
 ELSEWHERE = Pictures(logo="/logo.webp", strip="/strip.webp", hero="/hero.webp")
 """Addresses, where nobody looks at the pictures."""
+
+
+def programmes() -> dict[str, CardFace]:
+    """A card of each of four programmes that look nothing like each other."""
+    finch, sayfa = shop("copperfinch"), shop("marginalya")
+    loud = replace(
+        sayfa,
+        slug="loud",
+        design=Design(Scene.PLAIN, Colours("#FFD400", "#1A1A1A", "#7A3E00"), StripKind.PLAIN, 0),
+        symbology=Symbology.PDF417,
+    )
+    night = replace(
+        finch,
+        slug="night",
+        design=Design(Scene.PLAIN, Colours("#11012B", "#E9AA7A", "#9C8CFF"), StripKind.PROGRESS, 6),
+        symbology=Symbology.AZTEC,
+    )
+    return {
+        "coffee": coffee(),
+        "books": books(),
+        "loud": face_of(loud, balance=49, language="en", name=NAMES[1], spend_minor=0),
+        "night": face_of(night, balance=1_499, language="en"),
+    }

@@ -224,7 +224,7 @@ def test_short_values_are_large_and_long_ones_shrink_together() -> None:
 
     assert sizes("Ana", "Flight") == [28.6, 28.6]
     one, two = sizes("Maximiliane", "Maple Cortado")
-    assert 14.6 < one == two < 28.6
+    assert 13.2 < one == two < 28.6
 
 
 def test_where_the_smallest_size_is_too_large_only_the_widest_value_is_cut() -> None:
