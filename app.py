@@ -29,6 +29,8 @@ from passes.web import (
     language,
     look,
     member,
+    poster,
+    offers,
     signin,
     theme,
     till,
@@ -66,8 +68,10 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = _asset
-    for module in (front, join, wallets, member, till, signin, theme, health, devices, google):
+    for module in (front, join, poster, wallets, member, till, offers, signin, theme, health, devices, google):
         app.register_blueprint(module.blueprint)
+    app.register_blueprint(hood.blueprint, url_prefix="/hood")
+    app.register_blueprint(hood.blueprint, url_prefix="/console/hood", name="console_hood")
     errors.register(app)
     language.register(app)
     look.register(app)

@@ -17,7 +17,8 @@ from passes.language import say
 from passes.loyalty import codes
 from passes.loyalty.dates import day_number, local_date
 from passes.loyalty.offer_file import parse
-from passes.loyalty.offers import Arm, Audience, CodeKind, OfferState, draw
+from passes.loyalty.offers import Arm, Audience, CodeKind, Offer, OfferState, Stacking, draw
+from passes.loyalty.overlaps import overlap
 from passes.loyalty.refusals import (
     CardVoided,
     CodeUnknown,
@@ -28,8 +29,9 @@ from passes.loyalty.refusals import (
     OfferUnknown,
     ProductInvalid,
 )
+from passes.loyalty.text import Text
 from passes.loyalty.toml_table import KEY
-from passes.store import Read, Store, Work, audiences, due, members, offers, programmes, win_backs
+from passes.store import Read, Store, Work, audiences, club, due, members, offers, programmes, win_backs
 from passes.store import reach as reaching
 from passes.store.offers import OfferRow, Used
 from passes.store.programmes import Loaded
@@ -66,6 +68,20 @@ class OfferView:
 
 
 @dataclass(frozen=True, slots=True)
+class Clash:
+    """Another offer at the same time. `only_one` when a purchase cannot get both.
+
+    `goes_first` says whether the other stands on the front of the card, where
+    there is room for one.
+    """
+
+    key: str
+    title: Text
+    only_one: bool
+    goes_first: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignsDone:
     """What was due: offers started and ended, members whose cards were looked at, slices for win-back."""
 
@@ -97,6 +113,7 @@ def plan(
             offers.set_source(work, loaded, before.id, planned, source=source)
         else:
             raise OfferKeyTaken(key=planned.key)
+        _note(work, loaded, planned.key, "plan", person, now)
         return _view(work, offers.by_key_locked(work, loaded, planned.key), loaded)
 
     return store.write(decide)
@@ -114,6 +131,28 @@ def progress(store: Store, *, programme: str, key: str) -> Progress:
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         return reaching.progress(read, loaded, _found(read, loaded, key).id)
+
+
+def clashes(store: Store, *, programme: str, key: str) -> list[Clash]:
+    """The other published offers that may hold at the same time for somebody. OfferUnknown.
+
+    Judged by what is written: whether anybody is in two segments at once is not looked up.
+    """
+    with store.read() as read:
+        loaded = programmes.by_slug(read, programme)
+        mine = _found(read, loaded, key).offer
+        others = [row.offer for row in offers.published(read, loaded) if row.offer.key != key]
+    return [
+        Clash(
+            key=other.key,
+            title=other.title,
+            only_one=Stacking.EXCLUSIVE in (mine.stacking, other.stacking)
+            or (mine.group is not None and mine.group == other.group),
+            goes_first=_place(other) < _place(mine),
+        )
+        for other in others
+        if overlap(mine.when, other.when, on_one_line=False)
+    ]
 
 
 def make_codes(store: Store, *, programme: str, key: str, count: int, now: datetime) -> list[str]:
@@ -140,7 +179,7 @@ def make_codes(store: Store, *, programme: str, key: str, count: int, now: datet
 # From state to state ----------------------------------------------------------------------
 
 
-def publish(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+def publish(store: Store, *, programme: str, key: str, person: str | None = None, now: datetime) -> OfferView:
     """Let a draft run: at once, or when its window begins.
 
     Raises OfferUnknown, OfferEnded when its window is over, or OfferCodeTaken
@@ -160,12 +199,13 @@ def publish(store: Store, *, programme: str, key: str, now: datetime) -> OfferVi
             for other in offers.published(work, loaded):
                 if other.offer.code == row.offer.code and not _is_over(other, now):
                     raise OfferCodeTaken(key=other.offer.key)
+        _note(work, loaded, key, "publish", person, now)
         return _run(work, loaded, row, published_at=now, now=now)
 
     return store.write(decide)
 
 
-def pause(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+def pause(store: Store, *, programme: str, key: str, person: str | None = None, now: datetime) -> OfferView:
     """Stop an offer for a while: the tills refuse it at once, and it leaves the cards. OfferUnknown."""
 
     def decide(work: Work) -> OfferView:
@@ -177,12 +217,13 @@ def pause(store: Store, *, programme: str, key: str, now: datetime) -> OfferView
             raise OfferStateWrong(key=key, state=row.state.value)
         was_live = row.state is OfferState.LIVE
         offers.move(work, loaded.id, row.id, state=OfferState.PAUSED, spread=was_live)
+        _note(work, loaded, key, "pause", person, now)
         return _view(work, offers.by_key_locked(work, loaded, key), loaded)
 
     return store.write(decide)
 
 
-def resume(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+def resume(store: Store, *, programme: str, key: str, person: str | None = None, now: datetime) -> OfferView:
     """Let a paused offer go on, also for those who have come into its segment meanwhile.
 
     Raises OfferUnknown, OfferStateWrong, or OfferEnded when its window is over.
@@ -197,12 +238,13 @@ def resume(store: Store, *, programme: str, key: str, now: datetime) -> OfferVie
             raise OfferStateWrong(key=key, state=row.state.value)
         if _is_over(row, now):
             raise OfferEnded()
+        _note(work, loaded, key, "resume", person, now)
         return _run(work, loaded, row, published_at=None, now=now)
 
     return store.write(decide)
 
 
-def end(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
+def end(store: Store, *, programme: str, key: str, person: str | None = None, now: datetime) -> OfferView:
     """End an offer for good, before its time. Raises OfferUnknown or, for a draft, OfferStateWrong."""
 
     def decide(work: Work) -> OfferView:
@@ -214,6 +256,7 @@ def end(store: Store, *, programme: str, key: str, now: datetime) -> OfferView:
             raise OfferStateWrong(key=key, state=row.state.value)
         was_live = row.state is OfferState.LIVE
         offers.move(work, loaded.id, row.id, state=OfferState.ENDED, spread=was_live, ended_at=now)
+        _note(work, loaded, key, "end", person, now)
         return _view(work, offers.by_key_locked(work, loaded, key), loaded)
 
     return store.write(decide)
@@ -248,6 +291,18 @@ def _run(
         published_at=published_at,
     )
     return _view(work, offers.by_key_locked(work, loaded, row.offer.key), loaded)
+
+
+def _place(offer: Offer) -> tuple[int, datetime, str]:
+    """What orders the offers on a card."""
+    assert offer.window.ends_at is not None
+    return (-offer.priority, offer.window.ends_at, offer.key)
+
+
+def _note(work: Work, loaded: Loaded, key: str, what: str, person: str | None, now: datetime) -> None:
+    """A line for the audit log, where somebody is known to have done it."""
+    if person is not None:
+        club.note(work, loaded.id, by=person, action=f"offer.{what}", about=key, detail="", now=now)
 
 
 def _is_over(row: OfferRow, now: datetime) -> bool:

@@ -109,7 +109,7 @@ def problems(draft: Draft, programme: Programme, *, now: datetime) -> list[Probl
     found += _times(draft, programme, now)
     if draft.who == Who.TIERS and not draft.tiers & {tier.key for tier in programme.tiers}:
         found.append(Problem("tiers", Fault.NOBODY))
-    if draft.who == Who.ASKED and not any(one.purpose == OFFERS for one in programme.consents):
+    if draft.who == Who.ASKED and not asks_for_offers(programme):
         found.append(Problem("who", Fault.NOBODY))
     found += _whole("member_limit", draft.member_limit, least=1, most=USES_MAX)
     found += _whole("quota", draft.quota, least=1, most=USES_MAX)
@@ -298,10 +298,15 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def rings_by(programme: Programme) -> str | None:
-    """The question whose answer lets phones ring, in the programme's words; None where no offer may."""
+def rings_by(programme: Programme, language: str) -> str | None:
+    """The question whose answer lets phones ring, as members read it; None where no offer may."""
     if not programme.can_alert_offers:
         return None
     asked = {one.purpose: one.text for one in programme.consents}
     words = asked.get(RING) or asked.get(OFFERS)
-    return words.in_(programme.language) if words else None
+    return words.in_(language) if words else None
+
+
+def asks_for_offers(programme: Programme) -> bool:
+    """Whether members are asked if they want to be told of offers."""
+    return any(one.purpose == OFFERS for one in programme.consents)

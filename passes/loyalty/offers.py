@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
@@ -180,6 +180,17 @@ class Offer:
     def items(self) -> Condition:
         """Which lines it is about."""
         return Condition(categories=self.categories, skus=self.skus, brands=self.brands)
+
+    @property
+    def when(self) -> Condition:
+        """When, where and for whom it holds, and for which lines."""
+        return replace(
+            self.items,
+            locations=self.locations,
+            channels=self.channels,
+            window=self.window,
+            segment=self.segment,
+        )
 
 
 @dataclass(frozen=True, slots=True)

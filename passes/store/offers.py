@@ -251,6 +251,14 @@ def _kept(read: Read, loaded: Loaded, row: Row) -> OfferRow:
     )
 
 
+def source_of(read: Read, loaded: Loaded, offer_id: int) -> str:
+    """The file of an offer, as it was written."""
+    row = read.ask(_SOURCE, programme=loaded.id, which=offer_id).one()
+    if row is None:
+        raise OfferUnknown()
+    return str(row.source)
+
+
 def offer_at(read: Read, loaded: Loaded, offer_id: int, revision: int) -> Offer:
     """What a revision of an offer says: parsed once per process, for it never changes."""
     key = ("offer", loaded.id, offer_id, revision)

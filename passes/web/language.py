@@ -166,7 +166,7 @@ def switch() -> list[tuple[str, str, str, bool]]:
     return [
         (
             language,
-            _own_name(language),
+            own_name(language),
             f"{request.path}?{urlencode([*rest, ('lang', language)])}",
             language == current(),
         )
@@ -174,7 +174,8 @@ def switch() -> list[tuple[str, str, str, bool]]:
     ]
 
 
-def _own_name(language: str) -> str:
+def own_name(language: str) -> str:
+    """What speakers of a language call it."""
     found = Locale.parse(language, sep="-")
     name = found.get_display_name() or language
     return name[:1].upper() + name[1:]
