@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from passes import access, programmes, store
 from passes.access import Area, Grant, PasswordCost, Role
@@ -190,31 +192,45 @@ def fill(on: Database, cards: int, keys: ServerKeys) -> None:
     if on.postgresql:
         numbers = "WITH n(i) AS (SELECT generate_series(0, {count} - 1)::bigint) "
 
-    def spoken(sql: str) -> str:
-        if "FROM devices" in sql:
+    def spoken(text: str) -> str:
+        if "FROM devices" in text:
             devices = int(cards * DEVICES_PER_CARD)
             return numbers.format(count=devices).replace(" n(i)", " devices(i)").replace(
                 "FROM n ", "FROM devices "
-            ) + sql.format(**values)
-        return (numbers.format(count=cards) if "FROM n" in sql else "") + sql.format(**values)
+            ) + text.format(**values)
+        return (numbers.format(count=cards) if "FROM n" in text else "") + text.format(**values)
 
     if on.postgresql:
         assert on.server is not None
         with psycopg.connect(on.server.url().replace("+psycopg", ""), autocommit=True) as connection:
-            for sql in _FILL:
-                connection.execute(spoken(sql))
-            connection.execute("VACUUM ANALYZE")
+            for text in _FILL:
+                connection.execute(spoken(text))
+            # Not what is empty: PostgreSQL would then believe that it stays so, and every connection
+            # that plans while it is small would read all of it ever after. No installation does that.
+            for table in _filled(connection):
+                connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
             connection.execute("CHECKPOINT")
     else:
         plain = sqlite3.connect(on.url.removeprefix("sqlite:///"))
         plain.execute("PRAGMA synchronous=OFF")
         plain.execute("PRAGMA cache_size=-400000")
         with plain:
-            for sql in _FILL:
-                plain.execute(spoken(sql))
+            for text in _FILL:
+                plain.execute(spoken(text))
         plain.execute("ANALYZE")
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         plain.close()
+
+
+def _filled(connection: psycopg.Connection[Any]) -> list[str]:
+    """The tables that hold anything."""
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    holds = sql.SQL("SELECT EXISTS (SELECT 1 FROM {})")
+    return [
+        name
+        for (name,) in tables
+        if connection.execute(holds.format(sql.Identifier(name))).fetchone() == (True,)
+    ]
 
 
 def free_port() -> int:
