@@ -47,8 +47,8 @@ def draw(
 
     Its title and description say everything it shows, in reading order. Dates
     are those of `zone`. `notice` is the lock screen's text, else what the face's
-    own change says (ValueError if it has none). With `live` the member's name
-    carries `data-live="name"`, for a script that writes another.
+    own change says (ValueError if it has none). With `live` the member's name on
+    a front carries `data-live="name"`, for a script (static/faces.js) that writes another.
     """
     match kind:
         case Face.APPLE_FRONT:
@@ -58,7 +58,7 @@ def draw(
         case Face.APPLE_LOCK:
             return apple.lock(face, pictures, zone, notice)
         case Face.GOOGLE_FRONT:
-            return google.front(face, pictures, zone)
+            return google.front(face, pictures, zone, live=live)
         case Face.GOOGLE_DETAILS:
             return google.details(face, pictures, zone)
         case Face.WEB:

@@ -169,11 +169,13 @@ BACK_TOP, BACK_LABEL, BACK_VALUE, BACK_LINE, BACK_GAP = 30.0, 13.0, 15.0, 20.0, 
 
 
 def back(face: CardFace, zone: str) -> str:
-    """The back: offers first, then everything that needs reading. As high as its text."""
-    fields = [FaceField(f"offer-{offer.key}", offer.title, offer.text) for offer in face.offers]
+    """The back: news and offers first, then everything that needs reading. As high as its text."""
+    fields = [] if face.news is None else [face.news]
+    fields += [FaceField(f"offer-{offer.key}", offer.title, offer.text) for offer in face.offers]
+    fields += face.back
     return listed(
         face,
-        [(field.label, words.value(field, face.language, zone)) for field in (*fields, *face.back)],
+        [(field.label, words.value(field, face.language, zone)) for field in fields],
         kind="apple-back",
         corner=CORNER,
     )

@@ -38,7 +38,7 @@ ABOUT, TODAY = ("member", "tier", "stamps"), ("offer",)
 HEADER_CHARACTERS_MAX, BODY_CHARACTERS_MAX, MODULES_MAX = 35, 500, 10
 
 
-def front(face: CardFace, pictures: Pictures, zone: str) -> str:
+def front(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
     """The card as the wallet lists it."""
     ground = face.colours.ground
     text = black_or_white(ground)
@@ -59,7 +59,7 @@ def front(face: CardFace, pictures: Pictures, zone: str) -> str:
     sheet.words(fit(face.programme_name, room, size=17, weight=MEDIUM), names, middle + 15, text)
 
     for place, fields in enumerate(rows):
-        _row(sheet, fields, face, zone, ROWS_TOP + ROW_HEIGHT * place, text, label)
+        _row(sheet, fields, face, zone, ROWS_TOP + ROW_HEIGHT * place, text, label, live=live)
     if face.voided:
         draw_void(sheet, face, WIDTH / 2, code_top + code_height / 2, 240, ground=ground, text=text)
     else:
@@ -85,7 +85,15 @@ def _rows(face: CardFace) -> list[tuple[FaceField, ...]]:
 
 
 def _row(
-    sheet: Sheet, fields: Sequence[FaceField], face: CardFace, zone: str, top: float, text: str, label: str
+    sheet: Sheet,
+    fields: Sequence[FaceField],
+    face: CardFace,
+    zone: str,
+    top: float,
+    text: str,
+    label: str,
+    *,
+    live: bool,
 ) -> None:
     """One to three items: at the left, at the right, and one between them in the middle."""
     count = len(fields)
@@ -97,13 +105,16 @@ def _row(
         for field, value in zip(fields, values, strict=True)
     ]
     rooms = [space / 3] * 3 if count == ITEMS_MAX else shares(wanted, space)
+    if count < ITEMS_MAX:
+        rooms[0] += space - sum(rooms)
     for place, (field, value, room) in enumerate(zip(fields, values, rooms, strict=True)):
         last = place == count - 1 and count > 1
         anchor = "end" if last else "middle" if place else "start"
         x = RIGHT if last else (LEFT + RIGHT) / 2 if place else LEFT
         sheet.words(fit(field.label, room, size=ROW_LABEL), x, top + 14, label, anchor=anchor)
         sheet.words(
-            fit(value, room, size=ROW_VALUE, least=ROW_VALUE_LEAST), x, top + 38, text, anchor=anchor
+            fit(value, room, size=ROW_VALUE, least=ROW_VALUE_LEAST), x, top + 38, text,
+            anchor=anchor, live="name" if live and field.key == "member" else "",
         )  # fmt: skip
 
 

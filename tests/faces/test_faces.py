@@ -144,10 +144,15 @@ def test_numbers_and_days_are_written_as_the_cards_language_does() -> None:
 
 
 def test_the_back_has_the_offer_first_and_every_field() -> None:
-    words = " ".join(shown(drawn(coffee(), Face.APPLE_BACK)))
+    words = " ".join(shown(drawn(replace(coffee(), news=None), Face.APPLE_BACK)))
     assert words.startswith("Maple Cortado is back Half price until Sunday. Rewards")
     for field in coffee().back:
         assert " ".join(str(field.value).split()) in " ".join(words.split())
+
+
+def test_news_that_a_phone_rings_for_stand_at_the_top_of_the_back() -> None:
+    face = replace(coffee(), news=FaceField("news", "News", "Maple is back until Sunday"))
+    assert shown(drawn(face, Face.APPLE_BACK))[:2] == ["News", "Maple is back until Sunday"]
 
 
 def test_googles_details_have_account_messages_texts_and_the_terms_last() -> None:
@@ -183,7 +188,7 @@ def test_a_voided_card_has_nothing_to_scan_and_says_so(kind: Face, symbology: Sy
 
 
 def test_a_script_finds_the_name_that_it_may_replace() -> None:
-    for kind in (Face.APPLE_FRONT, Face.WEB):
+    for kind in FRONTS:
         (name,) = (one for one in drawn(coffee(), kind, live=True).iter(f"{SVG}text") if one.get("data-live"))
         assert (name.get("data-live"), name.text, name.get("textLength")) == ("name", "Ana Brandt", None)
         assert "data-live" not in draw(coffee(), kind, pictures=ELSEWHERE, zone="UTC")
