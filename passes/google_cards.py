@@ -359,15 +359,20 @@ def _require_class(
 def _publish(
     store: Store, wallet: GoogleWallet, loaded: Loaded, document: Document, *, now: datetime
 ) -> None:
-    """Bring the class to Google and write down what became of it. Raises GoogleFailed, DocumentInvalid."""
+    """Bring the class to Google and write down what became of it.
+
+    Raises ClassNotPublished where it was refused, AccountRefused, TryLater.
+    """
     state, words = google.PUBLISHED, ""
-    trouble: Exception | None = None
+    trouble: GoogleFailed | None = None
     try:
         wallet.publish(document)
     except TryLater as later:
         state, words, trouble = google.WAITING, str(later), later
-    except (GoogleFailed, DocumentInvalid) as refused:
+    except AccountRefused as refused:
         state, words, trouble = google.REFUSED, str(refused), refused
+    except (GoogleFailed, DocumentInvalid) as refused:
+        state, words, trouble = google.REFUSED, str(refused), ClassNotPublished(str(refused))
 
     def decide(work: Work) -> None:
         google.keep_class(
@@ -420,7 +425,8 @@ def publish_due(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: date
             # The same would be said of every programme.
             return published
         except (GoogleFailed, DocumentInvalid) as trouble:
-            log.warning("the class of %s is not at Google: %s", loaded.slug, trouble)
+            if state is None or state.words != str(trouble):
+                log.warning("the class of %s is not at Google: %s", loaded.slug, trouble)
     return published
 
 

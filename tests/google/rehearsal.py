@@ -1,4 +1,4 @@
-"""The tests' small shop with a Google of its own: the real use cases, the emulator, and callbacks over HTTP."""
+"""The tests' small shop with a Google of its own: real use cases, the emulator, callbacks over HTTP."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from passes.google.wallet import GoogleWallet
 from passes.google_cards import Announcer, GoogleDesk, Issuer, Upkeep
 from passes.loyalty.refusals import Busy
 from passes.store import google as google_rows
+from passes.wallet import Wallet
 from tests.cast import Card, PushService, a_card, rows
 from tests.google.cards import EMAIL, ISSUER, account_key
 from tests.shop import Shop
@@ -91,7 +92,10 @@ class Rehearsal:
         store, now = self.shop.store, self.shop.now
         while delivery.stamp_due(store, now=now):
             pass
-        wallets = {delivery.APPLE: PushService(), delivery.GOOGLE: announcer or self.announcer}
+        wallets: dict[str, Wallet] = {
+            delivery.APPLE: PushService(),
+            delivery.GOOGLE: announcer or self.announcer,
+        }
         delivery.announce_due(store, wallets, now=now)
         return delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now, lease_seconds=180)
 
@@ -178,17 +182,13 @@ def rehearsal(shop: Shop, **options: Any) -> Iterator[Rehearsal]:
         token=google.token_address,
     )
     issuer = Issuer(ISSUER, address)
-    web, worker = (
-        GoogleApi(
-            account,
-            clock=lambda: shop.now,
-            addresses=addresses,
-            pace=lambda: 0.0,
-            backoff_seconds=0.001,
-            **more,
-        )
-        for more in ({"tries_max": 1}, {})
-    )
+    common: dict[str, Any] = {
+        "clock": lambda: shop.now,
+        "addresses": addresses,
+        "pace": lambda: 0.0,
+        "backoff_seconds": 0.001,
+    }
+    web, worker = GoogleApi(account, **common, tries_max=1), GoogleApi(account, **common)
     desk = GoogleDesk(
         issuer=issuer,
         account=account,
