@@ -100,6 +100,8 @@ def as_text(words: Words, rules: Programme, language: str) -> str:
 def as_html(words: Words, rules: Programme, language: str) -> str:
     """The letter as HTML that every mail program shows: one column, styles on the elements, no pictures."""
     colours = rules.design.colours
+    # The button stands on white, whatever the card's ground is.
+    dark, light = sorted((colours.ground, colours.text), key=_brightness)
     address = escape(words.address)
     body = "".join(f'<p style="margin:0 0 14px">{escape(one)}</p>' for one in words.paragraphs)
     after = "".join(
@@ -120,11 +122,17 @@ def as_html(words: Words, rules: Programme, language: str) -> str:
         '<div style="padding:28px">'
         f'<h1 style="margin:0 0 14px;font-size:24px;line-height:1.25">{escape(words.heading)}</h1>{body}'
         f'<p style="margin:22px 0"><a href="{address}" style="display:inline-block;padding:13px 24px;'
-        f"border-radius:12px;background:{colours.ground};color:{colours.text};font-weight:600;"
+        f"border-radius:12px;background:{dark};color:{light};font-weight:600;"
         f'text-decoration:none">{escape(words.button)}</a></p>{after}</div></div>'
         '<p style="max-width:520px;margin:16px auto 0;padding:0 16px;color:#5c5f66;font-size:14px">'
         f"{footer}</p></body></html>\n"
     )
+
+
+def _brightness(colour: str) -> int:
+    """How light a colour `#RRGGBB` looks; green counts most."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return 2 * red + 7 * green + blue
 
 
 def _footer(rules: Programme, language: str) -> list[str]:

@@ -45,8 +45,8 @@ _HTML_POLICY = (
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 _LINK = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
@@ -183,7 +183,7 @@ class MailCatcher:
         self.clock = clock
         self._folder = state_folder / "mail" if state_folder else None
         self._lock = threading.Lock()
-        self._letters: list[CaughtLetter] = list(self._read())
+        self._letters = list(self._read())
         self._number = max((one.number for one in self._letters), default=0)
         self._server: _Server | None = None
         self._serving: threading.Thread | None = None
@@ -269,7 +269,7 @@ class MailCatcher:
     def _read(self) -> Iterator[CaughtLetter]:
         if self._folder is None or not self._folder.is_dir():
             return
-        for path in sorted(self._folder.glob("*.json"))[-LETTERS_MAX:]:
+        for path in sorted(self._folder.glob("*.json")):
             try:
                 kept = json.loads(path.read_text("utf-8"))
                 yield CaughtLetter(
