@@ -22,7 +22,7 @@ from passes import access, artwork, correspondence, enrolment
 from passes.access import Limit
 from passes.enrolment import Seen, Source
 from passes.language import LONGER, MIRRORED, SOURCE, say
-from passes.loyalty import joining
+from passes.loyalty import codes, joining
 from passes.loyalty.card import CardFace, compose
 from passes.loyalty.joining import Asked
 from passes.loyalty.letters import cleaned
@@ -55,6 +55,8 @@ SOURCES = ("poster", "link", "till", "email", "social")
 # What a screen that shows an invitation is called: unguessable, and short enough for a small code.
 _DESK = re.compile(r"[A-Za-z0-9_-]{16}")
 _DESK_BYTES = 12
+# A code that no card has: it is not drawn at random.
+_NOBODYS_CODE = bytes(codes.RANDOM_BYTES)
 _Value = TypeVar("_Value")
 
 
@@ -103,7 +105,7 @@ def _count(seen: Seen, *, at_once: bool = False) -> None:
 @blueprint.get("/join/<slug>")
 def form(slug: str) -> str | tuple[str, int] | AnyResponse:
     """The join form; or, in a browser that has a card, the way back to it."""
-    loaded = _loaded(slug)
+    loaded = open_programme(slug)
     if "new" not in request.args and (secret := _own_card(loaded)):
         anew = f"{request.path}?{urlencode([*request.args.items(), ('new', '1')])}"
         return render_template("join/known.html", secret=secret, anew=anew, **setting(loaded))
@@ -117,7 +119,7 @@ def form(slug: str) -> str | tuple[str, int] | AnyResponse:
 @blueprint.post("/join/<slug>")
 def send(slug: str) -> tuple[str, int] | AnyResponse:
     """Join. Sent twice, the same form gives the same card."""
-    loaded = _loaded(slug)
+    loaded = open_programme(slug)
     if "new" not in request.args and (secret := _own_card(loaded)):
         return redirect(url_for("member.card", secret=secret), 303)
     if not loaded.programme.joining.is_open(now()):
@@ -226,11 +228,18 @@ def _form(
         refused=refused,
         problems=problems or {},
         asked=programme.joining,
+        gifted=_gifted(programme),
         months=_months(),
         day_first=_day_first(),
         desk=None if on_a_phone() or "desk" in request.args or "phone" in request.args else _Desk(loaded),
         **setting(loaded),
     )
+
+
+def _gifted(programme: Programme) -> str:
+    """The tiers that get the birthday gift, where it is not for all."""
+    keys = programme.birthday.tiers if programme.birthday else ()
+    return ", ".join(tier.name.in_(language.current()) for tier in programme.tiers if tier.key in keys)
 
 
 def _months() -> list[str]:
@@ -254,7 +263,7 @@ def _closed(loaded: Loaded) -> tuple[str, int]:
 
 
 @blueprint.errorhandler(ProgrammeUnknown)
-def _unknown(refused: ProgrammeUnknown) -> tuple[str, int]:
+def unknown(refused: ProgrammeUnknown) -> tuple[str, int]:
     return render_template("join/unknown.html", refused=refused, theme=None), status_of(refused)
 
 
@@ -280,7 +289,7 @@ class _Desk:
 @blueprint.get("/join/<slug>/desk/<name>")
 def desk(slug: str, name: str) -> str:
     """How far the person got who scanned the code that this screen showed. Never says who it was."""
-    loaded = _loaded(slug)
+    loaded = open_programme(slug)
     progress = enrolment.on_the_phone(installation().store, programme=slug, desk=name)
     return render_template(
         "join/desk.html",
@@ -311,14 +320,14 @@ def _desk() -> str | None:
 @blueprint.get("/join/<slug>/again")
 def again(slug: str) -> str:
     """Where somebody asks for the way to a card they have."""
-    loaded = _loaded(slug)
+    loaded = open_programme(slug)
     return _again(loaded, sent="sent" in request.args)
 
 
 @blueprint.post("/join/<slug>/again")
 def send_again(slug: str) -> tuple[str, int] | AnyResponse:
     """Send a letter to the address, if a card has it. The answer is the same either way."""
-    loaded = _loaded(slug)
+    loaded = open_programme(slug)
     try:
         access.limit(installation().store, Limit.AGAIN_ADDRESS, address(), now=now())
         access.read_form(installation().keys, _typed("form"), purpose=_AGAIN, now=now())
@@ -356,13 +365,13 @@ def _sends_letters() -> bool:
 
 
 def sample_face(programme: Programme, *, balance: int, name: str, code: str = "") -> CardFace:
-    """What a card of this programme looks like, for whoever has none yet."""
+    """What a card of this programme looks like, for whoever has none yet; its code is nobody's."""
     return compose(
         programme,
         member_name=name,
         balance=balance,
         tier=tier_for(programme.tiers, 0),
-        code=code,
+        code=code or codes.code_from(_NOBODYS_CODE, programme.code_kind),
         language=language.current(),
         say=say,
     )
@@ -378,7 +387,8 @@ def setting(loaded: Loaded) -> dict[str, object]:
     }
 
 
-def _loaded(slug: str) -> Loaded:
+def open_programme(slug: str) -> Loaded:
+    """The programme of this address; the page speaks its languages from here on. Raises ProgrammeUnknown."""
     with installation().store.read() as read:
         loaded = programmes.by_slug(read, slug)
     language.speak((*loaded.programme.languages,))
