@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from passes.faces import apple, google, web
+from passes.faces.flaws import Flaw as Flaw
+from passes.faces.flaws import Warning as Warning
+from passes.faces.flaws import warnings as warnings
 from passes.loyalty.card import CardFace
 
 

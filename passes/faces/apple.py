@@ -91,16 +91,26 @@ def front(face: CardFace, pictures: Pictures, zone: str, *, live: bool) -> str:
     )
 
 
+def header(face: CardFace, zone: str) -> tuple[Line, Line]:
+    """Label and value of the header as far as the phone shows them."""
+    value = words.value(face.header, face.language, zone)
+    return (
+        fit(label(face.header, face.language), HEADER_ROOM, size=LABEL, weight=SEMIBOLD),
+        fit(value, HEADER_ROOM, size=HEADER.most, least=HEADER.least),
+    )
+
+
+def label(field: FaceField, language: str) -> str:
+    """A label as the phone writes it: in capitals."""
+    return upper(field.label, language)
+
+
 def _header(sheet: Sheet, face: CardFace, zone: str) -> float:
     """The header field at the right; returns where it begins."""
-    value = fit(
-        words.value(face.header, face.language, zone),
-        HEADER_ROOM, size=HEADER.most, least=HEADER.least,
-    )  # fmt: skip
-    label = fit(upper(face.header.label, face.language), HEADER_ROOM, size=LABEL, weight=SEMIBOLD)
-    sheet.words(label, RIGHT, HEADER_LABEL_BASELINE, face.colours.label, anchor="end")
+    name, value = header(face, zone)
+    sheet.words(name, RIGHT, HEADER_LABEL_BASELINE, face.colours.label, anchor="end")
     sheet.words(value, RIGHT, HEADER.baseline(value.size), face.colours.text, anchor="end")
-    return RIGHT - max(label.width, value.width)
+    return RIGHT - max(name.width, value.width)
 
 
 def _primary(sheet: Sheet, face: CardFace, zone: str) -> None:
@@ -110,10 +120,10 @@ def _primary(sheet: Sheet, face: CardFace, zone: str) -> None:
         words.value(face.primary, face.language, zone),
         room, size=PRIMARY.most, least=PRIMARY.least, weight=LIGHT,
     )  # fmt: skip
-    label = fit(upper(face.primary.label, face.language), room, size=PRIMARY_LABEL_SIZE, weight=SEMIBOLD)
+    name = fit(label(face.primary, face.language), room, size=PRIMARY_LABEL_SIZE, weight=SEMIBOLD)
     baseline = PRIMARY.baseline(value.size)
     sheet.words(value, LEFT, baseline, face.colours.text)
-    sheet.words(label, LEFT, baseline + PRIMARY_LABEL_BELOW, face.colours.label)
+    sheet.words(name, LEFT, baseline + PRIMARY_LABEL_BELOW, face.colours.label)
 
 
 def _row(sheet: Sheet, face: CardFace, zone: str, *, live: bool) -> None:
@@ -131,7 +141,7 @@ def columns(fields: Sequence[FaceField], language: str, zone: str) -> tuple[Colu
     """The row's fields as the phone places them; what is too much for it vanishes."""
     return side_by_side(
         [
-            (upper(field.label, language), words.value(field, language, zone))
+            (label(field, language), words.value(field, language, zone))
             for field in fields[:ROW_FIELDS_MAX]
         ],
         left=LEFT, right=RIGHT, gap=GAP, most=ROW.most, least=ROW.least, label=LABEL,
