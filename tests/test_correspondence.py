@@ -152,8 +152,8 @@ def test_a_letter_holds_nothing_that_a_person_typed(shop: Shop, post: Scripted) 
 def test_a_letter_is_wanted_once_for_each_reason(shop: Shop, post: Scripted) -> None:
     joined = joins(shop)
     want(shop, joined)
-    want(shop, joined, about="asked:2026031410")
-    want(shop, joined, about="asked:2026031410")
+    want(shop, joined, about="asked 2026031410")
+    want(shop, joined, about="asked 2026031410")
     assert send(shop, post).taken == 2
     assert [one.text.count("Somebody, probably you") for one in post.letters] == [0, 1]
 
@@ -197,7 +197,7 @@ def test_only_the_newest_card_that_holds_is_written_of(shop: Shop, post: Scripte
         programme=joined.programme_id,
         card=joined.card_id,
     )
-    want(shop, joined, about="asked:now")
+    want(shop, joined, about="asked now")
     assert send(shop, post).taken == 1
     assert f"{URL}/card/{second}" in post.letters[0].text
 
@@ -209,7 +209,7 @@ def test_a_link_made_with_a_newer_key_is_found_and_one_whose_key_is_gone_is_not(
     newer = ServerKeys({"k1": b"k" * 32, "k2": b"n" * 32})
     send_due(shop.store, post, keys=newer, public_url=URL, now=shop.now)
     assert f"{URL}/card/{joined.link_secret}" in post.letters[0].text
-    want(shop, joined, about="asked:now")
+    want(shop, joined, about="asked now")
     other = ServerKeys({"k9": b"o" * 32})
     assert send_due(shop.store, post, keys=other, public_url=URL, now=shop.now).not_needed == 1
 
@@ -248,6 +248,26 @@ def test_an_address_typed_again_and_again_is_not_flooded(shop: Shop, post: Scrip
     assert send(shop, post, after=HOUR) == Sent(claimed=3, taken=1, not_needed=2)
     joins(shop, name="Ana tomorrow")
     assert send(shop, post, after=DAY).taken == 1
+
+
+def test_who_joins_with_somebodys_address_cannot_use_up_their_way_back(shop: Shop, post: Scripted) -> None:
+    owner = known(shop, email=ANA)
+    for number in range(9):
+        joins(shop, name=f"Impostor {number}")
+    send(shop, post)
+    post.letters.clear()
+    correspondence.ask_for_card(shop.store, programme=COFFEE, email=ANA, now=shop.now)
+    assert send(shop, post).taken == correspondence.MEMBERS_OF_ADDRESS
+    assert any(owner.link_secret in letter.text for letter in post.letters)
+
+
+def test_a_member_learns_that_somebody_joined_with_their_address(shop: Shop, post: Scripted) -> None:
+    owner = known(shop, email=ANA)
+    want(shop, owner, about="again 20260314")
+    send(shop, post)
+    [letter] = post.letters
+    assert "Somebody joined Finch Club with your address. You have a card already" in letter.text
+    assert owner.link_secret in letter.text
 
 
 def test_letters_nobody_sent_for_days_are_not_sent_when_mail_is_turned_on(shop: Shop, post: Scripted) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from passes.correspondence import words
-from passes.correspondence.words import Words
+from passes.correspondence.words import Why, Words
 from passes.language import choose
 from passes.loyalty import dates
 from passes.loyalty.lasting import ExpiryKind
@@ -37,8 +37,13 @@ BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(days=3)
 
 LINKS_A_DAY = 5
-"""So many letters with a card's link go to one address in 24 hours: anybody may type it into a form."""
+"""So many letters with a card's link go to one address in 24 hours: anybody may type it into a form.
+
+Those that were asked for are counted by themselves, so that whoever joins over and
+over with somebody's address cannot use up their way back.
+"""
 MEMBERS_OF_ADDRESS = 3
+ASKED = "asked"
 
 ALL_REFUSED_MIN = 5
 """When so many letters of a batch are refused and none is taken, something is wrong with us."""
@@ -77,13 +82,14 @@ def ask_for_card(store: Store, *, programme: str, email: str, now: datetime) -> 
 
     def decide(work: Work) -> None:
         loaded = programmes.by_slug(work, programme)
+        # The oldest is always among them: others may have joined with this address since.
         for member_id in mail.of_address(work, loaded.id, email, limit=MEMBERS_OF_ADDRESS):
             mail.want(
                 work,
                 programme_id=loaded.id,
                 member_id=member_id,
                 kind=mail.CARD_LINK,
-                about=f"asked:{now:%Y%m%d%H}",
+                about=f"{ASKED} {now:%Y%m%d%H}",
                 detail={},
                 now=now,
             )
@@ -231,7 +237,7 @@ class _Desk:
 
     def __init__(self, read: Read, keys: ServerKeys, public_url: str, now: datetime) -> None:
         self._read, self._keys, self._public_url, self._now = read, keys, public_url, now
-        self._links: Counter[str] = Counter()
+        self._links: Counter[tuple[int, str, bool]] = Counter()
         self.letters: list[Letter] = []
         self.unneeded: list[Claim] = []
         self.failed: list[tuple[Claim, Later]] = []
@@ -287,21 +293,25 @@ class _Desk:
     ) -> Words | None:
         match claim.kind:
             case mail.CARD_LINK:
-                before = mail.sent_to(
-                    self._read,
-                    claim.programme_id,
-                    recipient.email_key,
-                    mail.CARD_LINK,
-                    since=self._now - timedelta(days=1),
-                )
-                if before + self._links[recipient.email_key] >= LINKS_A_DAY:
+                why = _why(claim.about)
+                if self._is_flooded(claim, recipient, asked=why is Why.ASKED):
                     return None
-                self._links[recipient.email_key] += 1
-                asked_for = claim.about != "joined"
-                return words.card_link(rules, language, address=address, asked_for=asked_for)
+                return words.card_link(rules, language, address=address, why=why)
             case mail.EXPIRY:
                 return self._expiry(claim, rules, recipient, language, address)
         raise ValueError(f"no letter is of the kind {claim.kind}")
+
+    def _is_flooded(self, claim: Claim, recipient: Recipient, *, asked: bool) -> bool:
+        before = mail.links_sent_to(
+            self._read,
+            claim.programme_id,
+            recipient.email_key,
+            asked=asked,
+            since=self._now - timedelta(days=1),
+        )
+        place = (claim.programme_id, recipient.email_key, asked)
+        self._links[place] += 1
+        return before + self._links[place] > LINKS_A_DAY
 
     def _expiry(
         self, claim: Claim, rules: Programme, recipient: Recipient, language: str, address: str
@@ -347,3 +357,10 @@ class _Desk:
                 return secret
         log.error("the link of a card derives from a key that the server does not have")
         return None
+
+
+def _why(about: str) -> Why:
+    """For what reason a card's link is sent; enrolment says `joined` and `again` with a day."""
+    if about == "joined":
+        return Why.JOINED
+    return Why.JOINED_AGAIN if about.startswith("again") else Why.ASKED

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import Enum, auto
 from html import escape
 
 from passes.language import direction, plural, say
 from passes.loyalty.programme import Programme
+
+
+class Why(Enum):
+    """For what reason a letter leads to a card."""
+
+    JOINED = auto()
+    JOINED_AGAIN = auto()  # somebody joined with the address of a member
+    ASKED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +35,27 @@ class Words:
     after: tuple[str, ...]
 
 
-def card_link(rules: Programme, language: str, *, address: str, asked_for: bool) -> Words:
-    """Here is your card: after joining, or because somebody asked for the way back to it."""
+def card_link(rules: Programme, language: str, *, address: str, why: Why) -> Words:
+    """Here is your card: after joining, to somebody who has one already, or for the asking."""
     name = rules.name.in_(language)
     after: tuple[str, ...] = (
         say(language, "From there it goes into your phone's wallet, or you show it right from the page."),
         say(language, "Whoever has this link can open the card: keep it to yourself."),
     )
-    if asked_for:
-        first = say(language, "Somebody, probably you, asked for the way back to this card.")
-        after = (*after, say(language, "If it was not you, there is nothing you have to do."))
-    else:
-        first = say(language, "Keep this letter: its link leads to your card, on any phone.")
+    not_you = say(language, "If it was not you, there is nothing you have to do.")
+    match why:
+        case Why.JOINED:
+            first = say(language, "Keep this letter: its link leads to your card, on any phone.")
+        case Why.JOINED_AGAIN:
+            first = say(
+                language,
+                "Somebody joined %(programme)s with your address. You have a card already, and this is it.",
+                programme=name,
+            )
+            after = (say(language, "If it was you, use this card: your balance is on it."), not_you, *after)
+        case Why.ASKED:
+            first = say(language, "Somebody, probably you, asked for the way back to this card.")
+            after = (*after, not_you)
     return Words(
         subject=say(language, "Your card: %(programme)s", programme=name),
         heading=say(language, "Here is your card"),

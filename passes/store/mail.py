@@ -130,15 +130,14 @@ _WANT_MANY = Many(
     " FROM person WHERE programme_id = :programme_id AND member_id = :member_id AND email IS NOT NULL"
     " ON CONFLICT DO NOTHING",
 )
-_OF_ADDRESS = text(
-    """
+_of_address = """
     SELECT person.member_id FROM person
     JOIN member ON member.programme_id = person.programme_id AND member.id = person.member_id
     WHERE person.programme_id = :programme AND person.email_key = :email_key
         AND member.closed_at IS NULL AND member.merged_into IS NULL
-    ORDER BY person.member_id DESC LIMIT :most
 """
-)
+_OLDEST_OF_ADDRESS = text(f"{_of_address} ORDER BY person.member_id LIMIT 1")
+_NEWEST_OF_ADDRESS = text(f"{_of_address} ORDER BY person.member_id DESC LIMIT :most")
 
 
 def want(
@@ -195,9 +194,11 @@ def want_many(
 
 
 def of_address(read: Read, programme_id: int, email: str, *, limit: int) -> list[int]:
-    """The newest members with an address."""
-    rows = read.ask(_OF_ADDRESS, programme=programme_id, email_key=email_key(email), most=limit).all()
-    return [row.member_id for row in rows]
+    """Up to `limit` members with an address: the oldest first, then the newest."""
+    known = {"programme": programme_id, "email_key": email_key(email)}
+    oldest = read.ask(_OLDEST_OF_ADDRESS, **known).all()
+    newest = read.ask(_NEWEST_OF_ADDRESS, **known, most=limit).all()
+    return list(dict.fromkeys(row.member_id for row in (*oldest, *newest)))[:limit]
 
 
 # Claiming -------------------------------------------------------------------------
@@ -274,7 +275,7 @@ _SENT_TO = text(
     SELECT count(*) FROM person
     JOIN mail ON mail.programme_id = person.programme_id AND mail.member_id = person.member_id
     WHERE person.programme_id = :programme AND person.email_key = :email_key
-        AND mail.kind = :kind AND mail.sent_at > :since
+        AND mail.kind = 'card_link' AND mail.sent_at > :since AND (mail.about LIKE 'asked%') = :asked
 """
 )
 
@@ -291,10 +292,10 @@ def newest_link(read: Read, programme_id: int, member_id: int) -> Link | None:
     return None if row is None else Link(row.id, row.key_id, row.number, bytes(row.secret_hash))
 
 
-def sent_to(read: Read, programme_id: int, address_key: str, kind: str, *, since: datetime) -> int:
-    """How many letters of a kind an address got since then, whoever gave it."""
+def links_sent_to(read: Read, programme_id: int, address_key: str, *, asked: bool, since: datetime) -> int:
+    """How many links an address got since then, whoever gave it: those asked for, or the others."""
     found: int = read.ask(
-        _SENT_TO, programme=programme_id, email_key=address_key, kind=kind, since=micros(since)
+        _SENT_TO, programme=programme_id, email_key=address_key, asked=asked, since=micros(since)
     ).value()
     return found
 
