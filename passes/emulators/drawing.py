@@ -17,7 +17,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 Colour = tuple[int, int, int]
 
-_FONTS = "-apple-system, 'SF Pro Text', Inter, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+_FONTS = "-apple-system, 'SF Pro Text', 'Phone Inter', Inter, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 _SCREEN = (750, 1334)
 _SCREEN_TOP = 130
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
+from passes.emulators import google_face
 from passes.emulators.google_card import Shown
 from passes.emulators.google_phone import Offline
 from passes.emulators.google_schema import ApiError
@@ -35,17 +37,30 @@ _FAULTS = frozenset(
         "clear",
     }
 )
-_STYLE = (
-    "body{font:16px/1.5 system-ui;margin:2rem auto;max-width:26rem;padding:0 1rem}"
-    "section{border:1px solid #8884;border-radius:1rem;padding:1rem;margin:1rem 0}"
-    "dl{display:flex;flex-wrap:wrap;gap:0 2rem;margin:.5rem 0}dt{font-size:.8rem}dd{margin:0;font-weight:600}"
-    "button{font:inherit;min-height:3rem;padding:0 1.5rem;border-radius:1.5rem;margin:.25rem 0;width:100%}"
-    ".banner{background:#fd6;color:#000;padding:.25rem .75rem;border-radius:.5rem}"
-)
+_STYLE = """
+:root{--ink:#1d1d1f;--soft:#5b5c63;--ground:#f3f1ee;--panel:#fff;--line:#dcd9d4;--strong:#0060c7;
+font:16px/1.45 Roboto,Inter,"Liberation Sans",Arial,sans-serif;color-scheme:light dark}
+@media(prefers-color-scheme:dark){:root{--ink:#f2f2f5;--soft:#a9a9b2;--ground:#101114;--panel:#1b1c20;
+--line:#33343a;--strong:#1c6bd0}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;color:var(--ink);background:var(--ground);padding:20px 16px 40px}
+main{max-width:26rem;margin:0 auto}
+.banner{margin:0 0 18px;color:var(--soft);font-size:.875rem;text-align:center}
+h1{font-size:1.6rem;font-weight:500;line-height:1.2;margin:0 0 18px;text-align:center}
+p{margin:12px 0;text-align:center}
+.card{display:block;width:100%;height:auto;margin:0 0 20px;filter:drop-shadow(0 6px 16px #0004)}
+form{display:grid;gap:10px}
+button,a.go{display:flex;align-items:center;justify-content:center;gap:10px;min-height:56px;padding:8px 20px;
+border:0;border-radius:20px;background:var(--strong);color:#fff;font:inherit;font-size:1.06rem;font-weight:600;
+cursor:pointer;text-decoration:none}
+button+button{background:var(--panel);color:var(--ink);border:1px solid var(--line)}
+:focus-visible{outline:3px solid var(--strong);outline-offset:3px}
+"""
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'; "
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; base-uri 'none'; "
+        "frame-ancestors {ancestors}; "
         # Also where a browser is sent once a card is saved.
         "form-action 'self' http://127.0.0.1:* http://localhost:*"
     ),
@@ -63,6 +78,15 @@ class Pages:
 
     def answer(self, call: Call) -> Reply | Silence:
         """One request."""
+        reply = self._answer(call)
+        if isinstance(reply, Silence) or "Content-Security-Policy" not in reply.headers:
+            return reply
+        # The shop may show the save page beside its own; nobody else may.
+        inside = " ".join(map(_origin, self._google.services)) or "'none'"
+        policy = reply.headers["Content-Security-Policy"].format(ancestors=inside)
+        return replace(reply, headers={**reply.headers, "Content-Security-Policy": policy})
+
+    def _answer(self, call: Call) -> Reply | Silence:
         if call.method not in ("GET", "HEAD") and not _is_own(call):
             return _page(403, "Not here", "<p>Only this page may change its phones.</p>")
         if call.path.startswith(_SAVE):
@@ -109,15 +133,19 @@ class Pages:
         return _page(
             200,
             "Add to Google Wallet",
-            "".join(map(_card, cards)) + f'<form method="post">{buttons}</form>',
+            "".join(map(self._card, cards)) + f'<form method="post">{buttons}</form>',
         )
 
     def _saved(self, phone_id: str, names: list[str]) -> Reply:
         if self._google.after_save is not None:
             return Reply(303, b"", {**_HEADERS, "Location": self._google.after_save(phone_id, names[0])})
         phone = self._google.phone(phone_id)
-        cards = "".join(_card(phone.card(name)) for name in names)
+        cards = "".join(self._card(phone.card(name)) for name in names)
         return _page(200, f"Added to {phone.name}", cards)
+
+    def _card(self, card: Shown) -> str:
+        unique = f"c{card.object_id.encode().hex()}"
+        return google_face.as_svg(card, self._google.pictures.get, unique=unique)
 
     # --- for issuers ------------------------------------------------------------
 
@@ -196,15 +224,9 @@ class Pages:
         return _json(200, {"done": sorted(wanted)})
 
 
-def _card(card: Shown) -> str:
-    rows = "".join(
-        "<dl>"
-        + "".join(f"<div><dt>{escape(one.label)}</dt><dd>{escape(one.value)}</dd></div>" for one in row)
-        + "</dl>"
-        for row in card.rows
-    )
-    code = f"<p>{escape(card.barcode.text or card.barcode.value)}</p>" if card.barcode else ""
-    return f"<section><p>{escape(card.issuer)}</p><h2>{escape(card.title)}</h2>{rows}{code}</section>"
+def _origin(service: str) -> str:
+    parts = urlsplit(service)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_own(call: Call) -> bool:
@@ -226,8 +248,8 @@ def _page(status: int, title: str, inside: str) -> Reply:
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width">'
-        f"<style>{_STYLE}</style><p class=banner>EMULATED Google Wallet</p><h1>{escape(title)}</h1>{inside}"
-        "</html>"
+        f'<style>{_STYLE}</style><main><p class="banner">EMULATED Google Wallet, on this machine only</p>'
+        f"<h1>{escape(title)}</h1>{inside}</main></html>"
     )
     return Reply(status, text.encode(), {**_HEADERS, "Content-Type": "text/html; charset=utf-8"})
 
