@@ -36,7 +36,7 @@ socket.getaddrinfo, socket.socket.connect = guarded_ask, guarded_connect
 def google(town: Town, path: str, method: str = "GET", **wanted: Any) -> Any:
     """What the emulator answers a script."""
     address = f"http://127.0.0.1:{town.environment['PASSES_GOOGLE_PORT']}{path}"
-    answer = urllib3.request(method, address, **({"json": wanted} if method == "POST" else {}), timeout=10)
+    answer = urllib3.request(method, address, json=wanted if method == "POST" else None, timeout=10)
     assert answer.status < 300, answer.data
     return json.loads(answer.data)
 
