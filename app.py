@@ -25,12 +25,13 @@ from passes.web import (
     front,
     google,
     health,
+    hood,
     join,
     language,
     look,
     member,
-    poster,
     offers,
+    poster,
     signin,
     theme,
     till,
@@ -68,7 +69,20 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals["asset"] = _asset
-    for module in (front, join, poster, wallets, member, till, offers, signin, theme, health, devices, google):
+    for module in (
+        front,
+        join,
+        poster,
+        wallets,
+        member,
+        till,
+        offers,
+        signin,
+        theme,
+        health,
+        devices,
+        google,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(hood.blueprint, url_prefix="/hood")
     app.register_blueprint(hood.blueprint, url_prefix="/console/hood", name="console_hood")

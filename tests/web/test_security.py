@@ -27,10 +27,12 @@ ROOT = Path(__file__).parents[2]
 # Open to everybody, on purpose. Everything else needs a session.
 PUBLIC = {
     "front.door",
-    # These three refuse whoever does not sit at this machine: tests/web/test_front.py.
+    # These refuse whoever does not sit at this machine: tests/web/test_front.py, test_hood.py.
     "front.customer",
     "front.state",
     "front.reset",
+    "hood.look",
+    "hood.verify",
     "join.form",
     "join.send",
     "join.desk",
@@ -74,11 +76,11 @@ def every_public_subclass(kind: type[Refused]) -> list[type[Refused]]:
 
 def test_every_route_is_guarded_or_public_on_purpose(app: Flask) -> None:
     guarded = {rule.endpoint for rule in app.url_map.iter_rules()} - PUBLIC
-    unguarded = {one for one in guarded if not one.startswith((PHONES, "till.", "offers."))}
+    unguarded = {one for one in guarded if not one.startswith((PHONES, "till.", "offers.", "console_hood."))}
     assert unguarded == set()
     stranger = app.test_client()
     for rule in app.url_map.iter_rules():
-        if rule.endpoint.startswith(("till.", "offers.")):
+        if rule.endpoint.startswith(("till.", "offers.", "console_hood.")):
             address = re.sub(r"<[^>]*>", "1", rule.rule)
             for method in rule.methods or ():
                 if method in ("GET", "POST"):
