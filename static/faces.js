@@ -5,7 +5,7 @@ const LEAST = 0.6;
 const LEFTWARDS = /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;
 
 export function write(line, words) {
-  const room = line.parentNode.width.baseVal.value;
+  const room = Number(line.dataset.room);
   const full = Number((line.dataset.size ??= line.getAttribute("font-size")));
   const leftwards = LEFTWARDS.test(words);
   if (leftwards) line.setAttribute("direction", "rtl");

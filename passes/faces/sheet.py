@@ -95,7 +95,7 @@ class Sheet:
         attributes = f'font-size="{line.size:g}" font-weight="{line.weight}" fill="{fill}"'
         attributes += f' text-anchor="{anchor_written}"' if anchor_written != "start" else ""
         attributes += ' direction="rtl"' if leftwards else ""
-        attributes += f' data-live="{live}"' if live else ""
+        attributes += f' data-live="{live}" data-room="{line.room:g}"' if live else ""
         text = _written(line.text)
         if line.sure and not live:
             self._parts.append(
@@ -104,10 +104,12 @@ class Sheet:
             )
             return
         left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * line.room
-        top, height = baseline - 1.15 * line.size, 1.6 * line.size
+        right, top, bottom = left + line.room, baseline - 1.15 * line.size, baseline + 0.45 * line.size
+        # A shape in the card's own measures: a nested <svg> would obey whatever a page says of `svg`.
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+        window = f"polygon({','.join(f'{across:g}px {down:g}px' for across, down in corners)})"
         self._parts.append(
-            f'<svg x="{left:g}" y="{top:g}" width="{line.room:g}" height="{height:g}" overflow="hidden">'
-            f'<text x="{x - left:g}" y="{baseline - top:g}" {attributes}>{text}</text></svg>'
+            f'<text x="{x:g}" y="{baseline:g}" {attributes} clip-path="{window} view-box">{text}</text>'
         )
 
     def symbol(self, symbol: Symbol, x: float, y: float, width: float, height: float) -> None:

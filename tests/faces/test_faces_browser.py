@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import zxingcpp
 from flask import Flask, Response, request
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, sync_playwright
 from werkzeug.serving import make_server
 
 from app import CONTENT_SECURITY_POLICY, ROOT
 from passes.faces import Face, draw
+from passes.faces.apple import columns
 from passes.loyalty.card import CardFace
 from passes.loyalty.design import Symbology
 from tests.faces.samples import CODES, NAMES, books, coded, coffee, four_in_the_row, pictures, programmes
@@ -131,11 +132,11 @@ def test_a_voided_card_cannot_be_scanned(look: Looked) -> None:
 
 # Where a text may be seen: in its window, which clips it, or wherever it reaches.
 SEEN = """(face, text) => {
-  const window = text.parentNode.closest("svg");
-  if (window === face) return text.getBoundingClientRect();
+  const window = text.getAttribute("clip-path");
+  if (!window) return text.getBoundingClientRect();
+  const [left, , right] = window.match(/-?[0-9.]+/g).map(Number);
   const place = face.getScreenCTM();
-  const left = place.a * window.x.baseVal.value + place.e;
-  return { left, right: left + place.a * window.width.baseVal.value };
+  return { left: place.a * left + place.e, right: place.a * right + place.e };
 }"""
 OVERFLOWING = f"""() => {{
   const seen = {SEEN};
@@ -159,6 +160,19 @@ COLUMNS = f"""() => {{
       return [box.left, box.right];
     }}));
 }}"""
+
+
+def test_a_window_cuts_off_what_is_too_long_whatever_a_page_says_of_pictures(look: Looked) -> None:
+    page = look.at(drawn(coffee(), Face.APPLE_FRONT, live=True))
+    page.evaluate("document.adoptedStyleSheets = [new CSSStyleSheet()]")
+    page.evaluate("document.adoptedStyleSheets[0].replaceSync('svg, text { width: 100%; height: auto; }')")
+    before = seen(page)
+    page.evaluate("document.querySelector('[data-live]').textContent = 'Ana ' + 'W'.repeat(90)")
+    after = seen(page)
+    # The columns beside it, in pixels of a screen with two to a point.
+    beside = (int(2 * columns(coffee().row, "en", "UTC")[1].left), 440, 750, 560)
+    assert ImageChops.difference(before.crop(beside), after.crop(beside)).getbbox() is None
+    assert ImageChops.difference(before, after).getbbox() is not None
 
 
 @pytest.mark.parametrize("query", ["", "?plain=1", "?dir=rtl"], ids=["font", "no font", "rtl page"])
@@ -198,7 +212,7 @@ WRITE = """async (words) => {
   const { write } = await import("/static/faces.js");
   const line = document.querySelector('[data-live="name"]');
   write(line, words);
-  const room = line.parentNode.width.baseVal.value;
+  const room = Number(line.dataset.room);
   return { text: line.textContent, wide: line.getComputedTextLength(), room };
 }"""
 
