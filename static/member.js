@@ -12,7 +12,7 @@ const says = document.querySelector("[data-says][role=status]");
 const noNetwork = document.querySelector("[data-no-network]");
 const counter = document.querySelector("#till");
 
-
+let tag = live.dataset.tag;
 let timer = 0;
 let asking = false;
 let failures = 0;

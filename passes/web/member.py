@@ -7,7 +7,8 @@ no index, nothing kept on the way.
 from __future__ import annotations
 
 import hashlib
-import re
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -16,16 +17,30 @@ from markupsafe import Markup
 from werkzeug.http import quote_etag
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import artwork, issuing, membership
+from passes import access, artwork, google_cards, issuing, membership
+from passes.access import Limit
+from passes.language import LONGER, MIRRORED, SOURCE, languages
 from passes.loyalty.card import CardFace
 from passes.loyalty.dates import local_date
 from passes.loyalty.design import Symbology
+from passes.loyalty.joining import Asked
+from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import ReceiptKind
-from passes.loyalty.refusals import Busy, CardVoided, StorageFull
-from passes.membership import Link
-from passes.web import language, theme
+from passes.loyalty.refusals import (
+    BirthdayLocked,
+    Busy,
+    CardVoided,
+    GoogleNotSetUp,
+    GoogleUnavailable,
+    Refused,
+    StorageFull,
+)
+from passes.membership import Known, Link
+from passes.web import language
+from passes.web.answers import FIELDS, Answers, day_first, months
 from passes.web.errors import status_of
 from passes.web.here import installation, now
+from passes.web.join import setting
 
 blueprint = Blueprint("member", __name__)
 
@@ -46,9 +61,6 @@ TITLES = {
     ReceiptKind.MERGE: "Two cards became one",
 }
 """What an entry is called whose reward or amount does not name it."""
-
-# Browsers inside other apps cannot open a pass.
-_INSIDE_AN_APP = re.compile(r"FBAN|FBAV|Instagram|Line/|MicroMessenger|TikTok|BytedanceWebview|GSA/")
 
 
 @blueprint.after_request
@@ -94,15 +106,245 @@ def apple(secret: str) -> AnyResponse:
     return redirect(url_for("devices.download", token=_download_token(_open_valid(secret))), 303)
 
 
-@blueprint.get("/card/<secret>/phone")
-def phone(secret: str) -> AnyResponse:
-    """To the virtual iPhone, which is there in development only. Raises CardVoided."""
-    token = _download_token(_open_valid(secret))
-    phone_url = installation().phone_url
-    if phone_url is None:
+@blueprint.get("/card/<secret>/google")
+def google(secret: str) -> AnyResponse:
+    """To Google's own page that saves the card, which Google has been given by then.
+
+    Raises CardVoided. Where Google does not answer, the page says so and offers to try again.
+    """
+    found = _open_valid(secret)
+    desk = installation().google
+    if desk is None:
         return redirect(url_for("member.card", secret=secret), 303)
-    address = f"{installation().public_url}{url_for('devices.download', token=token)}"
-    return redirect(f"{phone_url}/add?url={quote(address, safe='')}", 303)
+    try:
+        address = google_cards.save_link(
+            installation().store, desk, programme_id=found.programme_id, card_id=found.card_id, now=now()
+        )
+    except (GoogleUnavailable, GoogleNotSetUp) as refused:
+        page = render_template(
+            "member/trouble.html",
+            refused=refused,
+            secret=secret,
+            may_try_again=isinstance(refused, GoogleUnavailable),
+            programme=membership.programme_of(installation().store, found),
+        )
+        return make_response(page, status_of(refused))
+    return redirect(address, 303)
+
+
+# Choices -------------------------------------------------------------------------
+
+
+@blueprint.get("/card/<secret>/details")
+def details(secret: str) -> AnyResponse:
+    """What the member agreed to, what is known of them, and the ways to change, take along and leave."""
+    found = _open(secret)
+    if found.voided_at is not None:
+        return _gone(found)
+    return _details(found, secret, done=request.args.get("done"))
+
+
+@blueprint.post("/card/<secret>/consents")
+def consents(secret: str) -> AnyResponse:
+    """Say yes or no. What the form did not change is left alone, so that an old page undoes nothing."""
+    found = _sent(secret)
+    answers = {
+        one.purpose: one.purpose in request.form
+        for one in membership.programme_of(installation().store, found).consents
+        if (one.purpose in request.form) != (f"{one.purpose}_was" in request.form)
+    }
+    membership.consent(installation().store, found, answers=answers, language=_spoken(), now=now())
+    return _back(secret, "consents")
+
+
+@blueprint.post("/card/<secret>/language")
+def speak(secret: str) -> AnyResponse:
+    """The card speaks another language, and so does this page from now on."""
+    found = _sent(secret)
+    wanted = request.form.get("language", "")
+    membership.speak(installation().store, found, language=wanted, now=now())
+    answer = _back(secret, "language")
+    # A language chosen for pages once would hide the one that was chosen just now.
+    answer.delete_cookie(language.COOKIE)
+    return answer
+
+
+@blueprint.post("/card/<secret>/details")
+def correct(secret: str) -> AnyResponse:
+    """Put right what is known; a refused form keeps what was typed and says what to correct."""
+    found = _sent(secret)
+    chosen = membership.choices(installation().store, found, now=now())
+    typed = Answers(chosen.loaded.programme, also=_known_fields(chosen.known))
+    problems = dict(typed.problems)
+    if not problems:
+        before = chosen.known
+        known = Known(
+            typed.name,
+            typed.email if "email" in typed.asked else before.email,
+            typed.phone if "phone" in typed.asked else before.phone,
+            typed.birthday if "birthday" in typed.asked else before.birthday,
+        )
+        try:
+            membership.correct(installation().store, found, known=known, now=now())
+        except BirthdayLocked as refused:
+            problems["birthday"] = refused
+    if problems:
+        answer = _details(found, secret, problems=problems)
+        answer.status_code = status_of(next(iter(problems.values())))
+        return answer
+    return _back(secret, "details")
+
+
+@blueprint.post("/card/<secret>/letter")
+def letter(secret: str) -> AnyResponse:
+    """Send the way to this card to the member's own address."""
+    found = _sent(secret)
+    if installation().post is not None:
+        membership.send_card(installation().store, found, now=now())
+    return _back(secret, "letter")
+
+
+@blueprint.post("/card/<secret>/link")
+def renew(secret: str) -> AnyResponse:
+    """Withdraw this address and go on under a new one. Sent twice, it is the same new one."""
+    form = _form_of(secret)
+    fresh = membership.renew(
+        installation().store, installation().keys, secret=secret, key=f"link:{form.key}", now=now()
+    )
+    return _back(fresh, "link")
+
+
+@blueprint.get("/card/<secret>/record.json")
+def record(secret: str) -> AnyResponse:
+    """Everything that is known about the member, as a file."""
+    found = _open_valid(secret)
+    access.limit(installation().store, Limit.MEMBER_RECORD, secret, now=now())
+    known = membership.record(installation().store, found, now=now())
+    answer = Response(json.dumps(known, ensure_ascii=False, indent=2), mimetype="application/json")
+    name = f"{known['programme']}-{now():%Y-%m-%d}.json"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+@blueprint.get("/card/<secret>/leave")
+def leaving(secret: str) -> AnyResponse:
+    """What leaving means, before it happens."""
+    found = _open(secret)
+    if found.voided_at is not None:
+        return _gone(found)
+    return _leaving(found, secret)
+
+
+@blueprint.post("/card/<secret>/leave")
+def leave(secret: str) -> AnyResponse:
+    """Leave for good. Without the tick that says so nothing happens."""
+    found = _sent(secret)
+    if "sure" not in request.form:
+        answer = _leaving(found, secret, refused=True)
+        answer.status_code = 422
+        return answer
+    membership.leave(installation().store, found, now=now())
+    return redirect(url_for("member.card", secret=secret), 303)
+
+
+def _form_of(secret: str) -> access.Form:
+    """The form that was sent, made for this link and for no other. Raises FormStale or TooManyTries."""
+    form = access.read_form(
+        installation().keys, request.form.get("form", ""), purpose=_purpose(secret), now=now()
+    )
+    access.limit(installation().store, Limit.MEMBER_LINK, secret, now=now())
+    return form
+
+
+def _sent(secret: str) -> Link:
+    """The card that a form of its own page is about. Raises FormStale, TooManyTries or LinkUnknown."""
+    _form_of(secret)
+    return _open_valid(secret)
+
+
+def _purpose(secret: str) -> str:
+    """What the forms of this link are made for; the link itself is no business of theirs."""
+    return f"member:{hashlib.sha256(secret.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def _back(secret: str, done: str) -> AnyResponse:
+    return redirect(url_for("member.details", secret=secret, done=done), 303)
+
+
+def _spoken() -> str:
+    """The language in which the page's words were read."""
+    here = language.current()
+    return SOURCE if here in (LONGER, MIRRORED) else here
+
+
+def _details(
+    found: Link, secret: str, *, problems: Mapping[str, Refused] | None = None, done: str | None = None
+) -> Response:
+    here = installation()
+    chosen = membership.choices(here.store, found, now=now())
+    rules = chosen.loaded.programme
+    return make_response(
+        render_template(
+            "member/details.html",
+            secret=secret,
+            chosen=chosen,
+            known=chosen.known,
+            problems=problems or {},
+            done=done,
+            fields=_fields(rules, chosen.known),
+            typed=request.form if problems else _as_typed(chosen.known),
+            months=months(),
+            day_first=day_first(),
+            letters=here.post is not None,
+            mail_url=here.mail_url,
+            spoken=[(one, language.own_name(one)) for one in membership.languages_of(rules, languages())],
+            form=access.new_form(here.keys, purpose=_purpose(secret), now=now()).text,
+            **setting(chosen.loaded),
+        )
+    )
+
+
+def _fields(rules: Programme, known: Known) -> dict[str, Asked]:
+    """The fields asked for, and those that are known; and whether each may stay empty."""
+    asked = {name: getattr(rules.joining, name) for name in FIELDS}
+    return {
+        name: Asked.OPTIONAL if how is Asked.OFF else how
+        for name, how in asked.items()
+        if how is not Asked.OFF or name in _known_fields(known)
+    }
+
+
+def _known_fields(known: Known) -> frozenset[str]:
+    return frozenset(name for name in FIELDS if getattr(known, name) is not None)
+
+
+def _as_typed(known: Known) -> dict[str, str]:
+    """What is known, as the form's fields have it."""
+    return {
+        "name": known.name,
+        "email": known.email or "",
+        "phone": known.phone or "",
+        "birthday_day": str(known.birthday.day) if known.birthday else "",
+        "birthday_month": str(known.birthday.month) if known.birthday else "",
+    }
+
+
+def _leaving(found: Link, secret: str, *, refused: bool = False) -> Response:
+    here = installation()
+    seen = membership.overview(here.store, found, language=language.current(), now=now())
+    return make_response(
+        render_template(
+            "member/leave.html",
+            secret=secret,
+            seen=seen,
+            refused=refused,
+            form=access.new_form(here.keys, purpose=_purpose(secret), now=now()).text,
+            **setting(seen.loaded),
+        )
+    )
+
+
+# The card and its page -----------------------------------------------------------------
 
 
 def _open(secret: str) -> Link:
@@ -144,24 +386,29 @@ def _shown(found: Link, secret: str) -> dict[str, object]:
     """What the page and its changing parts show."""
     here = installation()
     seen = membership.overview(here.store, found, language=language.current(), now=now())
-    agent = request.user_agent.string
     return {
         "secret": secret,
         "seen": seen,
         "face": seen.face,
-        "loaded": seen.loaded,
-        "programme": seen.loaded.programme,
-        "theme": theme.address(seen.loaded),
-        "art": theme,
+        **setting(seen.loaded),
         "barcode": _barcode(seen.face),
         "titles": TITLES,
         "now": now(),
         "today": local_date(now(), seen.loaded.programme.zone),
-        "development": here.phone_url is not None,
+        "google_address": url_for("member.google", secret=secret) if here.google else None,
+        "virtual_iphone": _virtual_phone("member.apple", secret),
+        "virtual_android": _virtual_phone("member.google", secret) if here.google else None,
         "continue_code": Markup(artwork.qr_svg(f"{here.public_url}{url_for('member.card', secret=secret)}")),
-        "android": "Android" in agent,
-        "inside_an_app": bool(_INSIDE_AN_APP.search(agent)),
     }
+
+
+def _virtual_phone(endpoint: str, secret: str) -> str | None:
+    """Where the virtual phone takes the card from this address of ours; None in production."""
+    here = installation()
+    if here.phone_url is None:
+        return None
+    address = f"{here.public_url}{url_for(endpoint, secret=secret)}"
+    return f"{here.phone_url}/add?url={quote(address, safe='')}"
 
 
 def _download_token(found: Link) -> str:

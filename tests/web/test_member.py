@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ from sqlalchemy import text
 from passes.enrolment import Joined
 from tests.cast import Card, an_install, rows
 from tests.shop import KEYS, PASS_TYPE, Shop
-from tests.web.visitor import Visitor
+from tests.web.visitor import Page, Visitor
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_the_page_shows_what_the_till_asks_for(ana: Visitor, regular: Joined) ->
     page = ana.get(address_of(regular))
     assert "-".join(regular.code[start : start + 4] for start in range(0, 16, 4)) in page.text
     assert "You have 640 beans." in page.text
-    assert "Ana Reyes" in page.text
+    assert "Ana Reyes" in page.html
     assert "Perch" in page.text
 
 
@@ -194,19 +195,179 @@ def test_a_browser_inside_another_app_is_told_to_open_the_page_elsewhere(
     ana: Visitor, app: Flask, regular: Joined
 ) -> None:
     inside = Visitor(app, User_Agent="Mozilla/5.0 (iPhone) AppleWebKit Instagram 300")
-    assert "Open this page in your browser" in inside.get(address_of(regular)).text
-    assert "Open this page in your browser" not in ana.get(address_of(regular)).text
+    assert "This page is open inside another app" in inside.get(address_of(regular)).text
+    assert "This page is open inside another app" not in ana.get(address_of(regular)).text
 
 
-def test_development_offers_the_virtual_iphone_and_production_does_not(
+def test_development_offers_the_virtual_phone_and_production_does_not(
     ana: Visitor, live: Flask, regular: Joined
 ) -> None:
-    answer = ana.get(f"{address_of(regular)}/phone", follow=False).answer
-    assert unquote(answer.headers["Location"]).startswith(
-        "http://127.0.0.1:8001/add?url=http://127.0.0.1:8000/download/"
-    )
+    page = ana.get(address_of(regular))
+    link = next(given["href"] for tag, given in page.elements if tag == "a" and ":8001/add" in given["href"])
+    assert unquote(link) == f"http://127.0.0.1:8001/add?url=http://127.0.0.1:8000{address_of(regular)}/apple"
     guest = Visitor(live, base="https://cards.shop.example")
     assert "virtual" not in guest.get(address_of(regular)).text
-    assert guest.get(f"{address_of(regular)}/phone", follow=False).answer.headers["Location"] == address_of(
-        regular
-    )
+
+
+def test_without_google_there_is_no_way_to_google(ana: Visitor, regular: Joined) -> None:
+    assert "Google" not in ana.get(address_of(regular)).text
+    answer = ana.get(f"{address_of(regular)}/google", follow=False)
+    assert (answer.status, answer.answer.headers["Location"]) == (303, address_of(regular))
+
+
+# Choices -------------------------------------------------------------------------------------------
+
+
+def details(visitor: Visitor, joined: Joined) -> Page:
+    return visitor.get(f"{address_of(joined)}/details")
+
+
+@pytest.mark.check("W-04")
+def test_consent_is_taken_back_as_easily_as_it_was_given(ana: Visitor, house: Shop, regular: Joined) -> None:
+    form = details(ana, regular).form("offers")
+    assert "offers" not in form.values
+    page = ana.send(form, offers="on")
+    assert page.redirects == [303]
+    assert "Saved. It holds from now on." in page.text
+    form = page.form("offers")
+    assert form.values["offers"] == "on"
+    ana.send(form, offers=None)
+    kept = [row["given"] for row in rows(house.store, "consent", "source = 'member page' ORDER BY id")]
+    assert [bool(one) for one in kept] == [True, False]
+
+
+def test_an_old_page_does_not_undo_a_newer_answer(ana: Visitor, house: Shop, regular: Joined) -> None:
+    old = details(ana, regular).form("offers")
+    ana.send(details(ana, regular).form("offers"), offers="on")
+    ana.send(old, ring="on")
+    assert details(ana, regular).form("offers").values["offers"] == "on"
+
+
+def test_the_language_of_the_card_is_the_language_of_its_page(ana: Visitor, regular: Joined) -> None:
+    ana.get(f"{address_of(regular)}?lang=en")
+    form = details(ana, regular).form("language")
+    page = ana.send(form, language="tr")
+    assert "Verilerim ve tercihlerim" in page.text
+    assert "çekirdek" in ana.get(address_of(regular)).text
+
+
+def test_what_is_known_is_corrected_in_the_form(ana: Visitor, house: Shop, regular: Joined) -> None:
+    form = details(ana, regular).form("birthday_month")
+    assert form.values["name"] == "Ana Reyes"
+    page = ana.send(form, name="Ana María", email="ana@shop.example", birthday_month="2", birthday_day="29")
+    assert "Saved." in page.text
+    person = rows(house.store, "person")[0]
+    assert (person["name"], person["email"], person["birthday_day"]) == ("Ana María", "ana@shop.example", 29)
+    assert "Ana María" in ana.get(address_of(regular)).html
+    page = ana.send(page.form("birthday_month"), birthday_month="3", birthday_day="1")
+    assert page.status == 409
+    assert "You can change yours again on March 14, 2027." in page.text
+    assert page.element(name="birthday_month", aria_invalid="true")
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "words"),
+    [
+        ({"name": " "}, "name", "Enter a name of at most 64 letters."),
+        ({"email": "ana@"}, "email", "That does not look like an e-mail address."),
+        ({"birthday_month": "2"}, "birthday_month", "Choose a day and a month that go together"),
+    ],
+)
+def test_a_refused_correction_keeps_what_was_typed(
+    ana: Visitor, regular: Joined, values: dict[str, str], field: str, words: str
+) -> None:
+    page = ana.fill_in(details(ana, regular).form("birthday_month"), {"name": "Kept", **values})
+    assert page.status == 422
+    assert words in page.text
+    assert page.element(name=field, aria_invalid="true")
+    assert page.form("birthday_month").values["name"] == values.get("name", "Kept")
+
+
+def test_a_new_link_makes_the_old_one_worthless(ana: Visitor, app: Flask, regular: Joined) -> None:
+    thief = Visitor(app)
+    stolen = details(thief, regular)
+    page = ana.send(next(form for form in details(ana, regular).forms if form.address.endswith("/link")))
+    assert "This is your new link" in page.text
+    fresh = page.address.removesuffix("/details")
+    assert fresh != address_of(regular)
+    assert ana.get(fresh).status == 200
+    assert thief.get(address_of(regular)).status == 404
+    for form in stolen.forms:
+        assert thief.send(form).status == 404
+    # Sent twice, the owner's form leads to the same new link.
+    assert ana.get(fresh).status == 200
+
+
+def test_the_card_is_sent_where_letters_are_sent(ana: Visitor, house: Shop, regular: Joined) -> None:
+    assert "Save the page of your card" in details(ana, regular).text
+
+
+@pytest.mark.check("L-86")
+def test_everything_known_is_there_to_take_along(ana: Visitor, regular: Joined) -> None:
+    page = details(ana, regular)
+    link = next(given["href"] for _, given in page.elements if "download" in given)
+    answer = ana.fetch(link)
+    assert answer.mimetype == "application/json"
+    assert "attachment" in answer.headers["Content-Disposition"]
+    assert "no-store" in answer.headers["Cache-Control"]
+    known = json.loads(answer.data)
+    assert known["people"][0]["name"] == "Ana Reyes"
+    for _ in range(4):
+        assert ana.fetch(link).status_code == 200
+    assert ana.fetch(link).status_code == 429
+
+
+def test_leaving_asks_twice_and_then_forgets(ana: Visitor, house: Shop, regular: Joined) -> None:
+    page = ana.get(f"{address_of(regular)}/leave")
+    assert "Your 640 beans lapse." in page.text
+    form = page.form("sure")
+    page = ana.send(form)
+    assert page.status == 422
+    assert "Tick the box if you mean it." in page.text
+    assert house.balance(regular.code) == 640
+    page = ana.send(page.form("sure"), sure="on")
+    assert page.status == 410
+    assert "This card is no longer valid." in page.text
+    assert "Ana" not in page.html
+    assert rows(house.store, "person") == []
+    for address in ("/details", "/leave", "/now", "/record.json", "/apple"):
+        gone = ana.get(f"{address_of(regular)}{address}")
+        assert gone.status == 410, address
+        assert "Ana" not in gone.html
+
+
+@pytest.mark.check("W-11")
+def test_a_form_belongs_to_its_link_alone(ana: Visitor, app: Flask, house: Shop, regular: Joined) -> None:
+    ben = house.join("Ben")
+    mine = details(ana, regular).form("birthday_month").values["form"]
+    for path in ("consents", "language", "details", "letter", "link", "leave"):
+        page = ana.post(f"{address_of(ben)}/{path}", {"form": mine, "name": "Eve", "sure": "on"})
+        assert page.status == 422, path
+        assert "This page was open for too long. Send it again." in page.text
+    assert [row["name"] for row in rows(house.store, "person", "1 = 1 ORDER BY name")] == ["Ana Reyes", "Ben"]
+
+
+def test_forms_are_not_sent_without_end(ana: Visitor, regular: Joined) -> None:
+    form = details(ana, regular).form("offers")
+    for _ in range(30):
+        assert ana.send(form, follow=False).status == 303
+    page = ana.send(form)
+    assert page.status == 429
+    assert "Too many tries." in page.text
+
+
+def test_a_link_cannot_spend_anything(app: Flask, ana: Visitor, house: Shop, regular: Joined) -> None:
+    postings = len(rows(house.store, "posting"))
+    secret = regular.link_secret
+    for rule in app.url_map.iter_rules():
+        if (
+            rule.endpoint.startswith("member.")
+            and rule.endpoint != "member.leave"
+            and "POST" in (rule.methods or ())
+        ):
+            form = details(ana, regular).forms[0].values["form"] if rule.endpoint != "member.renew" else ""
+            ana.post(
+                rule.rule.replace("<secret>", secret), {"form": form, "reward": "extra-shot", "name": "Ana"}
+            )
+    assert len(rows(house.store, "posting")) == postings
+    assert house.balance(regular.code) == 640
