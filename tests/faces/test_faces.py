@@ -9,13 +9,16 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from passes.faces import Face, draw
+from passes.faces import Face, Pictures, draw
 from passes.faces.apple import columns
 from passes.faces.colours import CONTRAST_MIN, contrast
 from passes.loyalty.card import CardFace, FaceField, FieldKind
 from passes.loyalty.design import Colours, Symbology
 from tests.faces.samples import ELSEWHERE, NAMES, SAMPLES, books, coded, coffee, four_in_the_row
+from tests.loyalty.test_card import MAPLE
 
 SVG = "{http://www.w3.org/2000/svg}"
 FRONTS = (Face.APPLE_FRONT, Face.GOOGLE_FRONT, Face.WEB)
@@ -85,6 +88,26 @@ def test_markup_in_names_and_offers_is_text() -> None:
         text = draw(face, kind, pictures=ELSEWHERE, zone="UTC", notice=f"{evil}'\"><img src=x onerror=y>")
         assert "<script" not in text
         assert "<img" not in text
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(max_size=120), st.sampled_from([*Face]))
+def test_whatever_people_write_the_picture_stays_well_formed(text: str, kind: Face) -> None:
+    field = FaceField("member", text, text)
+    face = replace(
+        coffee(), organisation=text, programme_name=text, description=text, row=(field,), primary=field
+    )
+    face = replace(
+        face, back=(FaceField("contact", text, text),), offers=(replace(MAPLE, title=text, text=text),)
+    )
+    svg = drawn(face, kind, notice=f"{text}.")
+    assert all(element.tag.startswith(SVG) for element in svg.iter())
+
+
+def test_a_card_without_pictures_has_none() -> None:
+    bare = Pictures(logo="/logo.webp", strip=None, hero=None)
+    for kind in FRONTS:
+        assert draw(coffee(), kind, pictures=bare, zone="UTC").count("<image") == 1
 
 
 def test_addresses_of_pictures_are_escaped() -> None:
