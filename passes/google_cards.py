@@ -430,6 +430,34 @@ def publish_due(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: date
     return published
 
 
+@dataclass(frozen=True, slots=True)
+class ClassFinding:
+    """What Google makes of a programme's class; `problem` None where cards can be saved."""
+
+    slug: str
+    class_id: str
+    problem: GoogleFailed | None
+
+
+def try_classes(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: datetime) -> list[ClassFinding]:
+    """Bring every programme's class to Google now, however lately that was tried: to see whether it works."""
+    with store.read() as read:
+        standing = programmes.every(read)
+    findings = []
+    for loaded in standing:
+        problem: GoogleFailed | None = None
+        try:
+            _publish(store, wallet, loaded, issuer.class_document(loaded), now=now)
+        except DocumentInvalid as invalid:
+            problem = ClassNotPublished(str(invalid))
+        except GoogleFailed as failed:
+            problem = failed
+        findings.append(ClassFinding(loaded.slug, issuer.class_id(loaded.slug), problem))
+        if isinstance(problem, AccountRefused | TryLater):
+            break
+    return findings
+
+
 # Callbacks --------------------------------------------------------------------------
 
 

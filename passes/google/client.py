@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -313,6 +314,34 @@ class GoogleApi:
                 f"withdrawn, or this machine's clock is wrong. It says: {problem}"
             )
         raise TryLater(f"Google gave no token: {problem}", self._later())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an address answers to somebody who comes without any key."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+def look(
+    address: str, *, method: str = "GET", body: bytes | None = None, timeout_seconds: float = 10
+) -> Seen:
+    """Look at an address of ours from outside, as Google does: without following it elsewhere.
+
+    Raises TryLater where nothing answers.
+    """
+    with urllib3.PoolManager(
+        retries=False, timeout=urllib3.Timeout(total=timeout_seconds), headers={"user-agent": AGENT}
+    ) as pool:
+        try:
+            response = pool.request(method, address, body=body, redirect=False, preload_content=False)
+            seen = response.read(ANSWER_BYTES_MAX)
+            response.close()
+        except HTTPError as error:
+            raise TryLater(f"{address} does not answer: {type(error).__name__}", timeout_seconds) from None
+    return Seen(response.status, response.headers.get("content-type", ""), seen)
 
 
 def fetch_root_keys(address: str, *, timeout_seconds: float = 5) -> Published:
