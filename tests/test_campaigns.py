@@ -215,8 +215,8 @@ def stand(store: Store) -> Stand:
 
 # Who rings ----------------------------------------------------------------------------------
 
-ASKED = {"offers": True, "ring": True}
-LOUD = {"rings": "true"}
+ASKED: dict[str, Any] = {"offers": True, "ring": True}
+LOUD: dict[str, Any] = {"rings": "true"}
 
 
 @pytest.mark.check("L-83")

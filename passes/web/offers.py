@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, campaigns, insights
 from passes.access import Area, Person, Role
+from passes.campaigns import OfferView
 from passes.insights import OfferFigures
 from passes.language import say
 from passes.loyalty import codes, offer_draft
@@ -74,6 +75,7 @@ def setting() -> dict[str, object]:
         "now": now(),
         "percent": percent,
         "hundredths": hundredths,
+        "running_offers": _running,
     }
 
 
@@ -85,6 +87,12 @@ def _person() -> Person:
 def _loaded() -> Loaded:
     loaded: Loaded = g.loaded
     return loaded
+
+
+def _running() -> list[OfferView]:
+    """What every page can stop: the offers that run, or will without anybody's doing."""
+    views = campaigns.every(installation().store, programme=_loaded().slug)
+    return [view for view in views if view.state in (OfferState.LIVE, OfferState.SCHEDULED)]
 
 
 def percent(value: Fraction | float, digits: int = 0) -> str:
