@@ -121,7 +121,7 @@ class Town:
     _ahead_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        web, phone, google, apns = free_ports(4)
+        web, phone, google, apns, catcher = free_ports(5)
         self.web_url = f"http://127.0.0.1:{web}"
         self.phone_url = f"http://127.0.0.1:{phone}"
         self.environment = {
@@ -134,6 +134,7 @@ class Town:
             "PASSES_PHONE_PORT": str(phone),
             "PASSES_GOOGLE_PORT": str(google),
             "PASSES_APNS_PORT": str(apns),
+            "PASSES_CATCHER_PORT": str(catcher),
             "PASSES_CLOCK_FILE": str(self.folder / "clock"),
             **self.extra,
         }
@@ -231,6 +232,17 @@ class Town:
     def faults(self, **wanted: Any) -> None:
         """Make the APNs emulator misbehave; `clear=True` ends it."""
         answer = urllib3.request("POST", f"{self.phone_url}/apns/faults", json=wanted)
+        assert answer.status == 200, answer.data
+
+    def letters(self) -> list[dict[str, Any]]:
+        """Every letter that the mail catcher took."""
+        answer = urllib3.request("GET", f"{self.phone_url}/mail/letters.json")
+        found: list[dict[str, Any]] = json.loads(answer.data)["letters"]
+        return found
+
+    def mail_faults(self, **wanted: Any) -> None:
+        """Make the mail catcher misbehave; `clear={}` ends it."""
+        answer = urllib3.request("POST", f"{self.phone_url}/mail/faults", json=wanted)
         assert answer.status == 200, answer.data
 
     def pushes(self) -> list[dict[str, Any]]:
