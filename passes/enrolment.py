@@ -81,7 +81,7 @@ def join(
     """Make a member, a card, its code and its link; book the welcome points.
 
     The same `key` returns the same card. Another form with an e-mail address
-    that is known makes a new member, marked as a candidate for merging and
+    or phone number that is known makes a new member, marked as a candidate for merging and
     without welcome points: an address must never hand out somebody's card.
     `consents` answers the programme's questions by purpose; one that is not
     answered counts as no. Of a birthday only day and month are kept. `desk`
@@ -118,7 +118,8 @@ def join(
             raise missing
         member_id, card_id = new_id(now), new_id(now)
         code = codes.code_from(code_bytes, rules.code_kind)
-        twin = members.same_email(work, loaded.id, clean_email)
+        known = members.same_email(work, loaded.id, clean_email)
+        twin = known or members.same_phone(work, loaded.id, clean_phone)
         welcome = rules.earning.welcome_points
         gives_welcome = twin is None and welcome > 0 and not rules.earning.welcome_waits
         level = starting(rules.tiering, rules.tiers, now, rules.zone)
@@ -188,11 +189,11 @@ def join(
             booking.finish(face_changed=False)
         if letters and clean_email:
             # Whoever types an address that is known learns nothing; whose it is learns of it.
-            about = "joined" if twin is None else f"{now:again %Y%m%d}"
+            about = "joined" if known is None else f"again:{now:%Y%m%d}"
             mail.want(
                 work,
                 programme_id=loaded.id,
-                member_id=twin or member_id,
+                member_id=known or member_id,
                 kind=mail.CARD_LINK,
                 about=about,
                 detail={},

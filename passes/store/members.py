@@ -165,7 +165,7 @@ _ADD_JOINING = insert(joining)
 _ADD_CARD = insert(card)
 _ADD_CODE = insert(card_code)
 _ADD_LINK = insert(card_link)
-_SAME_EMAIL = (
+_OPEN_MEMBER = (
     select(person.c.member_id)
     .select_from(
         person.join(
@@ -174,13 +174,14 @@ _SAME_EMAIL = (
     )
     .where(
         person.c.programme_id == bindparam("programme_id"),
-        person.c.email_key == bindparam("email_key"),
         member.c.closed_at.is_(None),
         member.c.merged_into.is_(None),
     )
     .order_by(person.c.member_id)
     .limit(1)
 )
+_SAME_EMAIL = _OPEN_MEMBER.where(person.c.email_key == bindparam("email_key"))
+_SAME_PHONE = _OPEN_MEMBER.where(person.c.phone == bindparam("phone"))
 _IN_A_WALLET = select(card.c.id).where(
     card.c.programme_id == bindparam("programme_id"),
     card.c.id == bindparam("card_id"),
@@ -333,6 +334,14 @@ def same_email(read: Read, programme_id: int, email: str | None) -> int | None:
     if key is None:
         return None
     found: int | None = read.ask(_SAME_EMAIL, programme_id=programme_id, email_key=key).value()
+    return found
+
+
+def same_phone(read: Read, programme_id: int, phone: str | None) -> int | None:
+    """The oldest open member with this number in its normal form, if any."""
+    if phone is None:
+        return None
+    found: int | None = read.ask(_SAME_PHONE, programme_id=programme_id, phone=phone).value()
     return found
 
 

@@ -6,13 +6,11 @@ import re
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import date, datetime, timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from babel.dates import get_month_names
 from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
@@ -24,7 +22,6 @@ from passes.enrolment import Seen, Source
 from passes.language import LONGER, MIRRORED, SOURCE, say
 from passes.loyalty import codes, joining
 from passes.loyalty.card import CardFace, compose
-from passes.loyalty.joining import Asked
 from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
 from passes.loyalty.refusals import (
@@ -41,7 +38,7 @@ from passes.loyalty.refusals import (
 from passes.loyalty.tiers import tier_for
 from passes.store import programmes
 from passes.store.programmes import Loaded
-from passes.web import language, theme
+from passes.web import answers, language, theme
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now
 from passes.web.wallets import on_a_phone
@@ -57,7 +54,6 @@ _DESK = re.compile(r"[A-Za-z0-9_-]{16}")
 _DESK_BYTES = 12
 # A code that no card has: it is not drawn at random.
 _NOBODYS_CODE = bytes(codes.RANDOM_BYTES)
-_Value = TypeVar("_Value")
 
 
 # Counting ----------------------------------------------------------------------
@@ -126,7 +122,7 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         return _closed(loaded)
     source = _source(loaded)
     key = None
-    answers = _Answers(loaded.programme)
+    given = answers.Answers(loaded.programme)
     try:
         access.limit(installation().store, Limit.JOIN_ADDRESS, address(), now=now())
         access.limit(installation().store, Limit.JOIN_PROGRAMME, slug, now=now())
@@ -135,16 +131,16 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
             installation().keys, request.form.get("form", ""), purpose=_PURPOSE, now=now()
         )
         key = sent.key
-        if answers.problems:
-            refused = next(iter(answers.problems.values()))
-            return _form(loaded, problems=answers.problems, key=key), status_of(refused)
+        if given.problems:
+            refused = next(iter(given.problems.values()))
+            return _form(loaded, problems=given.problems, key=key), status_of(refused)
         joined = enrolment.join(
             installation().store,
             programme=slug,
-            name=answers.name,
-            email=answers.email,
-            phone=answers.phone,
-            birthday=answers.birthday,
+            name=given.name,
+            email=given.email,
+            phone=given.phone,
+            birthday=given.birthday,
             language=_member_language(),
             consents={one.purpose: one.purpose in request.form for one in loaded.programme.consents},
             source=source,
@@ -169,36 +165,6 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         secure=https(),
     )
     return answer
-
-
-class _Answers:
-    """What was filled in, as far as this programme asks for it; and what is wrong with it, by field."""
-
-    def __init__(self, programme: Programme) -> None:
-        asked = programme.joining
-        self.problems: dict[str, Refused] = {}
-        self.name = self._read("name", lambda: joining.clean_name(_typed("name"))) or ""
-        self.email: str | None = None
-        self.phone: str | None = None
-        self.birthday: date | None = None
-        # What was not asked for is not looked at, whoever sends it.
-        if asked.email is not Asked.OFF:
-            self.email = self._read("email", lambda: joining.clean_email(_typed("email")))
-        if asked.phone is not Asked.OFF:
-            self.phone = self._read("phone", lambda: joining.clean_phone(_typed("phone")))
-        if asked.birthday is not Asked.OFF:
-            self.birthday = self._read(
-                "birthday", lambda: joining.clean_birthday(_typed("birthday_month"), _typed("birthday_day"))
-            )
-        for field, refusal in asked.missing(email=self.email, phone=self.phone, birthday=self.birthday):
-            self.problems.setdefault(field, refusal)
-
-    def _read(self, field: str, read: Callable[[], _Value]) -> _Value | None:
-        try:
-            return read()
-        except Refused as refused:
-            self.problems[field] = refused
-            return None
 
 
 def _typed(name: str) -> str:
@@ -229,8 +195,8 @@ def _form(
         problems=problems or {},
         asked=programme.joining,
         gifted=_gifted(programme),
-        months=_months(),
-        day_first=_day_first(),
+        months=answers.months(),
+        day_first=answers.day_first(),
         desk=None if on_a_phone() or "desk" in request.args or "phone" in request.args else _Desk(loaded),
         **setting(loaded),
     )
@@ -240,22 +206,6 @@ def _gifted(programme: Programme) -> str:
     """The tiers that get the birthday gift, where it is not for all."""
     keys = programme.birthday.tiers if programme.birthday else ()
     return ", ".join(tier.name.in_(language.current()) for tier in programme.tiers if tier.key in keys)
-
-
-def _months() -> list[str]:
-    """The names of the months in the page's language, January first."""
-    names = get_month_names("wide", context="stand-alone", locale=language.locale())
-    here = language.current()
-    # The made-up languages have no calendar: their months are made up from the English ones.
-    return [
-        say(here, names[number]) if here in (LONGER, MIRRORED) else names[number] for number in range(1, 13)
-    ]
-
-
-def _day_first() -> bool:
-    """Whether people of the page's language say the day before the month."""
-    pattern = str(language.locale().date_formats["long"])
-    return pattern.find("d") < pattern.find("M")
 
 
 def _closed(loaded: Loaded) -> tuple[str, int]:

@@ -5,6 +5,7 @@ Open to everybody on purpose: all of it is made to be seen, and none of it is ab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -24,6 +25,9 @@ blueprint = Blueprint("poster", __name__)
 blueprint.register_error_handler(ProgrammeUnknown, join.unknown)
 
 _CODE_MILLIMETRES = 80
+
+Query = Mapping[str, str | None]
+"""What an invitation says about itself; empty values are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def poster(slug: str) -> str:
         "join/poster.html",
         shop=next((shop for shop in programme.shops if shop.key == at), None),
         code=Markup(artwork.qr_svg(_invitation(loaded, {"from": "poster", "at": at}))),
-        download=url_for("poster.code", slug=slug, **{"from": "poster"}, at=at),
+        download=_code_address(loaded, {"from": "poster", "at": at}),
         short=_short(loaded),
         face=join.sample_face(programme, balance=programme.earning.welcome_points, name=_visitor()),
         headline=_headline(loaded),
@@ -67,11 +71,11 @@ def snippet(slug: str) -> str:
     )
     label = language.words("Join %(programme)s", programme=loaded.programme.name.in_(language.current()))
     found = []
-    for name, query in ways:
-        query = {**query, "at": at}
+    for name, source in ways:
+        query: Query = {**source, "at": at}
         address = _invitation(loaded, query)
         link = Markup('<a href="{}">{}</a>').format(address, label)
-        code = url_for("poster.code", slug=slug, **{key: value for key, value in query.items() if value})
+        code = _code_address(loaded, query)
         found.append(Way(name, address, str(link), code))
     return render_template("join/snippet.html", ways=found, **join.setting(loaded))
 
@@ -80,7 +84,7 @@ def snippet(slug: str) -> str:
 def code(slug: str) -> Response:
     """The code of an invitation as a drawing, for posters of the shop's own."""
     loaded = join.open_programme(slug)
-    query = {
+    query: Query = {
         "from": request.args.get("from") if request.args.get("from") in join.SOURCES else None,
         "at": join.location(loaded),
         **{name: request.args.get(name, "")[:100] for name in ("utm_source", "utm_medium", "utm_campaign")},
@@ -97,10 +101,15 @@ def code(slug: str) -> Response:
     return answer
 
 
-def _invitation(loaded: Loaded, query: dict[str, str | None]) -> str:
+def _invitation(loaded: Loaded, query: Query) -> str:
     kept = {key: value for key, value in query.items() if value}
     path = url_for("join.form", slug=loaded.slug)
     return f"{installation().public_url}{path}" + (f"?{urlencode(kept)}" if kept else "")
+
+
+def _code_address(loaded: Loaded, query: Query) -> str:
+    kept = urlencode({key: value for key, value in query.items() if value})
+    return f"{url_for('poster.code', slug=loaded.slug)}?{kept}"
 
 
 def _short(loaded: Loaded) -> str:

@@ -1,19 +1,42 @@
-"""Customers: the join page and the page of a card."""
+"""Customers: joining, on this screen or on the phone; the way back; posters and links."""
 
 from __future__ import annotations
 
 import gzip
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import unquote
+from pathlib import Path
 
+import numpy
 import pytest
+import zxingcpp
 from flask import Flask
 from sqlalchemy import text
 
+from app import create_app
+from passes import programmes
 from passes.loyalty.joining import NAME_LETTERS_MAX
+from passes.mail import Letter, Outcome
+from passes.wiring import Installation
 from tests.cast import rows
-from tests.shop import Shop
+from tests.loyalty.shops import text_of
+from tests.shop import PASS_TYPE, Shop
 from tests.web.visitor import Page, Visitor
+
+
+def ask(house: Shop, **joining: str) -> None:
+    """Let the coffee shop's form ask for this: off, optional or required."""
+    before, section, _ = text_of("copperfinch").partition("[joining]")
+    lines = "".join(f'{key} = "{value}"\n' for key, value in {"birthday": "optional", **joining}.items())
+    programmes.load(
+        house.store,
+        name="copperfinch",
+        source=f"{before}{section}\n{lines}",
+        pass_type=PASS_TYPE,
+        now=house.now,
+    )
 
 
 def join(
@@ -27,60 +50,35 @@ def test_a_name_is_enough_for_a_card(ana: Visitor, house: Shop) -> None:
     page = join(ana)
     assert (page.status, page.redirects) == (200, [303])
     assert page.address.startswith("/card/")
-    assert "Your card is ready" in page.text
     assert "You have 100 beans." in page.text
     assert [row["name"] for row in rows(house.store, "person")] == ["Ana Reyes"]
 
 
-def test_the_card_page_shows_what_the_till_asks_for(ana: Visitor, house: Shop) -> None:
-    page = join(ana)
-    code = str(rows(house.store, "card_code")[0]["code"])
-    assert "-".join(code[start : start + 4] for start in range(0, 16, 4)) in page.text
-    assert "Ana Reyes" in page.text
-    assert "Perch" in page.text
-
-
-def test_the_card_page_leads_into_the_wallet_for_ten_minutes(ana: Visitor, house: Shop) -> None:
-    page = join(ana)
-    address = page.element(type="application/vnd.apple.pkpass")["href"]
-    assert ana.fetch(address).mimetype == "application/vnd.apple.pkpass"
-    house.now += timedelta(minutes=10, seconds=1)
-    assert ana.fetch(address).status_code == 404
-
-
-def test_development_offers_the_virtual_iphone_and_production_does_not(
-    ana: Visitor, live: Flask, house: Shop
-) -> None:
-    page = join(ana)
-    link = next(given["href"] for tag, given in page.elements if tag == "a" and ":8001/add" in given["href"])
-    assert unquote(link).startswith("http://127.0.0.1:8001/add?url=http://127.0.0.1:8000/download/")
-    guest = Visitor(live, base="https://cards.shop.example")
-    assert "virtual" not in guest.get(page.address).text
-
-
-@pytest.mark.check("W-22")
-def test_the_card_page_is_there_again_tomorrow_and_in_another_browser(
-    ana: Visitor, app: Flask, house: Shop
-) -> None:
-    address = join(ana).address
-    house.now += timedelta(days=400)
-    assert "You have 100 beans." in Visitor(app).get(address).text
-
-
-def test_the_address_of_a_card_stays_with_its_owner(ana: Visitor) -> None:
-    headers = join(ana).answer.headers
-    assert headers["Cache-Control"] == "no-store"
-    assert headers["Referrer-Policy"] == "no-referrer"
-    assert "noindex" in headers["X-Robots-Tag"]
+@pytest.mark.check("W-24")
+@pytest.mark.parametrize("page", ["", "/again", "/poster", "/snippet", "/code.svg", "/desk/" + "d" * 16])
+def test_an_unknown_programme_explains_itself_and_offers_a_way_on(ana: Visitor, page: str) -> None:
+    shop = ana.get(f"/join/nowhere{page}")
+    assert shop.status == 404
+    assert "There is no such programme." in shop.text
+    assert "Scan a code in the shop again, or ask there." in shop.text
+    assert ana.get(shop.element(class_="button")["href"]).status == 200
 
 
 @pytest.mark.check("W-24")
-def test_an_unknown_card_and_an_unknown_shop_explain_themselves(ana: Visitor) -> None:
-    card, shop = ana.get("/card/nothing"), ana.get("/join/nowhere")
-    assert (card.status, shop.status) == (404, 404)
-    assert "This link has expired or was withdrawn. Ask for a new one." in card.text
-    assert "There is no such programme." in shop.text
-    assert "Start again" in card.text
+def test_a_programme_that_is_closed_says_so_and_still_gives_cards_back(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    form = ana.get("/join/copperfinch").form("name")
+    own = join(Visitor(app), "Ben")
+    ask(house, until="2026-03-14")
+    page = ana.get("/join/copperfinch")
+    assert page.status == 410
+    assert "Finch Club takes no new members now" in page.text
+    assert "hello@copperfinch.example" in page.text
+    assert page.element(class_="button big")["href"] == "/join/copperfinch/again"
+    assert ana.send(form, name="Ana").status == 410
+    assert len(rows(house.store, "member")) == 1
+    assert ana.get(own.address).status == 200
 
 
 def test_the_same_form_sent_twice_gives_the_same_card(ana: Visitor, house: Shop) -> None:
@@ -111,12 +109,37 @@ def test_a_browser_that_has_a_card_may_make_one_for_somebody_else(ana: Visitor, 
 
 
 @pytest.mark.check("W-21")
-def test_a_known_address_never_hands_out_somebodys_card(ana: Visitor, app: Flask, house: Shop) -> None:
-    first = join(ana, email="ana@shop.example")
-    second = join(Visitor(app), "Eve", email="ANA@shop.example")
-    assert second.address != first.address
+@pytest.mark.parametrize("known", [{"email": "ANA@shop.example"}, {"phone": "001 312 555 0142"}])
+def test_a_known_address_never_hands_out_somebodys_card(
+    ana: Visitor, app: Flask, house: Shop, known: dict[str, str]
+) -> None:
+    ask(house, phone="optional", birthday="off")
+    first = join(ana, email="ana@shop.example", phone="+1 312 555 0142")
+    second = join(Visitor(app), "Eve", **known)
+    third = join(Visitor(app), "Cleo", email="cleo@shop.example")
+    assert second.address not in (first.address, third.address)
     assert (first.status, second.status) == (200, 200)
+    for page in (second, third):
+        assert not re.search("already have|known|merge|ana@|Ana Reyes", page.html)
+    # The points wait until somebody has looked at both.
     assert "You have 0 beans." in second.text
+    candidates = [row["merge_candidate_of"] for row in rows(house.store, "member")]
+    assert candidates.count(None) == 2
+
+
+def test_everything_that_is_wrong_is_said_at_once(ana: Visitor, house: Shop) -> None:
+    form = ana.get("/join/copperfinch").form("name")
+    page = ana.send(form, name="", email="ana@", birthday_day="31", birthday_month="2")
+    assert page.status == 422
+    wrong = [given["name"] for _, given in page.elements if given.get("aria-invalid") == "true"]
+    assert wrong == ["name", "email", "birthday_month", "birthday_day"]
+    assert "Choose a day and a month that go together, or neither." in page.text
+    assert (page.form("name").values["birthday_day"], page.form("name").values["birthday_month"]) == (
+        "31",
+        "2",
+    )
+    focus = [given for _, given in page.elements if "data-first-error" in given]
+    assert focus[0]["name"] == "name"
 
 
 @pytest.mark.parametrize(
@@ -181,14 +204,71 @@ def test_the_terms_are_there_to_read(ana: Visitor) -> None:
     assert "Beans have no cash value" in ana.get("/join/copperfinch").text
 
 
+ATTRIBUTES = {
+    "name": {"autocomplete": "name"},
+    "email": {"type": "email", "inputmode": "email", "autocomplete": "email"},
+    "phone": {"type": "tel", "inputmode": "tel", "autocomplete": "tel"},
+    "birthday_day": {"autocomplete": "bday-day"},
+    "birthday_month": {"autocomplete": "bday-month"},
+}
+
+
 @pytest.mark.check("W-15")
-def test_the_form_asks_for_little_and_helps_to_fill_it_in(ana: Visitor) -> None:
+@pytest.mark.parametrize("off", ["email", "phone", "birthday"])
+@pytest.mark.parametrize("how", ["optional", "required"])
+def test_the_form_asks_for_at_most_three_things_as_the_programme_says(
+    ana: Visitor, house: Shop, how: str, off: str
+) -> None:
+    asked = {field: "off" if field == off else how for field in ("email", "phone", "birthday")}
+    ask(house, **asked)
     page = ana.get("/join/copperfinch")
-    assert page.element(name="name")["autocomplete"] == "name"
-    email = page.element(name="email")
-    assert (email["type"], email["inputmode"], email["autocomplete"]) == ("email", "email", "email")
-    fields = [given for tag, given in page.elements if tag == "input" and given.get("type") != "hidden"]
-    assert len(fields) == 4  # name, e-mail, two consents; and the birthday's two choices
+    form = page.form("name")
+    fields = {name for name in form.names if name in ATTRIBUTES}
+    assert {name.partition("_")[0] for name in fields} == {"name", "email", "phone", "birthday"} - {off}
+    for name in fields:
+        given = page.element(name=name)
+        assert {key: given.get(key) for key in ATTRIBUTES[name]} == ATTRIBUTES[name]
+        assert ("required" in given) == (name == "name" or how == "required")
+    # Nothing else stands above the button.
+    others = form.names - fields - {"form"}
+    assert others == {"offers", "ring"}
+    sent = ana.send(form, name="Ana")
+    assert sent.status == (200 if how == "optional" else 422)
+    if how == "required":
+        wrong = {given["name"] for _, given in sent.elements if given.get("aria-invalid") == "true"}
+        assert wrong == fields - {"name"}
+
+
+def test_what_is_given_is_kept_and_what_was_not_asked_for_is_not(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    ask(house, phone="optional", email="off")
+    form = ana.get("/join/copperfinch").form("name")
+    ana.send(form, name="Ana", phone="+1 (312) 555-0142", birthday_day="29", birthday_month="2")
+    form = Visitor(app).get("/join/copperfinch").form("name")
+    guest = Visitor(app)
+    guest.post(form.address, {**form.values, "name": "Ben", "email": "ben@shop.example"})
+    people = [
+        (row["phone"], row["birthday_month"], row["birthday_day"], row["email"])
+        for row in rows(house.store, "person")
+    ]
+    assert people == [("+13125550142", 2, 29, None), (None, None, None, None)]
+
+
+def test_a_number_that_is_none_is_refused_with_how_to_type_it(ana: Visitor, house: Shop) -> None:
+    ask(house, phone="optional", email="off")
+    page = join(ana, phone="call me")
+    assert page.status == 422
+    assert "Type the phone number in digits, 6 to 15 of them." in page.text
+    assert page.form("name").values["phone"] == "call me"
+
+
+def test_months_and_their_order_are_those_of_the_language(ana: Visitor, app: Flask) -> None:
+    english, turkish = ana.get("/join/copperfinch?lang=en").html, ana.get("/join/copperfinch?lang=tr").html
+    assert english.index("birthday_month") < english.index("birthday_day")
+    assert turkish.index("birthday_day") < turkish.index("birthday_month")
+    assert ">February<" in english
+    assert ">Şubat<" in turkish
 
 
 def test_where_a_member_came_from_is_kept(ana: Visitor, app: Flask, house: Shop) -> None:
@@ -216,14 +296,42 @@ def test_views_and_sends_are_counted(ana: Visitor, house: Shop) -> None:
     assert counts == {("poster", "view"): 1, ("poster", "send"): 2}
 
 
-def test_joining_a_hundred_times_from_one_place_is_stopped(ana: Visitor, house: Shop) -> None:
+def test_a_flood_of_views_is_counted_without_a_write_for_each(ana: Visitor, house: Shop) -> None:
+    for _ in range(50):
+        ana.get("/join/copperfinch?from=poster")
+    assert [row["count"] for row in rows(house.store, "join_count")] == [1]
+    house.now += timedelta(seconds=1)
+    ana.get("/join/copperfinch?from=poster")
+    assert [row["count"] for row in rows(house.store, "join_count")] == [51]
+
+
+def test_looking_ahead_is_no_view(ana: Visitor, house: Shop) -> None:
+    ana.headers["Sec-Purpose"] = "prefetch;prerender"
+    ana.get("/join/copperfinch")
+    ana.client.head("/join/copperfinch", base_url=ana.base)
+    assert rows(house.store, "join_count") == []
+
+
+def test_a_whole_shop_may_join_from_one_place_but_not_without_end(ana: Visitor, house: Shop) -> None:
     form = ana.get("/join/copperfinch").form("name")
     for _ in range(120):
         assert ana.send(form, name="").status == 422
-    page = ana.send(form, name="Ana")
+    page = ana.send(form, name="Ana", email="ana@shop.example")
     assert page.status == 429
     assert "Too many tries. Wait a few minutes and try again." in page.text
-    assert page.form("name").values["name"] == "Ana"
+    assert page.form("name").values["email"] == "ana@shop.example"
+    house.now += timedelta(minutes=5)
+    assert ana.send(page.form("name")).address.startswith("/card/")
+
+
+def test_a_flood_from_everywhere_is_stopped_for_the_programme_alone(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    form = ana.get("/join/copperfinch").form("name")
+    ana.send(form, name="")
+    house.store.write(lambda work: work.put(text("UPDATE rate SET count = 3000 WHERE name LIKE 'join_p%'")))
+    assert ana.send(form, name="Ana").status == 429
+    assert join(Visitor(app), address="/join/marginalya").status == 200
 
 
 def test_the_bookshop_speaks_turkish_unless_asked_otherwise(ana: Visitor, app: Flask) -> None:
@@ -248,28 +356,351 @@ def test_the_join_page_is_light(ana: Visitor) -> None:
     sizes = {one: len(gzip.compress(body)) for one, body in bodies.items()}
     assert sum(sizes.values()) <= 60_000, sizes
     # The form comes before the picture.
-    assert page.html.index("<form") < page.html.index("card-strip")
-
-
-def test_phones_that_cannot_take_an_apple_card_are_told_what_to_do(ana: Visitor, app: Flask) -> None:
-    address = join(ana).address
-    android = Visitor(app, User_Agent="Mozilla/5.0 (Linux; Android 16; Pixel 9) Chrome/156")
-    assert "Keep this page" in android.get(address).text
-    assert "Add to Apple Wallet" in android.get(address).text  # one tap away
-    inside = Visitor(app, User_Agent="Mozilla/5.0 (iPhone) AppleWebKit Instagram 300")
-    assert "Open this page in your browser" in inside.get(address).text
-    assert "Open this page in your browser" not in ana.get(address).text
-
-
-def test_a_withdrawn_card_offers_no_wallet(ana: Visitor, house: Shop) -> None:
-    address = join(ana).address
-    house.store.write(lambda work: work.put(text("UPDATE card SET voided_at = 1")))
-    page = ana.get(address)
-    assert "This card is no longer valid." in page.text
-    assert "Apple" not in page.text
+    assert page.html.index("<form") < page.html.index("apple-front")
 
 
 def test_a_name_is_shown_as_text_and_never_as_markup(ana: Visitor) -> None:
     page = join(ana, "<b onclick=x>Bobby</b>")
     assert "<b onclick" not in page.html
     assert "&lt;b onclick=x&gt;" in page.html
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*("🦜🦜", "ليلى حداد", "İpek Şahin", "'; DROP TABLE member; --", "{{ 7 * 7 }}", "%(name)s", "</title>")],
+)
+def test_any_name_is_shown_as_it_was_typed(ana: Visitor, house: Shop, name: str) -> None:
+    page = join(ana, name)
+    assert page.status == 200
+    assert [row["name"] for row in rows(house.store, "person")] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("Ana\x07\u202eReyes", "AnaReyes"), ("a\r\nSet-Cookie: x=1", "a Set-Cookie: x=1")]
+)
+def test_signs_that_nobody_sees_are_left_out_of_names(
+    ana: Visitor, house: Shop, name: str, kept: str
+) -> None:
+    join(ana, name)
+    assert [row["name"] for row in rows(house.store, "person")] == [kept]
+
+
+def test_absurd_input_is_refused_in_words_and_shown_again_without_harm(ana: Visitor, house: Shop) -> None:
+    form = ana.get("/join/copperfinch").form("name")
+    page = ana.send(form, name="<script>" * 1_000, email='"><script>x</script>@a.b', birthday_day="99")
+    assert page.status == 422
+    assert "<script>x" not in page.html
+    assert page.html.count("<script") == 2  # our own two
+    assert rows(house.store, "member") == []
+
+
+# From a screen to the phone ------------------------------------------------------
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
+)
+ANDROID = "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 Chrome/156 Mobile Safari/537.36"
+
+
+def handed_over(page: Page) -> str:
+    """The address in the code that a page shows to phones."""
+    drawn = re.search(r'<span class="qr".*?(<svg.*?</svg>)', page.html, re.DOTALL)
+    assert drawn
+    return read_code(drawn[1])
+
+
+def read_code(svg: str) -> str:
+    """What a phone reads in a code drawn as an SVG of unit squares."""
+    side = int(re.search(r'viewBox="0 0 ([0-9]+)', svg)[1])  # type: ignore[index]
+    picture = numpy.full((side, side), 255, dtype=numpy.uint8)
+    for x, y, run in re.findall(r"M([0-9]+) ([0-9]+)h([0-9]+)v1", svg):
+        picture[int(y), int(x) : int(x) + int(run)] = 0
+    (found,) = zxingcpp.read_barcodes(picture.repeat(8, axis=0).repeat(8, axis=1))
+    return str(found.text)
+
+
+@pytest.mark.check("W-18")
+def test_a_screen_hands_its_invitation_on_and_moves_on_once_the_card_is_there(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    screen = ana.get("/join/copperfinch?from=poster&at=wicker-park&utm_source=blog&lang=tr")
+    waiting = screen.element(class_="panel on-phone")
+    assert "127.0.0.1:8000/join/copperfinch" in screen.text
+
+    def progress() -> str:
+        return str(ana.fetch(waiting["data-desk"]).get_json()["progress"])
+
+    assert progress() == "waiting"
+    assert "henüz kimse katılmadı" in ana.get(waiting["data-desk-next"]).text
+    phone = Visitor(app, User_Agent=IPHONE)
+    page = join(phone, "Ana", handed_over(screen))
+    assert page.address.startswith("/card/")
+    (joining,) = rows(house.store, "joining")
+    assert (joining["source"], joining["location"], joining["utm_source"]) == (
+        "poster",
+        "wicker-park",
+        "blog",
+    )
+    assert rows(house.store, "member")[0]["language"] == "tr"
+    assert progress() == "joined"
+    house.store.write(lambda work: work.put(text("UPDATE card SET installed_at = issued_at")))
+    assert progress() == "added"
+    done = ana.get(waiting["data-desk-next"])
+    assert "Kartınız telefonunuzda" in done.text
+    # Whoever looks at the screen learns that it worked, and nothing about whom.
+    assert "Ana" not in done.text
+    assert page.address not in done.html
+
+
+def test_a_screen_shows_only_the_first_card_and_others_still_join(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    code = handed_over(ana.get("/join/copperfinch"))
+    assert join(Visitor(app, User_Agent=IPHONE), "Ana", code).status == 200
+    assert join(Visitor(app, User_Agent=ANDROID), "Ben", code).status == 200
+    assert len(rows(house.store, "member")) == 2
+
+
+@pytest.mark.check("W-18")
+def test_a_phone_is_shown_no_code_and_a_screen_that_is_one_may_say_so(ana: Visitor, app: Flask) -> None:
+    for agent in (IPHONE, ANDROID):
+        assert "on-phone" not in Visitor(app, User_Agent=agent).get("/join/copperfinch").html
+    screen = ana.get("/join/copperfinch?from=poster")
+    alone = next(given["href"] for _, given in screen.elements if "phone=1" in given.get("href", ""))
+    assert alone.startswith("/join/copperfinch?from=poster")
+    assert "on-phone" not in ana.get(alone).html
+
+
+@pytest.mark.parametrize("name", ["x" * 17, "a" * 15 + "!", "%00", "a" * 3000])
+def test_a_screen_with_a_made_up_name_joins_nobody_else(ana: Visitor, house: Shop, name: str) -> None:
+    page = ana.get(f"/join/copperfinch?desk={name}")
+    if page.status == 200:
+        assert ana.send(page.form("name"), name="Ana").status == 200
+    assert ana.fetch(f"/join/copperfinch/desk/{name}/state").status_code in (200, 400, 404, 422)
+    kept = [row for row in rows(house.store, "request") if str(row["key"]).startswith("desk")]
+    assert kept == []
+
+
+# The way back ---------------------------------------------------------------------
+
+
+class LetterBox:
+    """Where letters would go; nothing is delivered here."""
+
+    def deliver(self, letters: Sequence[Letter]) -> Iterator[tuple[int, Outcome]]:
+        yield from ()
+
+    def check(self) -> str | None:
+        return None
+
+
+@pytest.fixture
+def writing(installation: Installation) -> Flask:
+    """The application of a shop that sends letters."""
+    return create_app(replace(installation, post=LetterBox()))
+
+
+def letters(house: Shop) -> list[tuple[int, str]]:
+    return [(row["member_id"], re.split("[: ]", str(row["about"]))[0]) for row in rows(house.store, "mail")]
+
+
+@pytest.mark.check("W-21")
+def test_the_way_back_says_the_same_whether_an_address_is_known_or_not(writing: Flask, house: Shop) -> None:
+    house.join("Ana", email="ana@shop.example")
+    answers = []
+    for email in ("ana@shop.example", "nobody@shop.example"):
+        visitor = Visitor(writing)
+        page = visitor.send(visitor.get("/join/copperfinch/again").form("email"), email=email)
+        answers.append((page.status, page.redirects, page.address, page.text))
+    assert answers[0] == answers[1]
+    assert "If a card of Finch Club has this address" in answers[0][3]
+    assert [about for _, about in letters(house)] == ["asked"]
+
+
+def test_a_new_member_gets_the_way_to_their_card_and_a_known_address_its_own(
+    writing: Flask, house: Shop
+) -> None:
+    join(Visitor(writing), "Ana", email="ana@shop.example")
+    join(Visitor(writing), "Eve", email="ANA@shop.example")
+    join(Visitor(writing), "Eve again", email="ana@shop.example")
+    join(Visitor(writing), "Ben")
+    first = rows(house.store, "member")[0]["id"]
+    # To the owner of the address, about their own card, and once a day however often it is tried.
+    assert letters(house) == [(first, "joined"), (first, "again")]
+
+
+def test_no_letter_is_wanted_where_none_is_sent(ana: Visitor, house: Shop) -> None:
+    join(ana, email="ana@shop.example")
+    stranger = Visitor(ana.client.application)
+    page = stranger.get("/join/copperfinch/again")
+    assert "Ask in the shop, or reach us: we find your card with you." in page.text
+    assert page.forms == []
+    assert letters(house) == []
+
+
+def test_the_browser_that_joined_needs_no_letter(writing: Flask) -> None:
+    visitor = Visitor(writing)
+    own = join(visitor).address
+    page = visitor.get("/join/copperfinch/again")
+    assert page.element(class_="button big")["href"] == own
+
+
+def test_one_address_cannot_be_flooded_with_letters(writing: Flask, house: Shop) -> None:
+    house.join("Ana", email="ana@shop.example")
+    visitor = Visitor(writing)
+    form = visitor.get("/join/copperfinch/again").form("email")
+    for _ in range(5):
+        assert visitor.send(form, email="ana@shop.example").status == 200
+    page = visitor.send(form, email="ANA@shop.example ")
+    assert page.status == 429
+    assert page.form("email").values["email"] == "ANA@shop.example "
+    assert len(letters(house)) == 1
+
+
+@pytest.mark.parametrize("email", ["", "ana@", "a" * 300 + "@shop.example"])
+def test_the_way_back_needs_an_address(writing: Flask, email: str) -> None:
+    visitor = Visitor(writing)
+    page = visitor.send(visitor.get("/join/copperfinch/again").form("email"), email=email)
+    assert page.status == 422
+    assert page.element(name="email", aria_invalid="true")
+
+
+# Buttons ----------------------------------------------------------------------------
+
+
+def buttons(app: Flask, agent: str, address: str = "/", **environ: str) -> str:
+    template = (
+        '{% from "join/buttons.html" import wallet_buttons with context %}'
+        '{{ wallet_buttons(apple="/to/apple", google="/to/google") }}'
+    )
+    headers = {"User-Agent": agent}
+    base = environ.pop("base_url", "http://127.0.0.1:8000")
+    with app.test_request_context(
+        address, headers=headers, base_url=base, environ_base={"REMOTE_ADDR": "127.0.0.1", **environ}
+    ):
+        return app.jinja_env.from_string(template).render()
+
+
+@pytest.mark.check("W-17")
+def test_each_phone_gets_its_own_wallet_first_and_the_other_within_a_tap(app: Flask) -> None:
+    for agent, first, second in ((IPHONE, "apple", "google"), (ANDROID, "google", "apple")):
+        html = buttons(app, agent)
+        assert html.index(f"/to/{first}") < html.index("<details") < html.index(f"/to/{second}")
+    both = buttons(app, "Mozilla/5.0 (X11; Linux x86_64) Chrome/156")
+    assert "<details" not in both
+    assert "/to/apple" in both
+    assert "/to/google" in both
+
+
+@pytest.mark.check("W-19", "G-20")
+def test_the_wallets_own_buttons_are_shown_unchanged_where_the_operator_has_them(
+    installation: Installation, tmp_path: Path
+) -> None:
+    drawings = {
+        "apple-en.svg": b'<svg xmlns="http://www.w3.org/2000/svg" height="48"/>',
+        "apple-tr.svg": b'<svg xmlns="http://www.w3.org/2000/svg" height="50"/>',
+        "google-en.png": b"not looked at",
+    }
+    for name, content in drawings.items():
+        (tmp_path / name).write_bytes(content)
+    app = create_app(replace(installation, badges=tmp_path))
+    visitor = Visitor(app)
+    for language, apple in (("en", "apple-en.svg"), ("tr", "apple-tr.svg"), ("ar-XB", "apple-en.svg")):
+        html = buttons(app, IPHONE, f"/?lang={language}")
+        shown = re.findall(r'<img src="(/badges/[^"]+)" alt="([^"]+)"', html)
+        assert [address.partition("?")[0] for address, _ in shown] == [
+            f"/badges/{apple}",
+            "/badges/google-en.png",
+        ]
+        assert all(alternative for _, alternative in shown)
+        for address, _ in shown:
+            answer = visitor.fetch(address)
+            assert answer.data == drawings[address.partition("?")[0].rpartition("/")[2]]
+            assert "sandbox" in answer.headers["Content-Security-Policy"]
+    for other in ("apple-de.svg", "apple-..%2Fsecret.svg", "samsung-en.svg", "apple-en.html"):
+        assert visitor.fetch(f"/badges/{other}").status_code == 404
+
+
+def test_without_them_there_are_plain_buttons_with_the_same_words(app: Flask) -> None:
+    html = buttons(app, IPHONE)
+    assert "Add to Apple Wallet" in html
+    assert "Add to Google Wallet" in html
+    assert "<img" not in html
+
+
+def test_a_real_phone_that_visits_a_trial_is_told_what_is_missing(app: Flask, live: Flask) -> None:
+    lan = buttons(app, IPHONE, base_url="http://192.0.2.7:8000", REMOTE_ADDR="192.0.2.50")
+    assert "needs your certificate" in lan
+    assert "needs your Google account" in lan
+    assert "href" not in lan
+    assert "needs your" not in buttons(app, IPHONE)
+    real = buttons(live, IPHONE, base_url="https://cards.shop.example", REMOTE_ADDR="192.0.2.50")
+    assert "needs your" not in real
+
+
+@pytest.mark.check("W-23")
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Mobile/15E Instagram 300",
+        "Mozilla/5.0 (Linux; Android 16; Pixel 9; wv) AppleWebKit/537 Version/4.0 Chrome/156 [FB_IAB/FB4A]",
+    ],
+)
+def test_a_browser_within_an_app_is_led_out_of_it(app: Flask, ana: Visitor, agent: str) -> None:
+    page = Visitor(app, User_Agent=agent).get("/join/copperfinch?from=social")
+    assert "This page is open inside another app" in page.text
+    assert page.form("name")  # and may be used all the same
+    if "Android" in agent:
+        out = page.element(class_="button outline")["href"]
+        assert out == "intent://127.0.0.1:8000/join/copperfinch?from=social#Intent;scheme=http;end"
+    for browser in (IPHONE, ANDROID):
+        assert "inside another app" not in Visitor(app, User_Agent=browser).get("/join/copperfinch").text
+
+
+# Posters and links ---------------------------------------------------------------------
+
+
+def test_a_poster_carries_the_code_of_its_shop_and_what_the_rules_promise(ana: Visitor) -> None:
+    page = ana.get("/join/copperfinch/poster?at=wicker-park")
+    assert handed_over(page) == "http://127.0.0.1:8000/join/copperfinch?from=poster&at=wicker-park"
+    for words in ("Join Finch Club", "Wicker Park", "100 beans for joining", "10 beans for every $1.00"):
+        assert words in page.text
+    assert "Extra shot for 150 beans" in page.text
+    assert page.element(**{"aria-current": "page"})["href"].endswith("at=wicker-park")
+    everywhere = ana.get("/join/copperfinch/poster?at=elsewhere")
+    assert handed_over(everywhere) == "http://127.0.0.1:8000/join/copperfinch?from=poster"
+
+
+def test_a_poster_speaks_its_language_and_promises_only_what_there_is(ana: Visitor) -> None:
+    page = ana.get("/join/marginalya/poster?at=alsancak")
+    assert page.element(lang="tr", dir="ltr")
+    assert "Sayfa Kulübü programına katılın" in page.text
+    assert "Her ₺10,00 için 1 yaprak" in page.text
+    assert "Katılana" not in page.text
+
+
+def test_links_say_where_they_stand_and_lead_to_the_form(ana: Visitor, house: Shop) -> None:
+    page = ana.get("/join/copperfinch/snippet?at=lakeview")
+    links = [given["value"] for tag, given in page.elements if tag == "input" and "readonly" in given]
+    assert links == [
+        "http://127.0.0.1:8000/join/copperfinch?from=link&utm_source=website&at=lakeview",
+        "http://127.0.0.1:8000/join/copperfinch?from=email&utm_source=newsletter&at=lakeview",
+        "http://127.0.0.1:8000/join/copperfinch?from=social&utm_source=social&at=lakeview",
+    ]
+    assert f"&lt;a href=&#34;{links[0].replace('&', '&amp;amp;')}&#34;&gt;Join Finch Club" in page.html
+    join(ana, address=links[1])
+    (joining,) = rows(house.store, "joining")
+    assert (joining["source"], joining["location"], joining["utm_source"]) == (
+        *("email", "lakeview"),
+        "newsletter",
+    )
+
+
+def test_a_code_can_be_had_as_a_drawing(ana: Visitor) -> None:
+    answer = ana.fetch("/join/copperfinch/code.svg?from=poster&at=lakeview&utm_campaign=spring&desk=x&evil=1")
+    assert answer.mimetype == "image/svg+xml"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="copperfinch-lakeview.svg"'
+    assert 'width="80mm"' in answer.text
+    assert read_code(answer.text) == (
+        "http://127.0.0.1:8000/join/copperfinch?from=poster&at=lakeview&utm_campaign=spring"
+    )
