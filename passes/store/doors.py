@@ -26,7 +26,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +38,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from passes.loyalty.refusals import Busy, Refused, StorageFull
+from passes.store.pipeline import Pipeline
 from passes.store.work import Read, Statements, Unexpected, Work, sqlite_row
 
 T = TypeVar("T")
@@ -51,7 +51,6 @@ _TOGETHER_MAX = 1_000
 _SQLITE_CACHE_KIB = 16_384
 _SQLITE_CACHE_TOGETHER_KIB = 131_072
 _BROKEN_PROMISE = "a guarded write touched another number of rows than it promised"
-_rollbacks = count()
 
 
 class Store:
@@ -97,7 +96,8 @@ class Store:
             try:
                 yield read
             finally:
-                connection.cursor().execute("ROLLBACK")
+                # There is nothing to undo, and at a rollback psycopg lets the server forget all statements.
+                connection.cursor().execute("COMMIT")
         except psycopg.OperationalError as error:
             if not pooled.driver_connection.closed:
                 raise
@@ -116,7 +116,7 @@ class Store:
         Others that write to SQLite wait meanwhile. Raises what `write` raises.
         """
         pooled = self._raw()
-        one = _Together(self, pooled.driver_connection, at_most)
+        one = _Together(self, pooled, at_most)
         try:
             one.remember(_SQLITE_CACHE_TOGETHER_KIB)
             one.begin()
@@ -145,9 +145,10 @@ class Store:
             pooled = self._raw()
             connection = pooled.driver_connection
             assert isinstance(connection, psycopg.Connection)
-            work = Work(connection, self._statements, postgresql=True)
+            pipeline = _pipeline_of(pooled)
+            work = Work(connection, self._statements, pipeline=pipeline)
             try:
-                return self._transact_postgresql(connection, work, decide)
+                return self._transact_postgresql(connection, pipeline, work, decide)
             except Refused:
                 # Two of the same request met: what the second waited for is the first one's answer.
                 read = Read(connection, self._statements, postgresql=True)
@@ -162,6 +163,11 @@ class Store:
                 if tries == _TRIES_MAX:
                     raise
                 time.sleep(random.uniform(0, 0.002 * 2**tries))
+            except psycopg.errors.InvalidSqlStatementName:
+                # Somebody made the server forget all statements, a pooler in between perhaps.
+                pipeline.forget()
+                if tries == _TRIES_MAX:
+                    raise
             except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
                 raise Busy() from error
             except psycopg.errors.DiskFull as error:
@@ -179,22 +185,23 @@ class Store:
                 pooled.close()
         raise AssertionError("unreachable")
 
-    def _transact_postgresql(self, connection: psycopg.Connection[Any], work: Work, decide: Decide[T]) -> T:
+    def _transact_postgresql(
+        self, connection: psycopg.Connection[Any], pipeline: Pipeline, work: Work, decide: Decide[T]
+    ) -> T:
         try:
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                answer = decide(work)
-                work.send()
-                # In the same breath: after an error the server skips it.
-                connection.execute("COMMIT")
-        except psycopg.errors.DivisionByZero as error:
-            connection.rollback()
-            raise Unexpected(_BROKEN_PROMISE) from error
-        except BaseException:
+            pipeline.begin()
+            pipeline.send("BEGIN")
+            answer = decide(work)
+            work.send()
+            # In the same breath: after an error the server skips it.
+            pipeline.send("COMMIT")
+            pipeline.finish()
+        except BaseException as error:
+            pipeline.abandon()
             if not connection.closed:
-                # Not execute("ROLLBACK"), which psycopg comes to prepare like any statement and then
-                # no longer sees as one that forgets what the server was never asked to prepare.
-                connection.rollback()
+                pipeline.say("ROLLBACK")
+            if isinstance(error, psycopg.errors.DivisionByZero):
+                raise Unexpected(_BROKEN_PROMISE) from error
             raise
         return answer
 
@@ -214,31 +221,28 @@ class Store:
 class _Together(Store):
     """One connection whose writes are parts of one transaction, each in a savepoint."""
 
-    def __init__(self, store: Store, connection: Any, at_most: int) -> None:
+    def __init__(self, store: Store, pooled: Any, at_most: int) -> None:
         self._engine = store._engine
         self._statements = store._statements
         self.postgresql = store.postgresql
-        self._connection = connection
+        self._connection = pooled.driver_connection
+        self._pipeline = _pipeline_of(pooled) if store.postgresql else None
         self._at_most = at_most
         self._written = 0
 
     def write(self, decide: Decide[T]) -> T:
         """Run `decide` as a part of the transaction; what it raises undoes this part."""
-        execute = self._connection.execute
-        # In a pipeline errors arrive late, so each part has one of its own.
-        sending = self._connection.pipeline() if self.postgresql else contextlib.nullcontext()
+        work = Work(self._connection, self._statements, pipeline=self._pipeline)
         try:
-            with sending:
-                execute("SAVEPOINT one")
-                work = Work(self._connection, self._statements, postgresql=self.postgresql)
+            if self._pipeline is None:
+                self._connection.execute("SAVEPOINT one")
                 answer = decide(work)
-                work.send()
-                execute("RELEASE SAVEPOINT one")
+                self._connection.execute("RELEASE SAVEPOINT one")
+            else:
+                answer = self._write_postgresql_part(self._pipeline, work, decide)
         except BaseException as error:
             if self._is_open():
-                # Never the same words: what psycopg has prepared it does not see as a rollback any more.
-                execute(f"ROLLBACK TO SAVEPOINT one -- {next(_rollbacks)}")
-                execute("RELEASE SAVEPOINT one")
+                self._say("ROLLBACK TO SAVEPOINT one", "RELEASE SAVEPOINT one")
             if isinstance(error, psycopg.errors.DivisionByZero):
                 raise Unexpected(_BROKEN_PROMISE) from error
             raise
@@ -246,6 +250,19 @@ class _Together(Store):
         if self._written >= self._at_most:
             self.commit()
             self.begin()
+        return answer
+
+    def _write_postgresql_part(self, pipeline: Pipeline, work: Work, decide: Decide[T]) -> T:
+        try:
+            pipeline.begin()
+            pipeline.send("SAVEPOINT one")
+            answer = decide(work)
+            work.send()
+            pipeline.send("RELEASE SAVEPOINT one")
+            pipeline.finish()
+        except BaseException:
+            pipeline.abandon()
+            raise
         return answer
 
     @contextlib.contextmanager
@@ -270,19 +287,26 @@ class _Together(Store):
         """Begin a transaction."""
         self._written = 0
         if self.postgresql:
-            self._connection.execute("BEGIN")
+            self._say("BEGIN")
         else:
             _take_turn(self._connection)
 
     def commit(self) -> None:
         """Make what was written durable."""
-        self._connection.execute("COMMIT")
+        self._say("COMMIT")
 
     def rollback(self) -> None:
         """Undo what was not committed, if there is anything; nobody remembers what was read of it."""
         if self._is_open():
             self._statements.unchanging.clear()
-            self._connection.execute("ROLLBACK")
+            self._say("ROLLBACK")
+
+    def _say(self, *texts: str) -> None:
+        if self._pipeline is not None:
+            self._pipeline.say(*texts)
+            return
+        for text in texts:
+            self._connection.execute(text)
 
     def _is_open(self) -> bool:
         """Whether a transaction is under way; a full disk, for one, ends it."""
@@ -388,7 +412,7 @@ class _SqliteWriter:
         for position, waiting in enumerate(group):
             try:
                 connection.execute("SAVEPOINT one")
-                work = Work(connection, self._store._statements, postgresql=False)
+                work = Work(connection, self._store._statements)
                 answer = waiting.decide(work)
                 connection.execute("RELEASE one")
                 answers.append((waiting, answer))
@@ -437,6 +461,14 @@ def _take_turn(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if not isinstance(_refusal(error), Busy) or time.monotonic() >= deadline:
                 raise
+
+
+def _pipeline_of(pooled: Any) -> Pipeline:
+    """The pipeline of a pooled connection, which lives as long as that."""
+    found: Pipeline | None = pooled.info.get("pipeline")
+    if found is None:
+        found = pooled.info["pipeline"] = Pipeline(pooled.driver_connection)
+    return found
 
 
 def _refusal(error: BaseException) -> Busy | StorageFull | None:

@@ -4,10 +4,10 @@ A `Work` is what a use case's function gets from `Store.write`; a `Read` is
 what `Store.read` gives. Both speak SQLAlchemy Core statements through the bare
 driver: a statement is compiled once and then costs what the driver costs.
 
-On PostgreSQL everything is pipelined: `ask` and `put` only send, and the
-answer is waited for when it is read. Statements that do not depend on each
-other therefore share one round trip without anybody arranging it. Writes that
-follow each other travel as one statement, as long as each has a table of its own.
+A `Work` on PostgreSQL is pipelined: `ask` and `put` only send, and the answer
+is waited for when it is read. Statements that do not depend on each other
+therefore share one round trip without anybody arranging it. Writes that follow
+each other travel as one statement, as long as each has a table of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+
+from passes.store.pipeline import Pipeline
 
 
 class Row(Protocol):
@@ -213,18 +215,23 @@ class Work(Read):
     """Questions and writes of one transaction.
 
     Where it answers a request by its key, `overtaken` says whether the same
-    request was answered by another transaction meanwhile.
+    request was answered by another transaction meanwhile. `pipeline` is that
+    of a PostgreSQL connection; SQLite has none.
     """
 
-    def __init__(self, connection: Any, statements: Statements, *, postgresql: bool) -> None:
-        super().__init__(connection, statements, postgresql=postgresql)
+    def __init__(self, connection: Any, statements: Statements, *, pipeline: Pipeline | None = None) -> None:
+        super().__init__(connection, statements, postgresql=pipeline is not None)
+        self._pipeline = pipeline
         self.overtaken: Callable[[Read], bool] | None = None
         self._waiting: list[Write] = []
 
     def ask(self, statement: Executable, **values: Any) -> Answer:
         """Run a statement that answers with rows (SELECT, or a write with RETURNING)."""
+        if self._pipeline is None:
+            return super().ask(statement, **values)
         self.send()
-        return super().ask(statement, **values)
+        prepared = self._statements.prepare(statement)
+        return Answer(self._pipeline.send(prepared.text, prepared.bind(values)))
 
     def put(self, statement: Executable, *, expect: int | None = None, **values: Any) -> None:
         """Run a write. With `expect`, another number of rows undoes the whole transaction.
@@ -233,7 +240,7 @@ class Work(Read):
         """
         prepared = self._statements.prepare(statement)
         parameters = prepared.bind(values)
-        if not self.postgresql:
+        if self._pipeline is None:
             cursor = self._connection.cursor()
             cursor.execute(prepared.text, parameters)
             if expect not in (None, cursor.rowcount):
@@ -251,22 +258,25 @@ class Work(Read):
         """Run one write for each mapping of values."""
         prepared = self._statements.prepare(statement)
         parameters = [prepared.bind(row) for row in rows]
-        if parameters:
-            self.send()
+        if self._pipeline is None:
             self._connection.cursor().executemany(prepared.text, parameters)
+            return
+        self.send()
+        for one in parameters:
+            self._pipeline.send(prepared.text, one)
 
     def send(self) -> None:
         """Send the writes that still wait; called by the door before it commits."""
         writes = self._waiting
-        if not writes:
+        if not writes or self._pipeline is None:
             return
         self._waiting = []
         if len(writes) == 1 and writes[0].expect is None:
-            self._connection.cursor().execute(writes[0].prepared.text, writes[0].parameters)
+            self._pipeline.send(writes[0].prepared.text, writes[0].parameters)
             return
         parameters = [value for write in writes for value in write.parameters]
         parameters += [write.expect for write in writes if write.expect is not None]
-        self._connection.cursor().execute(self._statements.join(writes), parameters)
+        self._pipeline.send(self._statements.join(writes), parameters)
 
 
 _row_makers: dict[tuple[str, ...], Callable[[sqlite3.Cursor, tuple[Any, ...]], Any]] = {}
