@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from datetime import UTC, date, datetime, timedelta
@@ -407,6 +409,25 @@ def test_two_workers_never_send_the_same_letter(shop: Shop, post: Scripted) -> N
     assert sorted(one.to for one in first.letters + post.letters) == [
         f"{number}@example.com" for number in range(6)
     ]
+
+
+def test_many_workers_at_once_send_every_letter_once(shop: Shop) -> None:
+    for number in range(30):
+        joins(shop, email=f"{number}@example.com", name=f"Member {number}")
+    posts = [Scripted() for _ in range(4)]
+    start = threading.Barrier(len(posts))
+
+    def work(post: Scripted) -> int:
+        start.wait(10)
+        taken = 0
+        while sent := send(shop, post, limit=4).taken:
+            taken += sent
+        return taken
+
+    with ThreadPoolExecutor(len(posts)) as workers:
+        assert sum(workers.map(work, posts)) == 30
+    sent_to = sorted(letter.to for post in posts for letter in post.letters)
+    assert sent_to == sorted(f"{number}@example.com" for number in range(30))
 
 
 def test_the_letters_of_a_worker_that_died_are_sent_when_its_lease_ends(shop: Shop, post: Scripted) -> None:
