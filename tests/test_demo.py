@@ -52,7 +52,8 @@ def opened(office: Office) -> Open:
 def assert_nothing_is_left_to_do(store: Store) -> None:
     """A worker that starts now finds neither changes to announce nor points to lapse nor postings to seal."""
     with store.read() as read:
-        assert not installs.is_anything_waiting(read, now=NOW)
+        for wallet in (installs.APPLE, installs.GOOGLE):
+            assert not installs.is_anything_waiting(read, wallet=wallet, now=NOW)
     assert rows(store, "owed") == []
     assert rows(store, "alarm") == []
     assert due_work.run_due(store, now=NOW) == DueDone()

@@ -121,7 +121,9 @@ def _children(settings: Settings, environment: dict[str, str]) -> list[Child]:
             f"http://127.0.0.1:{settings.phone_port}/health",
             [
                 Port("127.0.0.1", settings.phone_port, "PASSES_PHONE_PORT"),
+                Port("127.0.0.1", settings.google_port, "PASSES_GOOGLE_PORT"),
                 Port("127.0.0.1", settings.apns_port, "PASSES_APNS_PORT"),
+                Port("127.0.0.1", settings.catcher_port, "PASSES_CATCHER_PORT"),
             ],
         ),
     ]
@@ -207,8 +209,7 @@ def worker(parsed: argparse.Namespace) -> int:
 
 
 def emulate(_parsed: argparse.Namespace) -> int:
-    """Start the other side of the wire: push service and virtual phone."""
-    from passes.clock import clock
+    """Start the other side of the wire: push service, Google's wallet, mail server and virtual phones."""
     from passes.emulators import process
 
     settings = read_settings()

@@ -12,6 +12,7 @@ import orjson
 from passes import access, checkout, enrolment, programmes
 from passes.demo import history
 from passes.demo.cast import BOOKS, CAST, COFFEE, STAFF, Member
+from passes.demo.draft import leave_draft
 from passes.demo.history import Past
 from passes.enrolment import Source
 from passes.loyalty.receipt import Counter
@@ -58,6 +59,7 @@ def fill(installation: Installation, *, history_share: float = 0.0) -> Filled:
         for member in CAST:
             past.at(now - timedelta(days=member.days_ago), partial(_join, past, member))
         past.run()
+        leave_draft(one, now=now)
         if begins:
             past.settle()
             lived = dict(past.tally)
@@ -97,7 +99,7 @@ def _join(past: Past, member: Member, now: datetime) -> None:
         programme=member.programme,
         name=member.name,
         language=member.language,
-        consents={"offers": member.agrees},
+        consents={"offers": member.agrees, "ring": member.agrees},
         source=Source("demonstration"),
         key=f"demonstration-{member.key}",
         keys=past.installation.keys,

@@ -46,4 +46,5 @@ STAFF = (
     ("marketer", "Mo Lindqvist", (Grant(COFFEE, Role.MARKETER),)),
     ("owner", "Olive Copper", (Grant(COFFEE, Role.OWNER),)),
     ("bookseller", "Elif Kaya", (Grant(BOOKS, Role.CASHIER),)),
+    ("publisher", "Sevgi Polat", (Grant(BOOKS, Role.MARKETER), Grant(BOOKS, Role.OWNER))),
 )

@@ -19,8 +19,19 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
-from passes import books, campaigns, checkout, delivery, due_work, enrolment, issuing
-from passes.demo.members import Person, Role, people_of
+from passes import (
+    books,
+    campaigns,
+    checkout,
+    correspondence,
+    delivery,
+    due_work,
+    enrolment,
+    issuing,
+    mail,
+    membership,
+)
+from passes.demo.members import Keeps, Person, Role, people_of
 from passes.demo.promotions import PROMOTIONS, Arms, Promotion, Redrawn, arms_of, who_comes, window_of
 from passes.demo.trade import BOOKSHOP, COFFEE_SHOP, Chance, Trade, Visit
 from passes.enrolment import Joined
@@ -30,7 +41,8 @@ from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import Arm, Draw, draw
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import NotEnoughPoints
-from passes.store import Store, programmes
+from passes.mail import Letter
+from passes.store import Store, Work, cards, google, programmes
 from passes.wallet import Accepted, Install, Outcome
 from passes.wiring import Installation
 
@@ -102,13 +114,21 @@ class Past:
         while campaigns.spread_due(self.store, now=now):
             pass
         due_work.run_due(self.store, now=now)
+        while correspondence.send_due(
+            self.store,
+            _Delivered(),
+            keys=self.installation.keys,
+            public_url=self.installation.public_url,
+            now=now,
+        ).claimed:
+            pass
 
     def settle(self) -> None:
         """Bring everything up to date, and tell every phone of the past."""
         self.work(self.now)
         while delivery.stamp_due(self.store, now=self.now):
             pass
-        while delivery.announce_due(self.store, {delivery.APPLE: _Told()}, now=self.now).claimed:
+        while delivery.announce_due(self.store, _TOLD, now=self.now).claimed:
             pass
         while books.seal_due(self.store, now=self.now):
             pass
@@ -124,6 +144,22 @@ class _Told:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class _Delivered:
+    """A mail server of the past: every letter of then has long arrived."""
+
+    def deliver(self, letters: Sequence[Letter]) -> Iterator[tuple[int, mail.Outcome]]:
+        """Every letter arrives."""
+        for letter in letters:
+            yield letter.key, mail.Taken()
+
+    def check(self) -> str | None:
+        """Nothing is wrong."""
+        return None
+
+
+_TOLD = {delivery.APPLE: _Told(), delivery.GOOGLE: _Told()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +261,7 @@ class _Shop:
             email=person.email,
             birthday=person.birthday,
             language=person.language,
-            consents={"offers": person.agrees},
+            consents={"offers": person.agrees, "ring": person.rings},
             source=person.source,
             key=f"past-join-{person.number}",
             keys=past.installation.keys,
@@ -239,7 +275,11 @@ class _Shop:
         life = self._lives[person.number] = _Life(person, joined)
         past.tally["members"] += 1
         if person.installs_at:
-            past.at(person.installs_at, partial(self._install, life))
+            at_google = person.keeps is Keeps.GOOGLE and past.installation.google is not None
+            past.at(person.installs_at, partial(self._save if at_google else self._install, life))
+        elif person.keeps is Keeps.WEB:
+            for when in {now, person.visits[-1].at if person.visits else now}:
+                past.at(when + timedelta(seconds=20), partial(self._open, life))
         for visit in person.visits:
             past.at(visit.at, partial(self._buy, life, visit))
 
@@ -260,6 +300,42 @@ class _Shop:
         self.past.tally["installs"] += 1
         if life.person.removes_at:
             self.past.at(life.person.removes_at, partial(self._remove, life, phone[:32]))
+
+    def _save(self, life: _Life, now: datetime) -> None:
+        """Save the card at Google: what a link's page and Google's message write down, without Google."""
+        desk, joined = self.past.installation.google, life.joined
+        assert desk is not None
+        object_id = desk.issuer.object_id(joined.serial)
+
+        def decide(work: Work) -> None:
+            card = joined.programme_id, joined.card_id
+            facts = cards.facts(work, *card)
+            assert facts is not None
+            google.add_object(work, *card, object_id=object_id, now=now)
+            google.inserted(work, *card, revision=facts.effective_revision, check_at=now, now=now)
+            found = google.object_of(work, *card)
+            assert found is not None
+            google.hold(work, found, now=now)
+            google.check(work, found, at=None)
+
+        self.past.store.write(decide)
+        self.past.tally["installs"] += 1
+        if life.person.removes_at:
+            self.past.at(life.person.removes_at, partial(self._let_go, life))
+
+    def _let_go(self, life: _Life, now: datetime) -> None:
+        def decide(work: Work) -> None:
+            found = google.object_of(work, life.joined.programme_id, life.joined.card_id)
+            assert found is not None
+            google.let_go(work, found, now=now)
+
+        self.past.store.write(decide)
+        self.past.tally["installs"] -= 1
+
+    def _open(self, life: _Life, now: datetime) -> None:
+        """Open the card's own page: it is the card of whoever has no wallet."""
+        store = self.past.store
+        membership.mark_shown(store, membership.link(store, secret=life.joined.link_secret), now=now)
 
     def _remove(self, life: _Life, phone: str, now: datetime) -> None:
         keys, serial = self.past.installation.keys, life.joined.serial

@@ -18,10 +18,26 @@ INSTALLED_SHARE = 0.86
 REMOVED_SHARE = 0.058
 """Of those installed. What is left is 81 % of all cards."""
 
-_AGREE_SHARE = 0.54
+_ANDROID_SHARE = 0.36
+"""Of those installed."""
+_WEB_SHARE = 0.3
+"""Of those not installed: they open the card's page instead."""
+
+_AGREE_SHARE = 0.72
+_RING_SHARE = 0.75
+"""Of those who agree to offers."""
 _EMAIL_SHARE = 0.55
 _BIRTHDAY_SHARE = 0.4
 _FIRST_VISIT_AT_ONCE = 0.7
+
+
+class Keeps(StrEnum):
+    """Where somebody has the card."""
+
+    APPLE = "apple"
+    GOOGLE = "google"
+    WEB = "web"
+    NOWHERE = "nowhere"
 
 
 class Role(StrEnum):
@@ -54,7 +70,10 @@ _HABITS = {
 
 @dataclass(slots=True)
 class Person:
-    """Somebody who joined. `visits` are in order; `reward` is what they save for."""
+    """Somebody who joined. `visits` are in order; `reward` is what they save for.
+
+    `rings` when their phone may ring for offers.
+    """
 
     number: int
     role: Role
@@ -63,6 +82,8 @@ class Person:
     language: str
     birthday: date | None
     agrees: bool
+    rings: bool
+    keeps: Keeps
     source: Source
     views: int
     joins_at: datetime
@@ -112,6 +133,8 @@ def _person(trade: Trade, chance: Chance, number: int, role: Role, day: int, ope
         if random.random() < _BIRTHDAY_SHARE
         else None,
         agrees=random.random() < _AGREE_SHARE,
+        rings=False,
+        keeps=Keeps.NOWHERE,
         source=_source(random, shop),
         views=random.choice((1, 2, 2, 3, 4)),
         joins_at=joins_at,
@@ -121,6 +144,13 @@ def _person(trade: Trade, chance: Chance, number: int, role: Role, day: int, ope
         reward=chance.reward(),
         visits=[],
     )
+    # Numbers of their own: who has which phone must not change who comes and buys.
+    own = Random(f"{trade.programme} {number}")
+    person.rings = person.agrees and own.random() < _RING_SHARE
+    if installs_at:
+        person.keeps = Keeps.GOOGLE if own.random() < _ANDROID_SHARE else Keeps.APPLE
+    elif own.random() < _WEB_SHARE:
+        person.keeps = Keeps.WEB
     if role is not Role.NEVER:
         person.visits.extend(_visits(chance, person, habit, shop, day, opens))
     return person
