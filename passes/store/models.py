@@ -1046,6 +1046,27 @@ adjustment = _table(
     Index(None, "programme_id", "asked_by", "local_day"),
 )
 
+# A register's way in: only the digest of its secret is kept.
+api_key = _table(
+    "api_key",
+    _id("programme_id"),
+    _id("id"),
+    Column("name", String(100), nullable=False),
+    Column("secret_hash", LargeBinary(32), nullable=False),
+    # What it may do, apart by spaces.
+    Column("scopes", String(200), nullable=False),
+    # Where it stands; NULL where it may name a location itself.
+    Column("location", String(64), nullable=True),
+    _at("created_at"),
+    _at("expires_at", nullable=True),
+    _at("revoked_at", nullable=True),
+    # When it was used last, to the hour.
+    _at("used_at", nullable=True),
+    _key("programme_id", "id"),
+    UniqueConstraint("secret_hash"),
+    _of("programme", "programme_id", target=("id",)),
+)
+
 # Staff ---------------------------------------------------------------------
 
 staff = _table(

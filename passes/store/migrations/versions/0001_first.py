@@ -1005,6 +1005,23 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "api_key",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("secret_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("scopes", sa.String(length=200), nullable=False),
+        sa.Column("location", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_api_key_programme_id")),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_api_key")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_api_key_secret_hash")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "google_class",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("class_id", sa.String(length=128), nullable=False),
