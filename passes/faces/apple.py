@@ -2,9 +2,11 @@
 
 Positions were measured on public screenshots of iOS 17 and 18, scaled so that
 a card is 375 points wide and 525 high. The row shows at most four fields, all
-in one size; what does not fit is cut without a word, as the phone does it. Our
-letters are some 7 % wider than the phone's, so the smallest sizes are that much
-smaller, and the same words are cut.
+in one size; what does not fit is cut without a word, as the phone does it.
+
+Sizes give capitals the height that they have on the phone. Our letters are a
+little wider than its own, so the smallest sizes are a little smaller, and about
+the same words are cut.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ STRIP_TOP, STRIP_HEIGHT = 66.0, 144.0
 LOGO_TOP, LOGO_HEIGHT = 8.0, 50.0
 ROW_FIELDS_MAX = 4
 GAP = 19.0  # between two fields
-LABEL = 12.0
+LABEL = 11.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,15 @@ class Sizes:
 
 
 HEADER_LABEL_BASELINE, HEADER_ROOM = 20.6, 118.0
-HEADER = Sizes(23.0, 13.4, 41.3, 33.1)
+HEADER = Sizes(22.4, 13.2, 41.5, 33.6)
 PRIMARY = Sizes(46.0, 22.0, 132.0, 126.0)
-PRIMARY_LABEL_SIZE, PRIMARY_LABEL_BELOW = 13.0, 23.0
+PRIMARY_LABEL_SIZE, PRIMARY_LABEL_BELOW = 12.6, 23.0
 ROW_LABEL_BASELINE = 232.2
-ROW = Sizes(28.6, 13.2, 263.5, 249.3)
+ROW = Sizes(27.8, 12.9, 263.5, 250.6)
 LOGO_TEXT, LOGO_TEXT_LEAST, LOGO_TEXT_BASELINE = 19.0, 13.0, 39.5
 SQUARE_MAX, PIXELS_PER_POINT = 142.0, 3
-CODE_BOTTOM, BOX_BOTTOM, BOX_WIDTH, BOX_MARGIN = 483.0, 509.0, 163.0, 11.0
-ALT_BASELINE, ALT_SIZE, ALT_ROOM = 500.5, 15.9, 277.0
+CODE_BOTTOM, BOX_BOTTOM, BOX_WIDTH, BOX_MARGIN = 483.0, 511.5, 163.0, 10.5
+ALT_BASELINE, ALT_SIZE, ALT_ROOM = 500.5, 15.4, 277.0
 WIDE_BOX, WIDE_SYMBOL, BARS_HEIGHT = 292.0, 262.0, 58.0
 
 

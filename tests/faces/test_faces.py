@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from passes.faces import Face, Pictures, draw
-from passes.faces.apple import columns
+from passes.faces.apple import ROW, columns
 from passes.faces.colours import CONTRAST_MIN, contrast
 from passes.loyalty.card import CardFace, FaceField, FieldKind
 from passes.loyalty.design import Colours, Symbology
@@ -260,9 +260,9 @@ def test_short_values_are_large_and_long_ones_shrink_together() -> None:
         fields = [FaceField(value, "L", value) for value in values]
         return [one.value.size for one in columns(fields, "en", "UTC")]
 
-    assert sizes("Ana", "Flight") == [28.6, 28.6]
-    one, two = sizes("Maximiliane", "Maple Cortado")
-    assert 13.2 < one == two < 28.6
+    assert sizes("Ana", "Flight") == [ROW.most, ROW.most]
+    one, two = sizes("Maximiliane", "Maple Cortado is back")
+    assert ROW.least < one == two < ROW.most
 
 
 def test_where_the_smallest_size_is_too_large_only_the_widest_value_is_cut() -> None:
