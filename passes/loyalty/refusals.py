@@ -712,6 +712,51 @@ class FormStale(Refused):
     words = "This page was open for too long. Send it again."
 
 
+# Registers that ask by themselves --------------------------------------------
+
+
+class ApiKeyInvalid(Refused):
+    """There is no key, or it is unknown, revoked or past its end: these are not told apart."""
+
+    code = "api_key_invalid"
+    words = "This request needs a valid API key."
+
+
+class ApiKeyUnknown(Refused):
+    """No key in force has this number."""
+
+    code = "api_key_unknown"
+    words = "No key in force has this number."
+
+
+class ScopeMissing(Refused):
+    """The key is good, but may not do this."""
+
+    code = "scope_missing"
+    words = "This API key may not do this: it lacks “%(scope)s”."
+
+
+class IdempotencyKeyMissing(Refused):
+    """A write must name itself, so that it can be sent again without harm."""
+
+    code = "idempotency_key_missing"
+    words = "This request needs an Idempotency-Key header of up to 64 letters, digits, and . _ : -"
+
+
+class RequestInvalid(Refused):
+    """The body is not what this address takes; the problem lists where."""
+
+    code = "request_invalid"
+    words = "This request is not well formed."
+
+
+class LocationUnknown(Refused):
+    """The programme has no shop of this key."""
+
+    code = "location_unknown"
+    words = "There is no shop “%(location)s”."
+
+
 # Machinery, in words a cashier can read out ---------------------------------
 
 

@@ -1,0 +1,154 @@
+"""Registers and shops' own programs: the keys they show, and what each may do.
+
+A key's secret is shown once, when it is made; only its digest is kept. A key
+belongs to one programme and perhaps to one location, and can be taken out of
+force at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from passes.loyalty.letters import cleaned
+from passes.loyalty.refusals import ApiKeyInvalid, ApiKeyUnknown, LocationUnknown, NameInvalid, ScopeMissing
+from passes.store import Store, Work, api_keys, programmes
+from passes.store.ids import new_id
+from passes.store.instants import instant, instant_or_none
+
+PREFIX = "passes_"
+"""What secrets begin with, so that a scanner for leaked secrets recognises them."""
+
+NAME_LETTERS_MAX = 100
+_SECRET_BYTES = 32
+_SECRET_LETTERS_MAX = 100
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"  # look at members, receipts and quotes
+    PURCHASES = "purchases"  # book and undo purchases
+    REWARDS = "rewards"  # redeem points
+    RETURNS = "returns"  # take goods back
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a key in force. `location` is where it stands, None where it may name one."""
+
+    id: int
+    programme: str
+    name: str
+    scopes: frozenset[Scope]
+    location: str | None
+
+    def require(self, scope: Scope) -> None:
+        """Raise ScopeMissing unless the key may do this."""
+        if scope not in self.scopes:
+            raise ScopeMissing(scope=scope.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as its owner sees it; its secret is not known any more."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    location: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    used_at: datetime | None
+
+
+def issue(
+    store: Store,
+    *,
+    programme: str,
+    name: str,
+    scopes: Collection[Scope],
+    location: str | None = None,
+    expires_at: datetime | None = None,
+    now: datetime,
+) -> tuple[int, str]:
+    """Make a key. Its id, and its secret, which is never shown again.
+
+    Raises ProgrammeUnknown, NameInvalid, LocationUnknown.
+    """
+    if not (clean := cleaned(name, NAME_LETTERS_MAX)):
+        raise NameInvalid(limit=NAME_LETTERS_MAX)
+    secret = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    key_id = new_id(now)
+
+    def decide(work: Work) -> None:
+        loaded = programmes.by_slug(work, programme)
+        if location is not None and location not in {shop.key for shop in loaded.programme.shops}:
+            raise LocationUnknown(location=location)
+        api_keys.add(
+            work,
+            programme_id=loaded.id,
+            key_id=key_id,
+            name=clean,
+            secret_hash=_digest(secret),
+            scopes=sorted(set(scopes)),
+            location=location,
+            expires_at=expires_at,
+            now=now,
+        )
+
+    store.write(decide)
+    return key_id, secret
+
+
+def caller(store: Store, *, secret: str, now: datetime) -> Caller:
+    """Who shows this secret. Raises ApiKeyInvalid for one that is unknown, revoked or past its end."""
+    if not secret.startswith(PREFIX) or len(secret) > _SECRET_LETTERS_MAX:
+        raise ApiKeyInvalid()
+    with store.read() as read:
+        row = api_keys.by_secret(read, _digest(secret), now=now)
+    if row is None:
+        raise ApiKeyInvalid()
+    if api_keys.is_use_worth_noting(row, now=now):
+        store.write(lambda work: api_keys.note_use(work, row.programme_id, row.id, now=now))
+    return Caller(row.id, row.slug, row.name, frozenset(map(Scope, row.scopes.split())), row.location)
+
+
+def revoke(store: Store, *, programme: str, key_id: int, now: datetime) -> str:
+    """Take a key out of force: the next request with it is refused. Its name. Raises ApiKeyUnknown."""
+
+    def decide(work: Work) -> str:
+        name = api_keys.revoke(work, programmes.by_slug(work, programme).id, key_id, now=now)
+        if name is None:
+            raise ApiKeyUnknown()
+        return name
+
+    return store.write(decide)
+
+
+def every(store: Store, *, programme: str) -> list[ApiKey]:
+    """All keys of a programme, newest first. Raises ProgrammeUnknown."""
+    with store.read() as read:
+        rows = api_keys.every(read, programmes.by_slug(read, programme).id)
+    return [
+        ApiKey(
+            row.id,
+            row.name,
+            tuple(row.scopes.split()),
+            row.location,
+            instant(row.created_at),
+            instant_or_none(row.expires_at),
+            instant_or_none(row.revoked_at),
+            instant_or_none(row.used_at),
+        )
+        for row in rows
+    ]
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,105 @@
+"""The keys with which registers ask: found by the digest of their secret."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, insert, or_, select, update
+
+from passes.store.instants import micros
+from passes.store.models import api_key, programme
+from passes.store.work import Read, Row, Work
+
+_HOUR_MICROS = 3_600_000_000
+
+_ADD = insert(api_key)
+_BY_SECRET = (
+    select(
+        api_key.c.id,
+        api_key.c.programme_id,
+        api_key.c.name,
+        api_key.c.scopes,
+        api_key.c.location,
+        api_key.c.used_at,
+        programme.c.slug,
+    )
+    .select_from(api_key.join(programme, programme.c.id == api_key.c.programme_id))
+    .where(
+        api_key.c.secret_hash == bindparam("secret_hash"),
+        api_key.c.revoked_at.is_(None),
+        or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > bindparam("now")),
+    )
+)
+_EVERY = (
+    select(api_key).where(api_key.c.programme_id == bindparam("programme_id")).order_by(api_key.c.id.desc())
+)
+_REVOKE = (
+    update(api_key)
+    .where(
+        api_key.c.programme_id == bindparam("programme"),
+        api_key.c.id == bindparam("key_id"),
+        api_key.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now"))
+    .returning(api_key.c.name)
+)
+_USED = (
+    update(api_key)
+    .where(api_key.c.programme_id == bindparam("programme"), api_key.c.id == bindparam("key_id"))
+    .values(used_at=bindparam("now"))
+)
+
+
+def add(
+    work: Work,
+    *,
+    programme_id: int,
+    key_id: int,
+    name: str,
+    secret_hash: bytes,
+    scopes: Sequence[str],
+    location: str | None,
+    expires_at: datetime | None,
+    now: datetime,
+) -> None:
+    """Keep a new key."""
+    work.put(
+        _ADD,
+        programme_id=programme_id,
+        id=key_id,
+        name=name,
+        secret_hash=secret_hash,
+        scopes=" ".join(scopes),
+        location=location,
+        created_at=micros(now),
+        expires_at=None if expires_at is None else micros(expires_at),
+        revoked_at=None,
+        used_at=None,
+    )
+
+
+def by_secret(read: Read, secret_hash: bytes, *, now: datetime) -> Row | None:
+    """The key in force with this secret, and its programme's slug."""
+    return read.ask(_BY_SECRET, secret_hash=secret_hash, now=micros(now)).one()
+
+
+def every(read: Read, programme_id: int) -> list[Row]:
+    """All keys of a programme, newest first, the revoked included."""
+    return read.ask(_EVERY, programme_id=programme_id).all()
+
+
+def revoke(work: Work, programme_id: int, key_id: int, *, now: datetime) -> str | None:
+    """Take a key out of force at once. Its name; None where it is not in force."""
+    name: str | None = work.ask(_REVOKE, programme=programme_id, key_id=key_id, now=micros(now)).value()
+    return name
+
+
+def is_use_worth_noting(row: Row, *, now: datetime) -> bool:
+    """Whether the last use that was noted is an hour old: not every purchase writes it down."""
+    return row.used_at is None or bool(micros(now) - row.used_at >= _HOUR_MICROS)
+
+
+def note_use(work: Work, programme_id: int, key_id: int, *, now: datetime) -> None:
+    """Remember that a key was used."""
+    work.put(_USED, programme=programme_id, key_id=key_id, now=micros(now))
