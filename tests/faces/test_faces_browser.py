@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 FRONTS = (Face.APPLE_FRONT, Face.GOOGLE_FRONT, Face.WEB)
 SIMILAR = 0.98
 
@@ -206,6 +208,13 @@ def test_a_screen_reader_gets_one_picture_with_all_words(look: Looked) -> None:
         "Copperfinch Coffee. Finch Club. BEANS: 640. NEXT: ANY DRINK: 160 to go. "
         "MEMBER: Ana Brandt. TIER: Flight. TODAY: Maple Cortado is back. Card code 7KQ2-MX94-TDWR-3NHC."
     )
+
+
+def test_a_page_of_all_faces_has_no_barrier(look: Looked) -> None:
+    page = look.at(*(drawn(coffee(), kind, notice="News") for kind in Face))
+    page.evaluate(AXE + ";1")
+    found = page.evaluate("(rules) => axe.run(document, { runOnly: rules })", RULES)["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
 
 
 WRITE = """async (words) => {
