@@ -212,6 +212,8 @@ class MailServer:
             words = f"{place} hung up; does it speak SMTP as PASSES_MAIL_SECURITY={self._security} expects?"
             if _was_slow(problem):
                 words = f"{place} did not answer within {TIMEOUT_SECONDS:g} seconds."
+        except UnicodeError:
+            words = "PASSES_MAIL_USER has letters that a login cannot carry."
         except OSError as problem:
             words = f"{place} cannot be reached: {problem.strerror or type(problem).__name__}."
         raise _Trouble(words)

@@ -21,6 +21,7 @@ from passes.correspondence import Sent, send_due
 from passes.enrolment import Joined
 from passes.loyalty import dates
 from passes.loyalty.lasting import Expiry, ExpiryKind, MonthsTo, PointsRule
+from passes.loyalty.refusals import Busy
 from passes.mail import Later, Letter, Outcome, Taken, Undeliverable
 from passes.server_keys import ServerKeys
 from passes.store import Store, alarms, mail, programmes
@@ -371,6 +372,22 @@ def test_what_was_sent_before_the_door_broke_is_not_sent_again(shop: Shop, post:
     post.breaks_after = None
     assert send(shop, post) == Sent(claimed=2, taken=2)
     assert sorted(one.to for one in post.letters) == [f"{number}@example.com" for number in range(4)]
+
+
+def test_a_letter_sent_while_the_database_was_busy_is_written_down_with_the_rest(
+    shop: Shop, post: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joins(shop)
+    settle, busy = mail.settle_sent, [Busy()]
+
+    def settling(*arguments: Any, **options: Any) -> None:
+        if busy:
+            raise busy.pop()
+        settle(*arguments, **options)
+
+    monkeypatch.setattr(mail, "settle_sent", settling)
+    assert send(shop, post) == Sent(claimed=1, taken=1)
+    assert send(shop, post, after=HOUR) == Sent(), "it does not go twice"
 
 
 def test_a_letter_that_cannot_be_written_keeps_no_other_waiting(shop: Shop, post: Scripted) -> None:

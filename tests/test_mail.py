@@ -376,3 +376,19 @@ def test_a_login_that_is_not_offered_is_said(catcher: MailCatcher, tmp_path: Pat
     password.write_text("open sesame")
     server = server_of(catcher, user="shop", password_file=password)
     assert "offers no login" in str(server.check())
+
+
+def test_a_user_name_that_no_login_can_carry_is_said(
+    start: Start, tls: ssl.SSLContext, authority: Authority, tmp_path: Path
+) -> None:
+    catcher = start(tls=tls, wrapped=True, login=("shop", "open sesame"))
+    password = tmp_path / "password"
+    password.write_text("open sesame")
+    server = server_of(
+        catcher, security=Security.TLS, ca_file=authority.certificate, user="çay", password_file=password
+    )
+    assert server.check() == "PASSES_MAIL_USER has letters that a login cannot carry."
+    password.write_text("açıl susam")
+    assert server.check() == "The password of the mail server has letters that its login cannot carry."
+    server = server_of(catcher, security=Security.TLS, ca_file=tmp_path / "none.pem")
+    assert "PASSES_MAIL_CA_FILE" in str(server.check())

@@ -22,6 +22,7 @@ from passes.language import choose
 from passes.loyalty import dates
 from passes.loyalty.lasting import ExpiryKind
 from passes.loyalty.programme import Programme
+from passes.loyalty.refusals import Busy, StorageFull
 from passes.mail import Later, Letter, Outcome, Post, Taken, Undeliverable
 from passes.server_keys import ServerKeys
 from passes.store import Read, Store, Work, alarms, due, mail, programmes
@@ -43,7 +44,6 @@ Those that were asked for are counted by themselves, so that whoever joins over 
 over with somebody's address cannot use up their way back.
 """
 MEMBERS_OF_ADDRESS = 3
-ASKED = "asked"
 
 ALL_REFUSED_MIN = 5
 """When so many letters of a batch are refused and none is taken, something is wrong with us."""
@@ -89,7 +89,7 @@ def ask_for_card(store: Store, *, programme: str, email: str, now: datetime) -> 
                 programme_id=loaded.id,
                 member_id=member_id,
                 kind=mail.CARD_LINK,
-                about=f"{ASKED} {now:%Y%m%d%H}",
+                about=f"{mail.ASKED} {now:%Y%m%d%H}",
                 detail={},
                 now=now,
             )
@@ -124,6 +124,7 @@ class _Round:
     later: list[tuple[Claim, Later]]
     answered: set[int] = field(default_factory=set)
     refused: list[tuple[Claim, str]] = field(default_factory=list)
+    unwritten: list[Claim] = field(default_factory=list)
     taken: int = 0
 
 
@@ -180,9 +181,12 @@ def _note(store: Store, running: _Round, key: int, outcome: Outcome, *, now: dat
     running.answered.add(key)
     match outcome:
         case Taken():
-            # At once: the shorter the time between, the rarer a letter that comes twice.
-            store.write(lambda work: mail.settle_sent(work, claim, now=now))
             running.taken += 1
+            try:
+                # At once: the shorter the time between, the rarer a letter that comes twice.
+                store.write(lambda work: mail.settle_sent(work, claim, now=now))
+            except (Busy, StorageFull):
+                running.unwritten.append(claim)
         case Later():
             running.later.append((claim, outcome))
         case Undeliverable(reason=reason):
@@ -204,6 +208,8 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[bool, int]
     trouble = running.refused[-1][1] if all_refused else untried if not running.taken else None
 
     def decide(work: Work) -> None:
+        for claim in running.unwritten:
+            mail.settle_sent(work, claim, now=now)
         mail.release(work, unanswered)
         for claim, one in later:
             wait = _back_off(claim.attempts) if one.tried else timedelta(seconds=TROUBLE_SECONDS)
@@ -360,7 +366,7 @@ class _Desk:
 
 
 def _why(about: str) -> Why:
-    """For what reason a card's link is sent; enrolment says `joined` and `again` with a day."""
-    if about == "joined":
-        return Why.JOINED
-    return Why.JOINED_AGAIN if about.startswith("again") else Why.ASKED
+    """For what reason a card's link is sent."""
+    if about.startswith(mail.JOINED_AGAIN):
+        return Why.JOINED_AGAIN
+    return Why.ASKED if about.startswith(mail.ASKED) else Why.JOINED

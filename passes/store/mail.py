@@ -21,7 +21,8 @@ from passes.store.members import email_key
 from passes.store.work import Read, Work
 
 CARD_LINK = "card_link"
-"""The way to the member's newest card; `about` says what for: `joined`, or that it was asked for."""
+"""The way to the member's newest card; `about` begins with one of the three reasons below."""
+JOINED, JOINED_AGAIN, ASKED = "joined", "again", "asked"
 EXPIRY = "expiry"
 """Points lapse; `detail` names the day (yyyymmdd)."""
 
@@ -271,11 +272,11 @@ _LINK = text(
 """
 )
 _SENT_TO = text(
-    """
+    f"""
     SELECT count(*) FROM person
     JOIN mail ON mail.programme_id = person.programme_id AND mail.member_id = person.member_id
     WHERE person.programme_id = :programme AND person.email_key = :email_key
-        AND mail.kind = 'card_link' AND mail.sent_at > :since AND (mail.about LIKE 'asked%') = :asked
+        AND mail.kind = 'card_link' AND mail.sent_at > :since AND (mail.about LIKE '{ASKED}%') = :asked
 """
 )
 
