@@ -152,7 +152,7 @@ def _barcode(items: list[Item], installed: InstalledPass, ground: Colour) -> Non
     width = step * columns
     height = step * len(rows) if len(rows) > 1 else 70.0
     alt = cut(str(source.get("altText", "")), 15.9, 277)
-    box_width = max(163.0, width + 24, text_width(alt, 15.9) + 20)
+    box_width = max(163.0, width + 24, text_width(alt, 15.9) + 32)
     top = 483 - height
     items.append(Box((WIDTH - box_width) / 2, top - 14, box_width, height + (41 if alt else 28), 8, WHITE))
     dimmed = (190, 190, 190) if installed.voided else BLACK

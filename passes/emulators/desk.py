@@ -35,6 +35,7 @@ _CHROME = (
     "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/141.0.0.0 Mobile Safari/537.36"
 )
+_SAVE_PATH = "/gp/v/save/"
 _PICTURES_MAX = 300
 _LINKS = ("http://", "https://")
 
@@ -440,12 +441,12 @@ class Android:
         found = [
             Asked(
                 one.at,
-                "shop → Google" if one.resource or "/walletobjects/" in one.path else "to Google",
+                "phone → Google" if one.path.startswith(_SAVE_PATH) else "shop → Google",
                 one.method,
                 one.path,
                 one.status,
                 one.reason or ("done" if one.status else "no answer"),
-                () if one.resource is None else (one.resource,),
+                () if one.resource is None or one.resource in one.path else (one.resource,),
             )
             for one in self._google.history
             if one.resource is None or self._concerns(one.resource)
@@ -562,7 +563,7 @@ class Android:
         self._phone.clear_notices()
 
     def _is_save_link(self, address: str) -> bool:
-        return urlsplit(address).path.startswith("/gp/v/save/")
+        return urlsplit(address).path.startswith(_SAVE_PATH)
 
     def _concerns(self, resource: str) -> bool:
         """A card of this phone, or a class: the rest of a campaign is not this phone's business."""
@@ -573,7 +574,13 @@ class Android:
     def _seen(self, card: Shown) -> OnPhone:
         messages = tuple(Detail(one.header, (Run(one.body),)) for one in reversed(card.messages))
         modules = tuple(Detail(one.label, (Run(one.value),)) for one in card.details)
-        known = tuple(Detail(one.label, (Run(one.value),)) for row in card.rows for one in row)
+        # Rows are often modules too: what stands below is not said twice.
+        known = tuple(
+            Detail(one.label, (Run(one.value),))
+            for row in card.rows
+            for one in row
+            if one not in card.details
+        )
         links = tuple(
             Detail("", (Run(one.text or one.address, one.address),))
             for one in card.links
@@ -699,7 +706,7 @@ class Desk:
 def kind_of(link: str) -> str | None:
     """Which kind of phone a link is for, where its address tells."""
     path = urlsplit(link).path
-    if path.startswith("/gp/v/save/") or path.endswith("/google"):
+    if path.startswith(_SAVE_PATH) or path.endswith("/google"):
         return ANDROID
     return IPHONE if path.endswith("/apple") else None
 

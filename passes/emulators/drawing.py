@@ -10,6 +10,7 @@ import io
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -17,7 +18,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 Colour = tuple[int, int, int]
 
-_FONTS = "-apple-system, 'SF Pro Text', 'Phone Inter', Inter, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+_FONTS = "-apple-system, 'SF Pro Text', 'Phone Inter', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 _SCREEN = (750, 1334)
 _SCREEN_TOP = 130
 
@@ -224,6 +225,7 @@ def _plain(text: str) -> str:
 # --- barcodes ---------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
 def modules_of(kind: str, message: str, *, encoding: str = "utf-8") -> tuple[tuple[bool, ...], ...]:
     """The symbol of a message, dark modules True, without quiet zone.
 

@@ -300,7 +300,7 @@ def _barcode(card: dict[str, Any], now: datetime) -> Barcode | None:
             value = value.replace(f"{{totp_value_{place}}}", code)
         return Barcode(rotating["type"], value, rotating.get("alternateText", ""), rotating=True)
     fixed = card.get("barcode")
-    return fixed and Barcode(fixed["type"], fixed["value"], fixed.get("alternateText", ""))
+    return fixed and Barcode(fixed["type"], fixed.get("value", ""), fixed.get("alternateText", ""))
 
 
 def _cut(text: str) -> str:

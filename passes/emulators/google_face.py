@@ -35,8 +35,9 @@ WIDTH = 360.0
 
 _RADIUS = 24
 _LEFT, _RIGHT = 20.0, 340.0
-_SCREEN_WIDTH = 392.0
-_ROW_HEIGHT = 58.0
+# Half of the photograph's pixels, so that modules are whole ones.
+_SCREEN_WIDTH = 375.0
+_ROW_HEIGHT = 51.0
 _HERO_RATIO = 336 / 1032
 _KINDS = {
     "QR_CODE": "QR",
@@ -75,14 +76,14 @@ def layout(card: Shown, pictures: Pictures) -> Face:
     items: list[Item] = []
     _brand(items, card, logo, ink, _mixed(ink, ground, 0.16))
     size, name = fitted(card.title, 22, 17, _RIGHT - _LEFT)
-    items.append(Words(_LEFT, 103, size, 500, "start", ink, name, tight=size < 22))
-    y = 122.0
+    items.append(Words(_LEFT, 90, size, 500, "start", ink, name, tight=size < 22))
+    y = 102.0
     for row in card.rows:
         _row(items, row, y, ink, soft)
         y += _ROW_HEIGHT
-    y += 10
+    y += 8
     if card.barcode is not None:
-        y = _barcode(items, card.barcode, y, dimmed=card.expired) + 20
+        y = _barcode(items, card.barcode, y, dimmed=card.expired) + 16
     hero = pictures(card.hero)
     if hero is not None:
         height = WIDTH * _HERO_RATIO
@@ -152,11 +153,11 @@ def ground_of(card: Shown, logo: bytes | None) -> Colour:
 def _brand(items: list[Item], card: Shown, logo: bytes | None, ink: Colour, line: Colour) -> None:
     if logo is not None and card.wide:
         # A wide logo stands for logo and name.
-        items.append(Picture(_LEFT, 16, 200, 36, logo, whole=True))
+        items.append(Picture(_LEFT, 12, 200, 34, logo, whole=True))
     else:
-        _disc(items, card, logo, _LEFT, 16, 36, ink)
-        items.append(Words(66, 39, 14, 500, "start", ink, cut(card.issuer, 14, _RIGHT - 66)))
-    items.append(Box(0, 67, WIDTH, 1, 0, line))
+        _disc(items, card, logo, _LEFT, 12, 34, ink)
+        items.append(Words(64, 34, 14, 500, "start", ink, cut(card.issuer, 14, _RIGHT - 64)))
+    items.append(Box(0, 58, WIDTH, 1, 0, line))
 
 
 def _disc(
@@ -182,8 +183,8 @@ def _row(items: list[Item], cells: tuple[Cell, ...], y: float, ink: Colour, soft
         elif place:
             anchor, x = "middle", WIDTH / 2
         size, value = fitted(cell.value, 20, 13, share)
-        items.append(Words(x, y + 18, 12, 400, anchor, soft, cut(cell.label, 12, share)))
-        items.append(Words(x, y + 42, size, 500, anchor, ink, value, tight=size < 20))
+        items.append(Words(x, y + 16, 12, 400, anchor, soft, cut(cell.label, 12, share)))
+        items.append(Words(x, y + 39, size, 500, anchor, ink, value, tight=size < 20))
 
 
 def _barcode(items: list[Item], code: Barcode, y: float, *, dimmed: bool) -> float:
@@ -199,16 +200,18 @@ def _barcode(items: list[Item], code: Barcode, y: float, *, dimmed: bool) -> flo
     rows = drawing.modules_of(kind, code.value)
     columns = len(rows[0])
     # Whole half-points a module keep the edges on pixels of a two-times screen.
-    step = max(1.0, int(2 * (147 if kind in SQUARE else 260) / columns) / 2)
+    step = max(1.0, int(2 * (136 if kind in SQUARE else 250) / columns) / 2)
     width = step * columns
+    # Scanners want some modules of white at either end of a row of bars.
+    quiet = 18.0 if kind in SQUARE else max(18.0, 9 * step)
     height = step * len(rows) if len(rows) > 1 else 72.0
-    box = max(width + 36, text_width(text, 14) + 32)
-    items.append(Box((WIDTH - box) / 2, y, box, height + (54 if text else 36), 20, WHITE))
-    items.append(Symbol((WIDTH - width) / 2, y + 18, step, height / len(rows), rows, ink))
+    box = max(width + 2 * quiet, text_width(text, 14) + 32)
+    items.append(Box((WIDTH - box) / 2, y, box, height + (48 if text else 32), 18, WHITE))
+    items.append(Symbol((WIDTH - width) / 2, y + 16, step, height / len(rows), rows, ink))
     if not text:
-        return y + height + 36
-    items.append(Words(WIDTH / 2, y + height + 41, 14, 400, "middle", ink, text))
-    return y + height + 54
+        return y + height + 32
+    items.append(Words(WIDTH / 2, y + height + 37, 14, 400, "middle", ink, text))
+    return y + height + 48
 
 
 def _mixed(colour: Colour, ground: Colour, part: float) -> Colour:

@@ -82,7 +82,7 @@ class Pages:
         if isinstance(reply, Silence) or "Content-Security-Policy" not in reply.headers:
             return reply
         # The shop may show the save page beside its own; nobody else may.
-        inside = " ".join(map(_origin, self._google.services)) or "'none'"
+        inside = " ".join(one for service in self._google.services for one in _origins(service)) or "'none'"
         policy = reply.headers["Content-Security-Policy"].format(ancestors=inside)
         return replace(reply, headers={**reply.headers, "Content-Security-Policy": policy})
 
@@ -224,9 +224,11 @@ class Pages:
         return _json(200, {"done": sorted(wanted)})
 
 
-def _origin(service: str) -> str:
+def _origins(service: str) -> list[str]:
+    """A service's origin, and on this machine its port under every name."""
     parts = urlsplit(service)
-    return f"{parts.scheme}://{parts.netloc}"
+    port = f":{parts.port}" if parts.port else ""
+    return [f"{parts.scheme}://{parts.netloc}", f"http://127.0.0.1{port}", f"http://localhost{port}"]
 
 
 def _is_own(call: Call) -> bool:

@@ -164,7 +164,7 @@ class AndroidPhone:
             else:
                 self._seen, waiting, self._waiting = None, self._waiting, []
                 newest = {one.object_id: one for one in waiting if one.cause == "update"}
-                arrived = [one for one in waiting if newest.get(one.object_id, one) is one]
+                arrived = [one for one in waiting if one.cause != "update" or newest[one.object_id] is one]
                 self._notices = [*self._notices, *arrived][-_NOTICES_MAX:]
         self._on_change(self)
 

@@ -3,7 +3,8 @@
 A tool for a developer's own machine. It answers only to loopback names,
 changes nothing for requests from other sites, and fetches from nowhere but
 loopback and the configured service (`browsing.may_reach`). One phone alone
-(`?embed=1`) may be shown inside the service's own pages.
+(`?embed=1`) may be shown inside the service's own pages, `?embed=only` without
+a way to the others.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ _CONTROLS = frozenset({"goaway", "go_down", "come_back"})
 _SHARED = frozenset({"phones_json", "screen", "held", "held_screen"})
 # Addresses that mean the same inside a frame.
 _UNFRAMED = frozenset({"static", "picture", "screen", "held", "held_screen", "home", "requests_json"})
+# How a phone may stand in a frame: with a way to the other phones, or by itself.
+_FRAMES = frozenset({"1", "only"})
 LANGUAGES = {"en": "English", "tr": "Türkçe", "de": "Deutsch", "es": "Español", "ar": "العربية"}
 
 
@@ -114,12 +117,14 @@ def create_app(
                 abort(403, "Only this page may change its phones.")
         if request.endpoint == "find":
             request.max_content_length = _PHOTO_BYTES_MAX
-        g.embed = request.args.get("embed") == "1" or request.headers.get("Sec-Fetch-Dest") == "iframe"
+        g.embed = request.args.get("embed", "")
+        if g.embed not in _FRAMES:
+            g.embed = "1" if request.headers.get("Sec-Fetch-Dest") == "iframe" else ""
 
     @app.url_defaults
     def _stay_in_the_frame(endpoint: str, values: dict[str, Any]) -> None:
         if g.get("embed") and endpoint not in _UNFRAMED:
-            values.setdefault("embed", "1")
+            values.setdefault("embed", g.embed)
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -204,8 +209,10 @@ def create_app(
     # --- pages --------------------------------------------------------------
 
     @app.get("/")
-    def home() -> str:
-        desk.first()
+    def home() -> str | AnyResponse:
+        first = desk.first()
+        if g.embed:
+            return redirect(url_for("wallet", phone_id=first.id))
         return render_template(
             "desk.html", phones=desk.all(), service_url=service_url, androids=google is not None
         )
@@ -506,12 +513,11 @@ def _place(card: OnPhone, cards: list[OnPhone]) -> int:
 
 
 def _origins(service_url: str) -> list[str]:
-    """The service's own origins: on loopback under each of its names."""
+    """The service's own origins; on this machine its port under every name, whatever name others use."""
     parts = urlsplit(service_url)
-    if parts.hostname not in _LOOPBACK_NAMES:
-        return [f"{parts.scheme}://{parts.netloc}"]
     port = f":{parts.port}" if parts.port else ""
-    return [f"{parts.scheme}://{name}{port}" for name in ("127.0.0.1", "localhost")]
+    found = [f"{parts.scheme}://{parts.netloc}", f"http://127.0.0.1{port}", f"http://localhost{port}"]
+    return list(dict.fromkeys(found))
 
 
 def _is_service(origin: str | None, service_url: str) -> bool:

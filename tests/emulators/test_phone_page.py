@@ -128,7 +128,7 @@ def test_only_loopback_and_the_service_are_fetched(desk: Desk) -> None:
 
 def test_the_front_door_leads_to_a_phone_even_if_there_is_none(desk: Desk) -> None:
     desk.phones.erase("iphone")
-    assert 'src="/phones/iphone?embed=1"' in desk.text("/")
+    assert 'src="/phones/iphone?embed=only"' in desk.text("/")
     assert "No cards yet" in desk.text("/phones/iphone")
 
 
