@@ -72,6 +72,7 @@ def setting() -> dict[str, object]:
         "programme": loaded.programme if loaded else None,
         "theme": theme.address(loaded) if loaded else None,
         "several": loaded is not None and len(access.programmes_for(_person(), Role.MARKETER)) > 1,
+        "owns": loaded is not None and access.may(_person(), loaded.slug, Role.OWNER),
         "now": now(),
         "percent": percent,
         "hundredths": hundredths,
