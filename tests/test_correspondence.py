@@ -205,7 +205,7 @@ def test_only_the_newest_card_that_holds_is_written_of(shop: Shop, post: Scripte
     assert f"{URL}/card/{second}" in post.letters[0].text
 
 
-def test_a_link_made_with_a_newer_key_is_found_and_one_whose_key_is_gone_is_not(
+def test_a_link_is_found_after_a_newer_key_came_and_not_when_its_own_is_gone(
     shop: Shop, post: Scripted
 ) -> None:
     joined = joins(shop)

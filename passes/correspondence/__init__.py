@@ -89,7 +89,7 @@ def ask_for_card(store: Store, *, programme: str, email: str, now: datetime) -> 
                 programme_id=loaded.id,
                 member_id=member_id,
                 kind=mail.CARD_LINK,
-                about=f"{mail.ASKED} {now:%Y%m%d%H}",
+                about=f"{mail.ASKED}:{now:%Y%m%d%H}",
                 detail={},
                 now=now,
             )
@@ -354,13 +354,12 @@ class _Desk:
         link = mail.newest_link(self._read, claim.programme_id, claim.member_id)
         if link is None:
             return None
-        for key_id in dict.fromkeys((link.key_id, self._keys.current_id)):
-            try:
-                secret = self._keys.link_secret(key_id, link.card_id, link.number)
-            except KeyError:
-                continue
-            if hashlib.sha256(secret.encode()).digest() == link.secret_hash:
-                return secret
+        try:
+            secret = self._keys.link_secret(link.key_id, link.card_id, link.number)
+        except KeyError:
+            secret = ""
+        if hashlib.sha256(secret.encode()).digest() == link.secret_hash:
+            return secret
         log.error("the link of a card derives from a key that the server does not have")
         return None
 
