@@ -24,6 +24,7 @@ from passes.google_cards import Announcer
 from passes.loyalty.refusals import CardVoided, GoogleNotSetUp, GoogleUnavailable, LinkUnknown
 from passes.store import Store, alarms, cards, installs
 from passes.store import google as google_rows
+from passes.store import programmes as store_programmes
 from passes.store.google import Sent
 from passes.store.instants import micros
 from passes.store.models import metadata
@@ -705,3 +706,20 @@ def test_a_pace_that_a_wrong_clock_has_set_is_forgotten(store: Store, now: datet
     assert reserve(now) == pytest.approx(0.7)
     assert reserve(now + timedelta(days=1)) == 0
     assert reserve(now) == 0, "a day ahead is nonsense"
+
+
+def test_a_purchase_does_not_wait_behind_a_change_to_everybody(town: Rehearsal) -> None:
+    shop = town.shop
+    held = [town.a_held_card(f"Member {number}") for number in range(12)]
+    shop.store.write(lambda work: store_programmes.revise(work, held[0][0].programme_id))
+    while delivery.stamp_due(shop.store, now=shop.now):
+        pass
+    shop.now += timedelta(minutes=1)
+    card, _, object_id = held[7]
+    shop.buy(card.code, 500)
+    while delivery.stamp_due(shop.store, now=shop.now):
+        pass
+    elsewhere = PushService()
+    delivery.announce_due(shop.store, {"google": elsewhere}, wallet="google", now=shop.now, limit=6)
+    assert len(elsewhere.told) == 6
+    assert elsewhere.addresses[0] == object_id

@@ -453,18 +453,21 @@ _OWE = """
     ON CONFLICT (pass_type_id, device_id, card_id) DO UPDATE SET
         revision = {{greatest}}(owed.revision, excluded.revision),
         due_at = CASE WHEN owed.lease_until > :now
-                        OR (owed.attempts = 0 AND excluded.due_at < owed.due_at)
+                        OR (owed.attempts = 0 AND (excluded.due_at < owed.due_at {fresh}))
                       THEN excluded.due_at ELSE owed.due_at END
 """
 _OWE_STAMPED = _spoken(
     _OWE.format(
+        # Behind a change to everybody, which takes Google minutes, a card's own
+        # change makes it the latest again.
+        fresh="OR (excluded.wallet = 'google' AND excluded.due_at <= :now)",
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, picked.revision + p.stamped_revision AS revision,
                picked.due_at, r.wallet
         FROM {picked} CROSS JOIN {phones} CROSS JOIN programme p
         WHERE r.pass_type_id = :pass_type_id AND r.card_id = picked.card_id AND p.id = r.programme_id
           AND r.announced_revision < picked.revision + p.stamped_revision
-        """
+        """,
     ),
     picked=_STAMPED,
 )
@@ -568,6 +571,7 @@ _SLICE = _spoken("""
 """)
 _OWE_SLICE = _spoken(
     _OWE.format(
+        fresh="",
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + :stamped AS revision,
                {greatest}(:now, c.pace_full_at - :promised_micros) AS due_at, r.wallet
@@ -579,7 +583,7 @@ _OWE_SLICE = _spoken(
         ) AS c CROSS JOIN registration r {by_card}
         WHERE r.pass_type_id = c.pass_type_id AND r.card_id = c.id
           AND r.announced_revision < c.stamped_revision + :stamped
-        """
+        """,
     )
 )
 _SPREAD_TO = _spoken("UPDATE programme SET spread_after = :last WHERE id = :programme_id")
@@ -620,27 +624,28 @@ def spread(work: Work, *, now: datetime, limit: int, promised_micros: int) -> in
 # Claiming -----------------------------------------------------------------------
 
 # All devices with the same push token are one phone: they are claimed together.
-_DUE_DEVICES = _spoken(
-    """
+_DUE_DEVICES = """
     SELECT phone.pass_type_id, phone.id AS device_id, phone.push_token, t.identifier AS pass_type
     FROM (
         SELECT DISTINCT due.pass_type_id, due.device_id FROM (
             SELECT pass_type_id, device_id FROM owed
-            WHERE wallet = :wallet AND due_at <= :now AND lease_until <= :now ORDER BY due_at LIMIT :limit
+            WHERE wallet = :wallet AND due_at <= :now AND lease_until <= :now
+            ORDER BY due_at {order} LIMIT :limit
         ) AS due
     ) AS counted
     JOIN device d ON d.pass_type_id = counted.pass_type_id AND d.id = counted.device_id
     JOIN device phone {by_token} ON phone.pass_type_id = d.pass_type_id AND phone.push_token = d.push_token
         AND phone.wallet = :wallet
     JOIN pass_type t ON t.id = phone.pass_type_id
-    """,
-    lock=" FOR NO KEY UPDATE OF phone SKIP LOCKED",
-)
+"""
+_LOCK_PHONES = " FOR NO KEY UPDATE OF phone SKIP LOCKED"
+_LONGEST_DUE = _spoken(_DUE_DEVICES.replace("{order}", ""), lock=_LOCK_PHONES)
+_LATEST_DUE = _spoken(_DUE_DEVICES.replace("{order}", "DESC"), lock=_LOCK_PHONES)
 _LEASE = _spoken(
     """
     UPDATE owed SET lease_until = :lease_until FROM {picked}
     WHERE pass_type_id = picked.type_id AND device_id = picked.phone_id AND lease_until <= :now
-    RETURNING pass_type_id, device_id, card_id, revision, attempts
+    RETURNING pass_type_id, device_id, card_id, revision, attempts, due_at
     """,
     picked={"type_id": "bigint", "phone_id": "bigint"},
 )
@@ -657,18 +662,23 @@ class Claim:
     attempts: int
     pass_type: str
     push_token: str
+    due_at: int
 
 
 def claim(
-    work: Work, *, now: datetime, lease_until: datetime, limit: int, wallet: str = APPLE
+    work: Work, *, now: datetime, lease_until: datetime, limit: int, wallet: str = APPLE, latest: int = 0
 ) -> list[Claim]:
     """Lease what is owed to the phones of the `limit` rows of a wallet that have been due for longest.
 
+    And to those of the `latest` rows that became due last, so that where a
+    wallet is slow, somebody at a till need not wait for a change to everybody.
     A phone is claimed whole: one push carries all its changed cards, those
     included that were to wait a little longer.
     """
     at = micros(now)
-    devices = work.ask(_DUE_DEVICES.on(work), wallet=wallet, now=at, limit=limit).all()
+    devices = work.ask(_LONGEST_DUE.on(work), wallet=wallet, now=at, limit=limit).all()
+    if latest:
+        devices += work.ask(_LATEST_DUE.on(work), wallet=wallet, now=at, limit=latest).all()
     if not devices:
         return []
     phones = {(row.pass_type_id, row.device_id): row for row in devices}
@@ -686,6 +696,7 @@ def claim(
                 row.attempts,
                 phone.pass_type,
                 phone.push_token,
+                row.due_at,
             )
         )
     return claims
@@ -878,6 +889,7 @@ _REGISTRATIONS = _spoken("""
 """)
 _OWE_FORGOTTEN = _spoken(
     _OWE.format(
+        fresh="",
         lagging="""
         SELECT r.pass_type_id, r.device_id, r.card_id, c.stamped_revision + p.stamped_revision AS revision,
                :now AS due_at, r.wallet
@@ -885,7 +897,7 @@ _OWE_FORGOTTEN = _spoken(
         WHERE r.pass_type_id = picked.type_id AND r.device_id = picked.phone_id AND r.card_id = picked.pass_id
           AND c.programme_id = r.programme_id AND c.id = r.card_id AND p.id = r.programme_id
           AND r.announced_revision < c.stamped_revision + p.stamped_revision
-        """
+        """,
     ),
     picked={"type_id": "bigint", "phone_id": "bigint", "pass_id": "bigint"},
 )
