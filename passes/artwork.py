@@ -101,6 +101,14 @@ def _google_logo(scene: Scene, ground: str, text: str, label: str, initials: str
     return _png(logo.resize((GOOGLE_LOGO_PIXELS,) * 2, Image.Resampling.LANCZOS))
 
 
+@lru_cache(maxsize=32)
+def home_icon(scene: Scene | str, *, ground: str, text: str, label: str, initials: str, pixels: int) -> bytes:
+    """The shop's sign for a home screen: a square PNG whose middle survives any phone's mask."""
+    large = google_logo(scene, ground=ground, text=text, label=label, initials=initials)
+    with Image.open(io.BytesIO(large)) as picture:
+        return _png(picture.resize((pixels, pixels), Image.Resampling.LANCZOS))
+
+
 @lru_cache(maxsize=64)
 def google_hero(scene: Scene | str, *, ground: str, text: str, label: str, strip: Strip) -> bytes:
     """The strip as Google shows it: its middle, in Google's proportions, as PNG."""

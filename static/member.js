@@ -146,6 +146,23 @@ window.addEventListener("keydown", (event) => {
 });
 if (location.hash === "#till") counterOpens();
 
+// Without network -----------------------------------------------------------------------
+
+async function keep() {
+  if (!("serviceWorker" in navigator)) return;
+  try {
+    await navigator.serviceWorker.register(live.dataset.worker, { scope: "/card/", updateViaCache: "none" });
+    const ready = await navigator.serviceWorker.ready;
+    const files = performance.getEntriesByType("resource").map((one) => one.name);
+    ready.active.postMessage({ page: location.pathname, files });
+  } catch {
+    // A browser that keeps nothing still shows the card while there is a network.
+  }
+}
+
+window.addEventListener("load", keep);
+if (document.readyState === "complete") keep();
+
 // ---------------------------------------------------------------------------------------
 
 for (const kind of ["pointerdown", "keydown", "scroll"]) {
@@ -158,4 +175,5 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("online", ask);
 window.addEventListener("offline", sayNoNetwork);
 window.addEventListener("pageshow", (event) => event.persisted && ask());
+if (!navigator.onLine) sayNoNetwork();
 ask();

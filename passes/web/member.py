@@ -12,14 +12,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from urllib.parse import quote
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from markupsafe import Markup
 from werkzeug.http import quote_etag
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, google_cards, issuing, membership
 from passes.access import Limit
-from passes.language import LONGER, MIRRORED, SOURCE, languages
+from passes.language import LONGER, MIRRORED, SOURCE, direction, languages
 from passes.loyalty.card import CardFace
 from passes.loyalty.dates import local_date
 from passes.loyalty.design import Symbology
@@ -36,7 +45,8 @@ from passes.loyalty.refusals import (
     StorageFull,
 )
 from passes.membership import Known, Link
-from passes.web import language
+from passes.store import programmes
+from passes.web import language, theme
 from passes.web.answers import FIELDS, Answers, day_first, months
 from passes.web.errors import status_of
 from passes.web.here import installation, now
@@ -66,7 +76,9 @@ TITLES = {
 @blueprint.after_request
 def keep_private(answer: Response) -> Response:
     """The address opens the card: it must not travel on, be found, or be kept."""
-    answer.headers["Referrer-Policy"] = "no-referrer"
+    # Under "no-referrer" browsers hide from us, too, where a form came from, and it would be refused.
+    has_forms = request.endpoint in ("member.details", "member.correct", "member.leaving", "member.leave")
+    answer.headers["Referrer-Policy"] = "same-origin" if has_forms else "no-referrer"
     answer.headers["X-Robots-Tag"] = "noindex, nofollow"
     answer.headers.setdefault("Cache-Control", "private, no-store")
     return answer
@@ -97,6 +109,49 @@ def fresh(secret: str) -> AnyResponse:
     else:
         answer = make_response(render_template("member/now.html", **_shown(found, secret)))
     answer.set_etag(tag)
+    return answer
+
+
+@blueprint.get("/card/<secret>/manifest.webmanifest")
+def manifest(secret: str) -> AnyResponse:
+    """What a phone needs to put this card, and only this one, on its home screen."""
+    found = _open_valid(secret)
+    with installation().store.read() as read:
+        loaded = programmes.by_id(read, found.programme_id)
+    rules, here = loaded.programme, language.current()
+    home = url_for("member.card", secret=secret)
+    about = {
+        "id": home,
+        "name": f"{rules.name.in_(here)} · {rules.organisation.in_(here)}",
+        "short_name": rules.name.in_(here),
+        "description": rules.description.in_(here),
+        "lang": here,
+        "dir": direction(here),
+        "start_url": home,
+        "scope": home,
+        "display": "standalone",
+        "background_color": rules.design.colours.ground,
+        "theme_color": rules.design.colours.ground,
+        "icons": [
+            {
+                "src": theme.icon_address(loaded, pixels),
+                "sizes": f"{pixels}x{pixels}",
+                "type": "image/png",
+                "purpose": purpose,
+            }
+            for pixels in (192, 512)
+            for purpose in ("any", "maskable")
+        ],
+    }
+    return Response(json.dumps(about, ensure_ascii=False), mimetype="application/manifest+json")
+
+
+@blueprint.get("/card/worker.js")
+def worker() -> AnyResponse:
+    """What keeps the last card for a moment without network. It reaches no further than the cards."""
+    answer = current_app.send_static_file("card-worker.js")
+    answer.headers["Cache-Control"] = "no-cache"
+    answer.headers["Content-Security-Policy"] = "default-src 'none'; connect-src 'self'"
     return answer
 
 

@@ -27,6 +27,8 @@ blueprint = Blueprint("theme", __name__, url_prefix="/static-theme")
 # The page's own grounds in passes.css; a colour must stand out from them to be used for buttons.
 LIGHT, DARK = "#faf8f5", "#14191c"
 _STEPS_MAX = 50
+ICONS = (180, 192, 512)
+"""Sizes in pixels of the sign on a home screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,29 @@ def picture(slug: str, name: str, step: int) -> Response:
         initials=initials(loaded),
     )
     return _kept(artwork.webp(pictures[f"{name}@2x.png"]), "image/webp")
+
+
+@blueprint.get("/<slug>/icon-<int:pixels>.png")
+def icon(slug: str, pixels: int) -> Response:
+    """The programme's sign, for a home screen that keeps a card."""
+    if pixels not in ICONS:
+        abort(404)
+    loaded = _loaded(slug)
+    design = loaded.programme.design
+    drawn = artwork.home_icon(
+        design.scene,
+        ground=design.colours.ground,
+        text=design.colours.text,
+        label=design.colours.label,
+        initials=initials(loaded),
+        pixels=pixels,
+    )
+    return _kept(drawn, "image/png")
+
+
+def icon_address(loaded: Loaded, pixels: int) -> str:
+    """Where the programme's sign of this size, one of `ICONS`, is."""
+    return url_for("theme.icon", slug=loaded.slug, pixels=pixels, v=loaded.version)
 
 
 def initials(loaded: Loaded) -> str:

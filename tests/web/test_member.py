@@ -47,6 +47,11 @@ def test_the_page_is_there_again_next_year_and_in_another_browser(
     assert "You have 640 beans." in Visitor(app).get(address_of(regular)).text
 
 
+def test_pages_with_forms_tell_their_address_to_this_site_alone(ana: Visitor, regular: Joined) -> None:
+    for path in ("details", "leave"):
+        assert ana.get(f"{address_of(regular)}/{path}").answer.headers["Referrer-Policy"] == "same-origin"
+
+
 def test_the_address_of_a_card_stays_with_its_owner(ana: Visitor, regular: Joined) -> None:
     for address in (address_of(regular), f"{address_of(regular)}/now", f"{address_of(regular)}/apple"):
         headers = ana.get(address, follow=False).answer.headers
