@@ -221,20 +221,19 @@ class _Drawn:
     known: Object | None
 
 
-def _drawn(read: Read, issuer: Issuer, programme_id: int, card_id: int, *, now: datetime) -> _Drawn | None:
-    # Facts first: a programme that changes in between is then sent again for its newer revision.
-    facts = cards.facts(read, programme_id, card_id)
+def _drawn(
+    read: Read,
+    issuer: Issuer,
+    facts: CardFacts | None,
+    loaded: Loaded,
+    known: Object | None,
+    *,
+    now: datetime,
+) -> _Drawn | None:
     if facts is None:
         return None
-    loaded = programmes.by_id(read, programme_id)
     face = showing.face_of(read, loaded, facts, now=now)
-    return _Drawn(
-        loaded,
-        facts,
-        face,
-        issuer.card_document(loaded, facts.serial, face),
-        google.object_of(read, programme_id, card_id),
-    )
+    return _Drawn(loaded, facts, face, issuer.card_document(loaded, facts.serial, face), known)
 
 
 def save_link(store: Store, desk: GoogleDesk, *, programme_id: int, card_id: int, now: datetime) -> str:
@@ -265,7 +264,11 @@ def save_link(store: Store, desk: GoogleDesk, *, programme_id: int, card_id: int
 def _read_card(store: Store, desk: GoogleDesk, programme_id: int, card_id: int, *, now: datetime) -> _Drawn:
     try:
         with store.read() as read:
-            drawn = _drawn(read, desk.issuer, programme_id, card_id, now=now)
+            # Facts first: a programme that changes in between is then sent again for its newer revision.
+            facts = cards.facts(read, programme_id, card_id)
+            loaded = programmes.by_id(read, programme_id)
+            known = google.object_of(read, programme_id, card_id)
+            drawn = _drawn(read, desk.issuer, facts, loaded, known, now=now)
     except DocumentInvalid as invalid:
         raise _our_mistake(store, str(invalid), now=now) from invalid
     if drawn is None:
@@ -708,10 +711,12 @@ class Announcer:
     def _make_ready(self, chunk: Sequence[Install]) -> None:
         now = self._clock()
         drawn: list[tuple[Install, _Drawn]] = []
+        # A programme that changes meanwhile makes all its cards be told once more.
+        standing: dict[int, Loaded] = {}
         with self._store.read() as read:
             for install in chunk:
                 try:
-                    one = self._draw(read, install, now=now)
+                    one = self._draw(read, install, standing, now=now)
                 except DocumentInvalid as problem:
                     self._ready[install.key] = _Ready(None, problem=problem)
                     continue
@@ -723,11 +728,17 @@ class Announcer:
             made = self._store.write(lambda work: [_begin(work, one, now=now) for _, one in drawn])
             self._ready |= {install.key: ready for (install, _), ready in zip(drawn, made, strict=True)}
 
-    def _draw(self, read: Read, install: Install, *, now: datetime) -> _Drawn | None:
+    def _draw(
+        self, read: Read, install: Install, standing: dict[int, Loaded], *, now: datetime
+    ) -> _Drawn | None:
         known = google.by_object_id(read, install.address)
         if known is None or known.erased:
             return None
-        drawn = _drawn(read, self.issuer, known.programme_id, known.card_id, now=now)
+        facts = cards.facts(read, known.programme_id, known.card_id)
+        loaded = standing.get(known.programme_id)
+        if loaded is None:
+            loaded = standing[known.programme_id] = programmes.by_id(read, known.programme_id)
+        drawn = _drawn(read, self.issuer, facts, loaded, known, now=now)
         if drawn is not None:
             class_id, version = drawn.document["classId"], drawn.loaded.version
             if self._classes.get(class_id, (None,))[0] != version:
