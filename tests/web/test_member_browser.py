@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from passes import membership
+from passes import artwork, membership
 from passes.enrolment import Joined
 from tests.shop import BOOKS, KEYS, Shop
 from tests.web.test_pages_browser import (  # noqa: F401
@@ -22,7 +22,6 @@ from tests.web.test_pages_browser import (  # noqa: F401
     ana,
     browse,
     chromium,
-    read,
     served,
     store,
     violations,
@@ -34,6 +33,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture
 def page_of(browse: Open, ana: Joined) -> Page:
     return browse().open(f"/card/{ana.link_secret}")
+
+
+def read(page: Page, selector: str) -> list[str]:
+    """What a scanner reads from this part of the screen."""
+    return artwork.read_barcodes(
+        page.locator(selector).first.screenshot(), limit_bytes=20_000_000, limit_pixels=40_000_000
+    )
 
 
 def ready(page: Page) -> None:
@@ -124,6 +130,16 @@ def test_without_script_the_card_still_fills_the_screen(browse: Open, ana: Joine
     expect(page.locator("#till")).to_be_hidden()
     page.locator(".entries summary").first.click()
     expect(page.locator(".why").first).to_contain_text("10 beans for every $1.00")
+
+
+def test_a_large_screen_leads_on_to_the_phone_and_a_phone_does_not(browse: Open, ana: Joined) -> None:
+    window = browse(width=1280)
+    page = window.open(f"/card/{ana.link_secret}")
+    assert read(page, ".own-face") == [ana.code]
+    assert read(page, ".continue .qr") == [f"{window.base}/card/{ana.link_secret}"]
+    page = browse(has_touch=True, is_mobile=True).open(f"/card/{ana.link_secret}")
+    expect(page.locator(".continue")).to_be_hidden()
+    assert read(page, ".own-face") == [ana.code]
 
 
 # Without network ---------------------------------------------------------------------------------
