@@ -26,6 +26,7 @@ from PIL import Image
 
 from passes.emulators import card_face
 from passes.emulators.apns import ApnsEmulator
+from passes.emulators.google import GoogleEmulator
 from passes.emulators.phone import Phone, Phones
 from passes.emulators.phone_page import create_app
 from passes.emulators.process import Postman, run
@@ -48,7 +49,11 @@ class Desk:
     """The phones, their page, and a shop that issues cards."""
 
     def __init__(
-        self, service: PassService, http: urllib3.PoolManager, apns: ApnsEmulator | None = None
+        self,
+        service: PassService,
+        http: urllib3.PoolManager,
+        apns: ApnsEmulator | None = None,
+        google: GoogleEmulator | None = None,
     ) -> None:
         self.now = NOW
         self.service = service
@@ -61,7 +66,7 @@ class Desk:
         self.phones = Phones(make)
         self.phone = self.phones.add("Ana's iPhone")
         self.app = create_app(
-            self.phones, service_url=service.url, clock=lambda: self.now, zone=UTC, apns=apns
+            self.phones, service_url=service.url, clock=lambda: self.now, zone=UTC, apns=apns, google=google
         )
         self.app.testing = True
         self.address = "http://localhost"
