@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -16,13 +16,13 @@ from babel.numbers import format_percent
 from flask import Blueprint, abort, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access, campaigns, insights
+from passes import access, campaigns, faces, insights
 from passes.access import Area, Person, Role
 from passes.campaigns import OfferView
 from passes.insights import OfferFigures
 from passes.language import say
 from passes.loyalty import codes, offer_draft
-from passes.loyalty.card import CardFace, OfferLine, compose
+from passes.loyalty.card import NEWS_KEY, CardFace, OfferLine, compose
 from passes.loyalty.dates import local_date
 from passes.loyalty.offer_draft import Draft, Problem
 from passes.loyalty.offer_file import TEXT_LENGTH_MAX, parse
@@ -49,6 +49,10 @@ COMMANDS = {
 }
 # Those that run come first, those that are over last.
 _STATES = (OfferState.LIVE, OfferState.PAUSED, OfferState.SCHEDULED, OfferState.DRAFT, OfferState.ENDED)
+# So long the page of an offer that is over shows how it leaves the phones.
+LEAVING = timedelta(hours=1)
+# What a marketer can do something about, of all that a card shows.
+_OF_THE_OFFER = ("offer", NEWS_KEY)
 _FORM_KEY_LETTERS_MAX = 40
 _EXAMPLE_CODE = bytes(range(codes.RANDOM_BYTES))
 
@@ -197,6 +201,9 @@ def _show(key: str, *, refused: Refused | None = None) -> str:
     view = campaigns.show(store, programme=loaded.slug, key=key)
     row = _row(loaded, key)
     offer, is_ahead = row.offer, view.state in (OfferState.DRAFT, OfferState.SCHEDULED)
+    assert view.ends_at is not None
+    # Later, cards wait for other reasons than the end of this offer.
+    is_leaving = view.state is OfferState.ENDED and now() < view.ends_at + LEAVING
     is_coming = is_ahead or view.state is OfferState.PAUSED
     spoken = language.current() if language.current() in loaded.programme.languages else None
     return render_template(
@@ -208,10 +215,15 @@ def _show(key: str, *, refused: Refused | None = None) -> str:
         clashes=campaigns.clashes(store, programme=loaded.slug, key=key)
         if view.state is not OfferState.ENDED
         else [],
-        told=None if is_ahead else _told(loaded, key),
+        told=_told(loaded, key) if is_leaving or not (is_ahead or view.state is OfferState.ENDED) else None,
         figures=None if is_ahead else _figures(loaded, key),
-        face=_face(loaded, offer, spoken or loaded.programme.language),
-        lock_words=_lock_words(loaded, offer, spoken or loaded.programme.language),
+        face=(face := _face(loaded, offer, spoken or loaded.programme.language)),
+        flaws=[
+            one.words(language.current())
+            for one in faces.warnings(face, loaded.programme.zone)
+            if one.key in _OF_THE_OFFER
+        ],
+        lock_words=_lock_words(face),
         offer_language=spoken or loaded.programme.language,
     )
 
@@ -279,9 +291,8 @@ def _face(loaded: Loaded, offer: Offer, spoken: str) -> CardFace:
     )
 
 
-def _lock_words(loaded: Loaded, offer: Offer, spoken: str) -> str | None:
+def _lock_words(face: CardFace) -> str | None:
     """What a ringing iPhone says; None where none rings."""
-    face = _face(loaded, offer, spoken)
     if face.offer_change is None or face.news is None:
         return None
     return face.offer_change.text.replace("%@", str(face.news.value))
@@ -356,7 +367,8 @@ def _source() -> str:
     sent = request.files.get("file")
     if sent and sent.filename:
         # A character takes at most four bytes; the parser refuses what is too long.
-        return sent.read(TEXT_LENGTH_MAX * 4 + 1).decode("utf-8", "replace").replace("\0", "\ufffd")
+        data: bytes = sent.read(TEXT_LENGTH_MAX * 4 + 1)
+        return data.decode("utf-8", "replace").replace("\0", "\ufffd")
     return request.form.get("source", "").replace("\r\n", "\n").replace("\0", "\ufffd")
 
 
