@@ -1,10 +1,15 @@
-// Phone and page side by side: what leads to a wallet opens on the phone, not in the page's place.
+// Phone and page side by side: a button that adds the card adds it to the phone beside it.
 
 const page = document.querySelector("iframe[name=page]");
 const phone = document.querySelector("iframe[name=phone]");
 
-const leadsToWallet = (link) =>
-  link.origin === new URL(phone.src).origin || /^\/card\/[^/]+\/(apple|google)$/.test(link.pathname);
+const turnToPhone = (link) => {
+  const desk = new URL(phone.src).origin;
+  if (/^\/card\/[^/]+\/(apple|google)$/.test(link.pathname)) {
+    link.href = `${desk}/add?url=${encodeURIComponent(link.href)}`;
+  }
+  if (link.origin === desk) link.target = "phone";
+};
 
 if (page && phone) {
   page.addEventListener("load", () => {
@@ -16,7 +21,7 @@ if (page && phone) {
     }
     inside?.addEventListener("click", (event) => {
       const link = event.target.closest?.("a[href]");
-      if (link && leadsToWallet(link)) link.target = "phone";
+      if (link) turnToPhone(link);
     });
   });
 }

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import artwork
 from passes.loyalty import codes
+from passes.loyalty.card import CardFace
 from passes.loyalty.programme import by_price
 from passes.loyalty.refusals import NotAllowed
 from passes.store import hood, programmes
@@ -42,17 +43,15 @@ def door() -> str:
     setting = {
         "shops": shops,
         "loaded": loaded,
-        "face": join.sample_face(loaded.programme, balance=_showing(loaded), name="Ana", code=_SAMPLE),
-        "barcode": Markup(artwork.qr_svg(_SAMPLE)),
-        "art": theme,
         "theme": theme.address(loaded),
     }
     demonstration = signin.demonstration_form()
     if demonstration is None:
-        return render_template("front/shops.html", **setting)
+        return render_template("front/shops.html", faces=[_face(shop) for shop in shops], **setting)
     join_address = f"{installation().public_url}{url_for('join.form', slug=loaded.slug)}"
     return render_template(
         "front/door.html",
+        face=_face(loaded),
         demonstration=demonstration,
         steps=_steps(),
         phone=installation().phone_url,
@@ -122,7 +121,10 @@ def _is_reached_by_phones() -> bool:
         return host != "localhost"
 
 
-def _showing(loaded: Loaded) -> int:
-    """A balance that makes a good picture: four fifths of the way to a reward."""
+def _face(loaded: Loaded) -> CardFace:
+    """A card that makes a good picture: four fifths of the way to a reward."""
     rewards = by_price(loaded.programme)
-    return rewards[len(rewards) // 2].points * 4 // 5 if rewards else loaded.programme.earning.welcome_points
+    balance = (
+        rewards[len(rewards) // 2].points * 4 // 5 if rewards else loaded.programme.earning.welcome_points
+    )
+    return join.sample_face(loaded.programme, balance=balance, name="Ana", code=_SAMPLE)
