@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from passes import delivery, google_cards, issuing, programmes
+from passes import campaigns, delivery, google_cards, issuing, programmes
 from passes.emulators.google_objects import CLASS, OBJECT
+from passes.emulators.google_phone import AndroidPhone
 from passes.emulators.google_signing import Slips
 from passes.google.callbacks import CallbackRefused, KeysUnavailable
 from passes.google_cards import Announcer
@@ -29,10 +30,11 @@ from passes.store.google import Sent
 from passes.store.instants import micros
 from passes.store.models import metadata
 from passes.wallet import Install
-from tests.cast import PUSH_TOKEN, PushService, a_card, an_install, rows
+from tests.cast import PUSH_TOKEN, Card, PushService, a_card, an_install, rows
 from tests.google.cards import parts
 from tests.google.rehearsal import Rehearsal, balance_of, rehearsal
-from tests.shop import PASS_TYPE, open_shop
+from tests.shop import COFFEE, PASS_TYPE, open_shop
+from tests.test_campaigns import OPENS, offer_file
 
 
 @pytest.fixture
@@ -723,3 +725,50 @@ def test_a_purchase_does_not_wait_behind_a_change_to_everybody(town: Rehearsal) 
     delivery.announce_due(shop.store, {"google": elsewhere}, wallet="google", now=shop.now, limit=6)
     assert len(elsewhere.told) == 6
     assert elsewhere.addresses[0] == object_id
+
+
+# Offers -----------------------------------------------------------------------------------
+
+
+def asked_for_offers(town: Rehearsal, name: str, **consents: bool) -> tuple[Card, AndroidPhone, str]:
+    """A member with these consents, outside the holdout, and the card on a phone."""
+    joined = town.shop.join(name, consents=consents)
+    town.shop.store.write(
+        lambda work: work.put(text("UPDATE member SET holdout = false WHERE id = :id"), id=joined.member_id)
+    )
+    card = Card(joined.programme_id, joined.member_id, joined.card_id, joined.serial, joined.code, "unused")
+    phone = town.google.add_phone()
+    return card, phone, town.saved(card, phone)
+
+
+@pytest.mark.check("G-37")
+def test_an_offer_rings_for_those_who_asked_and_is_silent_for_the_others(town: Rehearsal) -> None:
+    shop = town.shop
+    shop.now = OPENS
+    ana, her_phone, her_card = asked_for_offers(town, "Ana Reyes", offers=True, ring=True)
+    _, his_phone, his_card = asked_for_offers(town, "Ben Ito")
+    campaigns.plan(shop.store, programme=COFFEE, name="maple", source=offer_file(rings="true"), now=shop.now)
+    campaigns.publish(shop.store, programme=COFFEE, key="maple", now=shop.now)
+
+    def work() -> None:
+        campaigns.run_due(shop.store, now=shop.now)
+        while campaigns.spread_due(shop.store, now=shop.now):
+            pass
+        town.deliver()
+
+    work()
+    assert [one.header for one in her_phone.card(her_card).messages] == ["Maple Cortado is back"]
+    assert [one.header for one in his_phone.card(his_card).messages] == ["Maple Cortado is back"]
+    assert len(her_phone.notifications) == 1
+    assert his_phone.notifications == []
+    [booked] = rows(shop.store, "google_alert")
+    assert (booked["card_id"], booked["about"]) == (ana.card_id, "offer:maple")
+    # Whatever changes on the card later, the offer rings no more.
+    shop.buy(ana.code, 1000)
+    work()
+    assert [one.cause for one in her_phone.notifications].count(her_phone.notifications[0].cause) == 1
+    assert len(her_phone.notifications) == 2, "the offer, and the new balance"
+    shop.now += timedelta(hours=40)
+    work()
+    assert her_phone.card(her_card).messages == his_phone.card(his_card).messages == ()
+    assert len(her_phone.notifications) == 2, "its end rings for nobody"
