@@ -13,12 +13,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 
 from passes.loyalty.letters import cleaned
 from passes.loyalty.refusals import ApiKeyInvalid, ApiKeyUnknown, LocationUnknown, NameInvalid, ScopeMissing
 from passes.store import Store, Work, api_keys, programmes
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none
+from passes.store.programmes import Loaded
 
 PREFIX = "passes_"
 """What secrets begin with, so that a scanner for leaked secrets recognises them."""
@@ -42,10 +44,23 @@ class Caller:
     """Who asks: a key in force. `location` is where it stands, None where it may name one."""
 
     id: int
-    programme: str
     name: str
     scopes: frozenset[Scope]
     location: str | None
+    loaded: Loaded
+
+    @property
+    def programme(self) -> str:
+        """The slug of the programme that the key opens."""
+        return self.loaded.slug
+
+    def place(self, named: str | None) -> str | None:
+        """Where something happens, given the location that a request names. Raises LocationUnknown."""
+        if named is not None and named not in {shop.key for shop in self.loaded.programme.shops}:
+            raise LocationUnknown(location=named)
+        if self.location is not None and named not in (None, self.location):
+            raise LocationUnknown(location=named)
+        return self.location or named
 
     def require(self, scope: Scope) -> None:
         """Raise ScopeMissing unless the key may do this."""
@@ -111,12 +126,13 @@ def caller(store: Store, *, secret: str, now: datetime) -> Caller:
     if not secret.startswith(PREFIX) or len(secret) > _SECRET_LETTERS_MAX:
         raise ApiKeyInvalid()
     with store.read() as read:
-        row = api_keys.by_secret(read, _digest(secret), now=now)
-    if row is None:
+        found = api_keys.by_secret(read, _digest(secret), now=now)
+    if found is None:
         raise ApiKeyInvalid()
+    row, loaded = found
     if api_keys.is_use_worth_noting(row, now=now):
-        store.write(lambda work: api_keys.note_use(work, row.programme_id, row.id, now=now))
-    return Caller(row.id, row.slug, row.name, frozenset(map(Scope, row.scopes.split())), row.location)
+        store.write(lambda work: api_keys.note_use(work, loaded.id, row.key_id, now=now))
+    return Caller(row.key_id, row.key_name, _scopes(row.scopes), row.location, loaded)
 
 
 def revoke(store: Store, *, programme: str, key_id: int, now: datetime) -> str:
@@ -148,6 +164,11 @@ def every(store: Store, *, programme: str) -> list[ApiKey]:
         )
         for row in rows
     ]
+
+
+@cache
+def _scopes(text: str) -> frozenset[Scope]:
+    return frozenset(map(Scope, text.split()))
 
 
 def _digest(secret: str) -> bytes:

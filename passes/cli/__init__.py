@@ -15,7 +15,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from passes.cli import backtests, club, counter, letters, offers, reports, returning, running, upkeep
+from passes.cli import (
+    api_keys,
+    backtests,
+    club,
+    counter,
+    letters,
+    offers,
+    reports,
+    returning,
+    running,
+    upkeep,
+)
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
 
@@ -111,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     club.register(add, group)
     offers.register(add, group)
     letters.register(add)
+    api_keys.register(add, group)
 
     counter.register(add, group)
     returning.register(add)

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, insert, or_, select, update
 
+from passes.store import programmes
 from passes.store.instants import micros
-from passes.store.models import api_key, programme
+from passes.store.models import api_key, pass_type, programme
+from passes.store.programmes import Loaded
 from passes.store.work import Read, Row, Work
 
 _HOUR_MICROS = 3_600_000_000
@@ -16,15 +18,18 @@ _HOUR_MICROS = 3_600_000_000
 _ADD = insert(api_key)
 _BY_SECRET = (
     select(
-        api_key.c.id,
-        api_key.c.programme_id,
-        api_key.c.name,
+        api_key.c.id.label("key_id"),
+        api_key.c.name.label("key_name"),
         api_key.c.scopes,
         api_key.c.location,
         api_key.c.used_at,
-        programme.c.slug,
+        *programmes.columns,
     )
-    .select_from(api_key.join(programme, programme.c.id == api_key.c.programme_id))
+    .select_from(
+        api_key.join(programme, programme.c.id == api_key.c.programme_id).join(
+            pass_type, pass_type.c.id == programme.c.pass_type_id
+        )
+    )
     .where(
         api_key.c.secret_hash == bindparam("secret_hash"),
         api_key.c.revoked_at.is_(None),
@@ -79,9 +84,10 @@ def add(
     )
 
 
-def by_secret(read: Read, secret_hash: bytes, *, now: datetime) -> Row | None:
-    """The key in force with this secret, and its programme's slug."""
-    return read.ask(_BY_SECRET, secret_hash=secret_hash, now=micros(now)).one()
+def by_secret(read: Read, secret_hash: bytes, *, now: datetime) -> tuple[Row, Loaded] | None:
+    """The key in force with this secret (`key_id`, `key_name` …), and its programme."""
+    row = read.ask(_BY_SECRET, secret_hash=secret_hash, now=micros(now)).one()
+    return None if row is None else (row, programmes.from_row(read, row))
 
 
 def every(read: Read, programme_id: int) -> list[Row]:
