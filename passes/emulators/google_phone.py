@@ -163,7 +163,9 @@ class AndroidPhone:
                 self._seen = seen
             else:
                 self._seen, waiting, self._waiting = None, self._waiting, []
-                newest = {one.object_id: one for one in waiting if one.cause == "update"}
+                # Those that make a sound last: one of them wins over a silent one.
+                updates = [one for one in waiting if one.cause == "update"]
+                newest = {one.object_id: one for one in sorted(updates, key=lambda one: one.silent is None)}
                 arrived = [one for one in waiting if one.cause != "update" or newest[one.object_id] is one]
                 self._notices = [*self._notices, *arrived][-_NOTICES_MAX:]
         self._on_change(self)
