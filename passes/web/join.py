@@ -197,7 +197,7 @@ def _form(
         gifted=_gifted(programme),
         months=answers.months(),
         day_first=answers.day_first(),
-        desk=None if on_a_phone() or "desk" in request.args or "phone" in request.args else _Desk(loaded),
+        desk=_Desk(loaded) if _is_a_screen() else None,
         **setting(loaded),
     )
 
@@ -220,6 +220,12 @@ def unknown(refused: ProgrammeUnknown) -> tuple[str, int]:
 # From a screen to the phone ------------------------------------------------------
 
 
+def _is_a_screen() -> bool:
+    """Whether the card will live elsewhere: not on a phone, nor beside the demonstration's virtual one."""
+    framed = request.headers.get("Sec-Fetch-Dest") == "iframe"
+    return not (on_a_phone() or framed or "desk" in request.args or "phone" in request.args)
+
+
 class _Desk:
     """The same invitation for a phone, drawn on a screen that then waits for what becomes of it."""
 
@@ -231,6 +237,8 @@ class _Desk:
         own = installation().public_url
         self.code = Markup(artwork.qr_svg(f"{own}{path}?{query}"))
         self.short = f"{urlsplit(own).netloc}{path}"
+        # A phone that scans such an address looks for us within itself.
+        self.is_out_of_reach = urlsplit(own).hostname in ("127.0.0.1", "localhost", "::1")
         self.here = url_for("join.desk", slug=loaded.slug, name=name)
         self.state = url_for("join.desk_state", slug=loaded.slug, name=name)
         self.alone = f"{path}?{urlencode([*request.args.items(), ('phone', '1')])}"

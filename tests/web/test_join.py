@@ -462,10 +462,18 @@ def test_a_screen_shows_only_the_first_card_and_others_still_join(
 
 
 @pytest.mark.check("W-18")
-def test_a_phone_is_shown_no_code_and_a_screen_that_is_one_may_say_so(ana: Visitor, app: Flask) -> None:
+def test_a_phone_is_shown_no_code_and_a_screen_that_is_one_may_say_so(
+    ana: Visitor, app: Flask, live: Flask
+) -> None:
     for agent in (IPHONE, ANDROID):
         assert "on-phone" not in Visitor(app, User_Agent=agent).get("/join/copperfinch").html
     screen = ana.get("/join/copperfinch?from=poster")
+    assert "make run LAN=1" in screen.text  # a phone cannot reach 127.0.0.1
+    real = Visitor(live, base="https://cards.shop.example").get("/join/copperfinch")
+    assert handed_over(real).startswith("https://cards.shop.example/join/copperfinch?lang=en&desk=")
+    assert "LAN=1" not in real.text
+    # Beside the demonstration's virtual phone there is no other to go on with.
+    assert "on-phone" not in Visitor(app, Sec_Fetch_Dest="iframe").get("/join/copperfinch").html
     alone = next(given["href"] for _, given in screen.elements if "phone=1" in given.get("href", ""))
     assert alone.startswith("/join/copperfinch?from=poster")
     assert "on-phone" not in ana.get(alone).html
