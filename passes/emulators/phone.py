@@ -795,6 +795,8 @@ def _in_words(answer: Answer | None) -> str:
         return (
             f"pass, {max(1, len(answer.body) // 1000)} kB, {answer.headers.get('last-modified', 'undated')}"
         )
+    if answer.status == 200 and answer.media_type == "text/html":
+        return "a page"
     return {
         200: "done",
         201: "registered",
