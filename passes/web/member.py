@@ -28,10 +28,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, google_cards, issuing, membership
 from passes.access import Limit
+from passes.faces.symbols import QUIET_MODULES, SQUARE, symbol
 from passes.language import LONGER, MIRRORED, SOURCE, direction, languages
 from passes.loyalty.card import CardFace
 from passes.loyalty.dates import local_date
-from passes.loyalty.design import Symbology
 from passes.loyalty.joining import Asked
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import ReceiptKind
@@ -53,6 +53,9 @@ from passes.web.here import installation, now
 from passes.web.join import setting
 
 blueprint = Blueprint("member", __name__)
+
+_BARS_HEIGHT = 0.4
+"""Of a bar code, as a share of its length."""
 
 TITLES = {
     ReceiptKind.ACCRUE: "Purchase",
@@ -446,7 +449,8 @@ def _shown(found: Link, secret: str) -> dict[str, object]:
         "seen": seen,
         "face": seen.face,
         **setting(seen.loaded),
-        "barcode": _barcode(seen.face),
+        "code": _code(seen.face),
+        "is_square": seen.face.barcode.symbology in SQUARE,
         "titles": TITLES,
         "now": now(),
         "today": local_date(now(), seen.loaded.programme.zone),
@@ -472,8 +476,14 @@ def _download_token(found: Link) -> str:
     )
 
 
-def _barcode(face: CardFace) -> Markup | None:
-    """The card's code to show at a till. Pages draw QR only; other cards are typed in from their text."""
-    if face.barcode.symbology is not Symbology.QR or face.voided:
-        return None
-    return Markup(artwork.qr_svg(face.barcode.message))
+def _code(face: CardFace) -> Markup:
+    """The card's code as large as a screen allows: black on white with the white that readers need."""
+    drawn, quiet = symbol(face.barcode), QUIET_MODULES[face.barcode.symbology]
+    # A bar code is one module high and needs height of its own.
+    stretch = round(drawn.columns * _BARS_HEIGHT) if drawn.rows == 1 else 1
+    width, height = drawn.columns + 2 * quiet, drawn.rows * stretch + 2 * quiet
+    return Markup(
+        f'<svg viewBox="0 0 {width} {height}" shape-rendering="crispEdges">'
+        f'<rect width="{width}" height="{height}" fill="#fff"/><g transform="translate({quiet} {quiet})">'
+        f'<path transform="scale(1 {stretch})" fill="#000" d="{drawn.path}"/></g></svg>'
+    )

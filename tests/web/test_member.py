@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
@@ -10,8 +12,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from app import create_app
 from passes.enrolment import Joined
+from passes.wiring import Installation
 from tests.cast import Card, an_install, rows
+from tests.google.rehearsal import Rehearsal, balance_of, rehearsal
 from tests.shop import KEYS, PASS_TYPE, Shop
 from tests.web.visitor import Page, Visitor
 
@@ -218,6 +223,47 @@ def test_without_google_there_is_no_way_to_google(ana: Visitor, regular: Joined)
     assert "Google" not in ana.get(address_of(regular)).text
     answer = ana.get(f"{address_of(regular)}/google", follow=False)
     assert (answer.status, answer.answer.headers["Location"]) == (303, address_of(regular))
+
+
+@pytest.fixture
+def town(house: Shop) -> Iterator[Rehearsal]:
+    with rehearsal(house) as made:
+        yield made
+
+
+@pytest.fixture
+def beside_google(installation: Installation, town: Rehearsal) -> Visitor:
+    """A browser at an installation with a Google."""
+    return Visitor(create_app(replace(installation, google=town.desk)), base=installation.public_url)
+
+
+def test_the_page_leads_to_googles_page_with_the_card_there_already(
+    beside_google: Visitor, town: Rehearsal, regular: Joined
+) -> None:
+    page = beside_google.get(address_of(regular))
+    assert "Add to Google Wallet" in page.text
+    answer = beside_google.get(f"{address_of(regular)}/google", follow=False)
+    assert answer.status == 303
+    link = answer.answer.headers["Location"]
+    assert [balance_of(shown) for shown in town.google.look(link)] == ["640"]
+    town.google.add_phone().save(link)
+    town.google.wait_until(lambda: bool(town.answers))
+    assert "Open Google Wallet and tap this card." in beside_google.get(address_of(regular)).text
+    # What was erased at home is not given to Google any more.
+    leave = beside_google.get(f"{address_of(regular)}/leave").form("sure")
+    assert beside_google.send(leave, sure="on").status == 410
+    assert beside_google.get(f"{address_of(regular)}/google").status == 410
+
+
+def test_a_google_that_does_not_answer_is_asked_again_by_the_visitor(
+    beside_google: Visitor, town: Rehearsal, regular: Joined
+) -> None:
+    town.google.stop()
+    page = beside_google.get(f"{address_of(regular)}/google")
+    assert page.status == 503
+    assert "Google Wallet does not answer just now." in page.text
+    hrefs = {given["href"] for tag, given in page.elements if tag == "a" and "href" in given}
+    assert {address_of(regular), f"{address_of(regular)}/google"} <= hrefs
 
 
 # Choices -------------------------------------------------------------------------------------------

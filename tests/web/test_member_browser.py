@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from passes import artwork, membership
+from passes import artwork, membership, programmes
 from passes.enrolment import Joined
-from tests.shop import BOOKS, KEYS, Shop
+from tests.shop import BOOKS, COFFEE, KEYS, PASS_TYPE, Shop
 from tests.web.test_pages_browser import (  # noqa: F401
     FLAGS,
     SCHEMES,
@@ -140,6 +140,20 @@ def test_a_large_screen_leads_on_to_the_phone_and_a_phone_does_not(browse: Open,
     page = browse(has_touch=True, is_mobile=True).open(f"/card/{ana.link_secret}")
     expect(page.locator(".continue")).to_be_hidden()
     assert read(page, ".own-face") == [ana.code]
+
+
+@pytest.mark.parametrize("symbology", ["aztec", "pdf417", "code128"])
+def test_every_kind_of_code_is_read_from_the_screen(browse: Open, house: Shop, symbology: str) -> None:
+    source = next(path for path in programmes.DEMONSTRATION if path.stem == COFFEE).read_text("utf-8")
+    changed = source.replace('symbology = "qr"', f'symbology = "{symbology}"')
+    if symbology == "code128":
+        changed = changed.replace('kind = "letters"', 'kind = "digits16"')
+    programmes.load(house.store, name=COFFEE, source=changed, pass_type=PASS_TYPE, now=house.now)
+    ben = house.join("Ben")
+    page = browse(width=412).open(f"/card/{ben.link_secret}")
+    assert read(page, ".own-face") == [ben.code]
+    page.locator("#show").click()
+    assert read(page, ".counter-code") == [ben.code]
 
 
 # Without network ---------------------------------------------------------------------------------
