@@ -246,7 +246,8 @@ def save_link(store: Store, desk: GoogleDesk, *, programme_id: int, card_id: int
     for _ in range(PUTS_MAX):
         drawn = _read_card(store, desk, programme_id, card_id, now=now)
         document, known = drawn.document, drawn.known
-        if known is not None and known.told_revision is not None and not known.erased:
+        is_held = known is not None and known.told_revision is not None and not known.erased
+        if is_held and known is not None and known.object_id == document["id"]:
             # Somebody holds it: the worker keeps it up to date.
             break
         if _put(store, desk, drawn, now=now) and _is_unchanged(store, drawn):
@@ -291,6 +292,9 @@ def _put(store: Store, desk: GoogleDesk, drawn: _Drawn, *, now: datetime) -> boo
     digests_now = _digests(document)
 
     def begin(work: Work) -> str:
+        if drawn.known is not None and drawn.known.object_id != document["id"]:
+            # The shop had another issuer then, whose cards are not followed any more.
+            google.let_go(work, drawn.known, now=now)
         google.add_object(work, programme_id, card_id, object_id=document["id"], now=now)
         return google.begin(work, programme_id, card_id, list(digests_now))
 
@@ -508,7 +512,7 @@ def _hear(work: Work, issuer: Issuer, found: Object, said: Callback, *, now: dat
         google.check(work, found, at=now + CHECK_AFTER)
 
 
-def check_due(store: Store, wallet: GoogleWallet, *, now: datetime) -> int:
+def check_due(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: datetime) -> int:
     """Ask Google about the cards of which it is unsure whether anybody holds them. Returns how many."""
     with store.read() as read:
         found = [
@@ -517,6 +521,9 @@ def check_due(store: Store, wallet: GoogleWallet, *, now: datetime) -> int:
             if (known := google.by_object_id(read, object_id)) is not None
         ]
     for known in found:
+        if not ids.belongs_to(issuer.issuer_id, known.object_id):
+            store.write(lambda work, known=known: google.check(work, known, at=None))  # type: ignore[misc]
+            continue
         try:
             held = wallet.is_held(known.object_id)
         except NotFound:
@@ -545,7 +552,7 @@ def check_due(store: Store, wallet: GoogleWallet, *, now: datetime) -> int:
 
 
 def erase_due(
-    store: Store, wallet: GoogleWallet, *, now: datetime, after: Place = google.START
+    store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: datetime, after: Place = google.START
 ) -> tuple[int, Place | None]:
     """Take away what Google still says about withdrawn cards and members who left, object by object.
 
@@ -557,11 +564,16 @@ def erase_due(
         found = [known for one in over if (known := google.by_object_id(read, one)) is not None]
     done = 0
     for known in found:
+        if not ids.belongs_to(issuer.issuer_id, known.object_id):
+            # Another issuer's, from before; only that one could erase it.
+            continue
         try:
             wallet.erase(known.object_id)
+        except (TryLater, AccountRefused):
+            return done, after
         except GoogleFailed as trouble:
             log.warning("a card could not be erased at Google: %s", trouble)
-            return done, after
+            continue
         store.write(lambda work, known=known: google.erased(work, known, now=now))  # type: ignore[misc]
         done += 1
     return done, place
@@ -732,7 +744,7 @@ class Announcer:
         self, read: Read, install: Install, standing: dict[int, Loaded], *, now: datetime
     ) -> _Drawn | None:
         known = google.by_object_id(read, install.address)
-        if known is None or known.erased:
+        if known is None or known.erased or not ids.belongs_to(self.issuer.issuer_id, known.object_id):
             return None
         facts = cards.facts(read, known.programme_id, known.card_id)
         loaded = standing.get(known.programme_id)
@@ -799,9 +811,10 @@ class Upkeep:
     def run_due(self, *, now: datetime) -> GoogleDone:
         """Do what is due now. Any number of workers may."""
         store, wallet = self._store, self._announcer.wallet
-        published = publish_due(store, wallet, self._announcer.issuer, now=now)
-        checked = check_due(store, wallet, now=now)
-        erased, place = erase_due(store, wallet, now=now, after=self._place)
+        issuer = self._announcer.issuer
+        published = publish_due(store, wallet, issuer, now=now)
+        checked = check_due(store, wallet, issuer, now=now)
+        erased, place = erase_due(store, wallet, issuer, now=now, after=self._place)
         self._place = place or google.START
         store.write(lambda work: google.forget_nonces(work, now=now))
         return GoogleDone(published, checked, erased)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ DUE_SECONDS = 60.0
 CAMPAIGN_SECONDS = 2.0
 GOOGLE_SECONDS = 2.0
 # What is on its way to Google at the end is waited for no longer; a lease brings it back.
-GOOGLE_ENDS_SECONDS = 3.0
+GOOGLE_ENDS_SECONDS = 1.5
 # Somebody who just joined may look for the letter at once.
 MAIL_SECONDS = 1.0
 
@@ -72,8 +73,9 @@ def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: thre
     delivery.run(installation.store, wallets, clock=installation.clock, stop=stop)
     if google is not None:
         google.stop()
+    ends_at = time.monotonic() + GOOGLE_ENDS_SECONDS
     for thread in beside:
-        thread.join(GOOGLE_ENDS_SECONDS if "google" in thread.name else None)
+        thread.join(max(0.0, ends_at - time.monotonic()) if "google" in thread.name else None)
 
 
 def _google(wallets: Mapping[str, Wallet]) -> Announcer | None:
@@ -153,7 +155,8 @@ def _announce_to_google(installation: Installation, google: Announcer, stop: thr
             )
         except Exception:
             # Whatever it is, cards at Google are to be told again, and nobody else's fault.
-            log.exception("announcing to Google failed")
+            if not stop.is_set():
+                log.exception("announcing to Google failed")
             stop.wait(delivery.TROUBLE_SECONDS)
 
 
@@ -167,7 +170,8 @@ def _keep_google(installation: Installation, google: Announcer, stop: threading.
         except (Busy, StorageFull) as trouble:
             log.warning("looking after Google waits: %s", trouble)
         except Exception:
-            log.exception("looking after Google failed")
+            if not stop.is_set():
+                log.exception("looking after Google failed")
             stop.wait(delivery.TROUBLE_SECONDS)
         stop.wait(GOOGLE_SECONDS)
 

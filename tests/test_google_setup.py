@@ -17,8 +17,11 @@ from passes import doctor, google_cards, wiring
 from passes.emulators.google import GoogleEmulator
 from passes.emulators.google_objects import CLASS, OBJECT
 from passes.emulators.google_signing import make_key_file, public_key_of
+from passes.enrolment import Joined
 from passes.google.addresses import Addresses
+from passes.google_cards import Upkeep
 from passes.settings import CannotStart, Settings, SettingsInvalid
+from passes.store import google as google_rows
 from passes.wiring import Installation
 from tests.shop import COFFEE, Shop, open_shop
 from tests.stories.town import free_ports
@@ -108,10 +111,10 @@ def elsewhere(google: GoogleEmulator, account: Path) -> dict[str, str]:
     }
 
 
-def a_link(installation: Installation) -> str:
+def a_link(installation: Installation, joined: Joined | None = None) -> str:
     now = installation.clock()
     shop = Shop(installation.store, now)
-    joined = shop.join(keys=installation.keys, key=f"join-{now.timestamp()}")
+    joined = joined or shop.join(keys=installation.keys, key=f"join-{now.timestamp()}")
     assert installation.google is not None
     return google_cards.save_link(
         installation.store,
@@ -137,6 +140,30 @@ def test_another_issuer_needs_settings_only(place: Place, account: Path) -> None
         assert link.startswith(other.save_address)
         [shown] = other.look(link)
         assert shown.object_id.startswith(f"{OTHER_ISSUER}.")
+
+
+def test_a_card_of_another_issuer_makes_room_for_todays(place: Place, account: Path) -> None:
+    with own_google(place) as own, place.built() as installation:
+        joined = Shop(installation.store, installation.clock()).join(keys=installation.keys, key="moves")
+        [before] = own.look(a_link(installation, joined))
+        with installation.store.read() as read:
+            found = google_rows.by_object_id(read, before.object_id)
+        assert found is not None
+        installation.store.write(lambda work: google_rows.hold(work, found, now=installation.clock()))
+    with a_google(OTHER_ISSUER, account) as other, place.built(**elsewhere(other, account)) as installation:
+        worker = wiring.google_worker(
+            place.settings(**elsewhere(other, account)), installation.clock, installation.store
+        )
+        assert worker is not None
+        assert Upkeep(installation.store, worker).run_due(now=installation.clock()).published == 2
+        [after] = other.look(a_link(installation, joined))
+        assert after.object_id.startswith(f"{OTHER_ISSUER}.")
+        with installation.store.read() as read:
+            assert google_rows.by_object_id(read, before.object_id) is None
+            kept = google_rows.by_object_id(read, after.object_id)
+        assert kept is not None
+        assert kept.told_revision is None, "nobody holds the new one yet"
+        worker.close()
 
 
 def test_two_settings_lead_to_the_real_google(account: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,7 +77,6 @@ class GoogleWallet:
         self._threads = threads
         self._round_seconds_max = round_seconds_max
         self._published: dict[str, Document] = {}
-        self._pool: ThreadPoolExecutor | None = None
         self._in_use = threading.Lock()
 
     # The seam -----------------------------------------------------------------
@@ -97,15 +96,10 @@ class GoogleWallet:
             self._in_use.release()
 
     def close(self) -> None:
-        """Let go of connections and threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        """Let go of connections."""
         self._api.close()
 
     def _announce(self, batch: Sequence[Install]) -> Iterator[tuple[Install, Outcome]]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="google")
         ends_at = time.monotonic() + self._round_seconds_max
         running: dict[Future[Outcome], Install] = {}
         parked: Parked | None = None
@@ -119,7 +113,7 @@ class GoogleWallet:
                     elif time.monotonic() >= ends_at or self._stopped():
                         yield install, Later(self._clock(), "the round's time was over")
                     else:
-                        started = self._started(install, self._pool)
+                        started = self._started(install)
                         if isinstance(started, Future):
                             running[started] = install
                         else:
@@ -135,7 +129,7 @@ class GoogleWallet:
             # A caller that stopped listening must not leave requests to the next round.
             wait(running)
 
-    def _started(self, install: Install, pool: ThreadPoolExecutor) -> Future[Outcome] | Outcome:
+    def _started(self, install: Install) -> Future[Outcome] | Outcome:
         try:
             wanted = self._wanted_of(install)
             if wanted is None:
@@ -143,9 +137,20 @@ class GoogleWallet:
             refuse_invalid("LoyaltyObject", wanted.document)
             if wanted.document["id"] != install.address:
                 raise DocumentInvalid(f"the document is that of {wanted.document['id']}")
-            return pool.submit(self._tell, wanted, self._class_of(wanted.document["classId"]))
+            its_class = self._class_of(wanted.document["classId"])
         except DocumentInvalid as invalid:
             return Rejected(str(invalid))
+        told: Future[Outcome] = Future()
+
+        def tell() -> None:
+            try:
+                told.set_result(self._tell(wanted, its_class))
+            except BaseException as mistake:
+                told.set_exception(mistake)
+
+        # Not a pool: the end of the process would wait for every answer on its way.
+        threading.Thread(target=tell, name="google", daemon=True).start()
+        return told
 
     def _tell(self, wanted: Wanted, its_class: Document | None) -> Outcome:
         try:

@@ -122,7 +122,10 @@ _LOCK_ON_SQLITE, _LOCK_ON_POSTGRESQL = text(_TOLD), text(f"{_TOLD} FOR NO KEY UP
 _NEW = text("""
     INSERT INTO google_object (programme_id, card_id, object_id, revision, told, inserted_at)
     VALUES (:programme_id, :card_id, :object_id, 0, '{}', :now)
-    ON CONFLICT (programme_id, card_id) DO NOTHING
+    ON CONFLICT (programme_id, card_id) DO UPDATE SET
+        object_id = excluded.object_id, revision = 0, told = '{}', inserted_at = excluded.inserted_at,
+        check_due_at = NULL, erased_at = NULL
+    WHERE google_object.object_id <> excluded.object_id
 """)
 _KEEP_TOLD = text(
     "UPDATE google_object SET told = :told WHERE programme_id = :programme_id AND card_id = :card_id"
@@ -145,7 +148,7 @@ def by_object_id(read: Read, object_id: str) -> Object | None:
 
 
 def add_object(work: Work, programme_id: int, card_id: int, *, object_id: str, now: datetime) -> None:
-    """Keep a row for the card's object, if there is none yet."""
+    """Keep a row for the card's object, if there is none yet; one of another issuer's makes room."""
     values = {"programme_id": programme_id, "card_id": card_id}
     work.put(_NEW, **values, object_id=object_id, now=micros(now))
 

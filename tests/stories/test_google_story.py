@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
+from tests.cast import rows
 from tests.shop import COFFEE
 from tests.stories.town import Town, join, until
 
@@ -96,3 +98,28 @@ def test_a_link_saves_the_card_and_a_purchase_shows_on_it(town: Town, tmp_path: 
     for name in ("serve", "worker"):
         assert "eyJ" not in town.log(name)
         assert link.rpartition("/")[2][:40] not in town.log(name)
+
+
+def test_a_worker_ends_at_once_though_google_hangs(town_on_sqlite: Town) -> None:
+    town = town_on_sqlite
+    town.run("demo")
+    town.start("serve", "emulate")
+    _, card_page = join(town, "Ana Reyes")
+    link = save_link(town, card_page.address.partition("?")[0])
+    google(town, f"/emulator/phones/{an_android(town)['id']}/save", "POST", link=link)
+    until(
+        lambda: google(town, "/emulator/history.json")["callbacks"][0]["outcome"] == "taken",
+        what="the callback to be taken",
+    )
+    google(town, "/emulator/faults", "POST", hang={"times": None})
+    with town.counter() as (shop, _):
+        shop.buy(an_android(town)["cards"][0]["barcode"]["value"], 1240, programme=COFFEE)
+    town.start("worker")
+    with town.counter() as (shop, _):
+        until(lambda: rows(shop.store, "owed", "wallet = 'google' AND lease_until > 0"), what="the claim")
+    began = time.monotonic()
+    worker = town.running.pop("worker")
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert time.monotonic() - began < 4.5
+    assert "Traceback" not in town.log("worker")
