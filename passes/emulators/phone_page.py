@@ -247,7 +247,9 @@ def create_app(
         """Held to a till: bright, and what a till can take a picture of."""
         phone = find_phone(phone_id)
         shown = find_card(phone, serial)
-        held[:] = [Held(phone_id, shown.serial, shown.type, clock())]
+        # The page asks for itself whenever the card changes: that is no new holding.
+        if [(one.phone_id, one.serial, one.type) for one in held] != [(phone_id, shown.serial, shown.type)]:
+            held[:] = [Held(phone_id, shown.serial, shown.type, clock())]
         return page(phone, "hold", card=shown)
 
     @app.get("/phones/<phone_id>/cards/<serial>/screen.png")
@@ -396,19 +398,22 @@ def create_app(
             told.append(one)
         return {"phones": told}
 
-    def holding() -> tuple[Held, Seat, OnPhone]:
+    def holding() -> tuple[Held, Seat, OnPhone] | None:
         for one in held:
             try:
                 phone = desk.get(one.phone_id)
                 return one, phone, phone.card(one.serial, one.type or None)
             except KeyError:
                 continue
-        abort(404)
+        return None
 
     @app.get("/held.json", endpoint="held")
-    def held_json() -> dict[str, Any]:
-        """Which card is being held to a till; 404 where none is."""
-        one, phone, shown = holding()
+    def held_json() -> dict[str, Any] | tuple[str, int]:
+        """Which card is being held to a till, and since when; 204 where none is."""
+        found = holding()
+        if found is None:
+            return "", 204
+        one, phone, shown = found
         return {
             "phone": phone.name,
             "issuer": shown.issuer,
@@ -419,7 +424,10 @@ def create_app(
     @app.get("/held.png")
     def held_screen() -> Response:
         """What a till's camera would see just now; 404 where no card is held."""
-        _, phone, shown = holding()
+        found = holding()
+        if found is None:
+            abort(404)
+        _, phone, shown = found
         return Response(phone.screen(shown), mimetype="image/png")
 
     @app.get("/phones/<phone_id>/version.json")
