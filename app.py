@@ -152,8 +152,10 @@ def _policy(development: bool) -> str:
     policy = CONTENT_SECURITY_POLICY
     if development and request.headers.get("Sec-Fetch-Dest") == "iframe":
         policy = policy.replace("frame-ancestors 'none'", "frame-ancestors 'self'")
-    frames = g.get("frames")
-    return f"{policy}; frame-src {' '.join(frames)}" if frames else policy
+    if phone := g.get("phone_beside"):
+        policy = policy.replace("connect-src 'self'", f"connect-src 'self' {phone}")
+        policy += f"; frame-src 'self' {phone}"
+    return policy
 
 
 def _set_headers(app: Flask, *, https: bool, development: bool) -> None:
@@ -197,4 +199,5 @@ def serve() -> Flask:
     threading.Thread(
         target=issuing.draw_ahead, args=(installation.store, installation.office), name="artist", daemon=True
     ).start()
+    threading.Thread(target=join.keep_counting, args=(app,), name="counter", daemon=True).start()
     return app

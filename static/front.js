@@ -10,6 +10,13 @@ const ask = async (address) => {
   return answer.json();
 };
 
+// Where there is room for both, the till opens with the phone beside it.
+for (const form of document.querySelectorAll(".doors form[data-role=cashier]")) {
+  form.addEventListener("formdata", (event) => {
+    if (window.matchMedia("(min-width: 64rem)").matches) event.formData.set("beside", "1");
+  });
+}
+
 const list = document.querySelector("[data-state]");
 if (list) {
   const items = [...list.querySelectorAll(".steps > li")];

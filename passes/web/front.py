@@ -64,19 +64,23 @@ def door() -> str:
 
 
 @blueprint.get("/try/<slug>")
-def customer(slug: str) -> str:
-    """What a customer sees, with the phone beside it. Raises NotAllowed, ProgrammeUnknown."""
+def sides(slug: str) -> str:
+    """What a customer sees, or the till, with the phone beside it. Raises NotAllowed, ProgrammeUnknown.
+
+    `side=till` begins at the till, where whoever comes from the front door has just signed in.
+    """
     signin.refuse_strangers()
     with installation().store.read() as read:
         loaded = programmes.by_slug(read, slug)
-    phone = installation().phone_url
-    # The only page that shows others inside itself: our own and the phone's.
-    g.frames = ("'self'", *([phone] if phone else ()))
+    # The only page that shows others inside itself, ours and the phone's, and looks at what the phone shows.
+    g.phone_beside = phone = installation().phone_url
+    begins_at = "/till/" if request.args.get("side") == "till" else url_for("join.form", slug=slug)
     return render_template(
-        "front/customer.html",
+        "front/sides.html",
         loaded=loaded,
         theme=theme.address(loaded),
         phone=phone,
+        begins_at=begins_at,
         demonstration=signin.demonstration_form(),
     )
 

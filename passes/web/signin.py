@@ -113,7 +113,7 @@ def leave(area: Area) -> AnyResponse:
 def demonstrate() -> AnyResponse:
     """Sign in without a password: in development, for whoever sits at this machine, and nobody else.
 
-    `role` is cashier, marketer or owner; a cashier begins in the first shop.
+    `role` is cashier, marketer or owner; a cashier begins in the first shop, with `beside` next to the phone.
     """
     refuse_strangers()
     check_demonstration_form()
@@ -128,7 +128,8 @@ def demonstrate() -> AnyResponse:
     with store.read() as read:
         shops = programmes.by_slug(read, slug).programme.shops
     access.work_at(store, secret=begun, programme=slug, location=shops[0].key if shops else None)
-    return _signed_in(begun, area)
+    beside = area is Area.TILL and "beside" in request.form
+    return _signed_in(begun, area, url_for("front.sides", slug=slug, side="till") if beside else None)
 
 
 def refuse_strangers() -> None:
@@ -154,8 +155,8 @@ def _form(area: Area, *, login: str = "", refused: Refused | None = None) -> str
     return render_template("signin/form.html", area=area, form=hidden, login=login, refused=refused)
 
 
-def _signed_in(begun: str, area: Area) -> Response:
-    answer = redirect(_HOMES[area], 303)
+def _signed_in(begun: str, area: Area, home: str | None = None) -> Response:
+    answer = redirect(home or _HOMES[area], 303)
     answer.set_cookie(
         cookie(area),
         begun,

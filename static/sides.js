@@ -1,0 +1,90 @@
+// Phone and shop side by side. What adds a card adds it to the phone beside the page, and a card that
+// is held to the till on the phone is seen by the till: its pixels go where a camera's would.
+
+const LOOK_EVERY_MS = 600;
+
+const page = document.querySelector("iframe[name=page]");
+const phone = document.querySelector("iframe[name=phone]");
+const toTheTill = document.querySelector("#to-the-till");
+
+const inside = () => {
+  try {
+    return page.contentDocument;
+  } catch {
+    return null; // Somebody else's page, which is none of our business.
+  }
+};
+const isTill = () => Boolean(inside()?.location.pathname.startsWith("/till/"));
+
+const turnToPhone = (link) => {
+  const desk = new URL(phone.src).origin;
+  if (/^\/card\/[^/]+\/(apple|google)$/.test(link.pathname)) {
+    link.href = `${desk}/add?url=${encodeURIComponent(link.href)}`;
+  }
+  if (link.origin === desk) link.target = "phone";
+};
+
+const arrived = () => {
+  for (const side of document.querySelectorAll("[data-side]")) {
+    const here = (side.dataset.side === "till") === isTill();
+    if (here) side.setAttribute("aria-current", "true");
+    else side.removeAttribute("aria-current");
+  }
+  inside()?.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]");
+    if (link && phone) turnToPhone(link);
+  });
+};
+page.addEventListener("load", arrived);
+if (inside()?.readyState === "complete") arrived();
+
+// The card that was read last and is held still: it is read again only after the phone let go of it.
+let read = null;
+let isFirstLook = true;
+let isOpening = false;
+page.addEventListener("load", () => {
+  isOpening = false;
+});
+
+const look = async (desk) => {
+  const wasFirst = isFirstLook;
+  isFirstLook = false;
+  const answer = await fetch(`${desk}/held.json`, { cache: "no-store" });
+  if (!answer.ok) {
+    read = null;
+    return;
+  }
+  const held = (await answer.json()).screen;
+  if (held === read || isOpening) return;
+  if (!isTill()) {
+    // Held just now it was meant for a till; a phone that still lies there from before was not.
+    if (wasFirst) read = held;
+    else {
+      isOpening = true;
+      toTheTill.requestSubmit();
+    }
+    return;
+  }
+  const field = inside().querySelector("form[data-scan] input[type=file]");
+  if (!field) return; // The cashier is busy with somebody; the next scan will see it.
+  const screen = await fetch(`${desk}/held.png`, { cache: "no-store" });
+  if (!screen.ok) return;
+  read = held;
+  const given = new DataTransfer();
+  given.items.add(new File([await screen.blob()], "camera.png", { type: "image/png" }));
+  field.files = given.files;
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
+if (phone) {
+  const desk = new URL(phone.src).origin;
+  const lookAgain = async () => {
+    try {
+      if (document.visibilityState === "visible") await look(desk);
+    } catch {
+      // The phone is just starting again.
+    }
+    window.setTimeout(lookAgain, LOOK_EVERY_MS);
+  };
+  lookAgain();
+}
