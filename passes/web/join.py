@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, jsonify, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
@@ -36,7 +37,7 @@ from passes.loyalty.refusals import (
     StorageFull,
 )
 from passes.loyalty.tiers import tier_for
-from passes.store import programmes
+from passes.store import Store, programmes
 from passes.store.programmes import Loaded
 from passes.web import answers, language, theme
 from passes.web.errors import status_of
@@ -52,6 +53,7 @@ SOURCES = ("poster", "link", "till", "email", "social")
 # What a screen that shows an invitation is called: unguessable, and short enough for a small code.
 _DESK = re.compile(r"[A-Za-z0-9_-]{16}")
 _DESK_BYTES = 12
+_WRITE_EVERY = timedelta(seconds=1)
 # A code that no card has: it is not drawn at random.
 _NOBODYS_CODE = bytes(codes.RANDOM_BYTES)
 
@@ -63,7 +65,8 @@ class Tally:
     """How often pages were shown, written down at most once a second.
 
     A page may be asked for a thousand times a second; the database must not
-    be written to as often. What waits here is lost only if the process is killed.
+    be written to as often. What a process has not written when it ends is lost:
+    the views of one second.
     """
 
     def __init__(self) -> None:
@@ -75,11 +78,29 @@ class Tally:
         """Count one; returns what is to be written down now, which may be nothing."""
         with self._lock:
             self._waiting[seen] += 1
-            if not at_once and self._written_at and abs(now - self._written_at) < timedelta(seconds=1):
+            if not at_once and self._written_at and abs(now - self._written_at) < _WRITE_EVERY:
                 return {}
             self._written_at = now
-            due, self._waiting = self._waiting, Counter()
-            return due
+            return self._taken()
+
+    def rest(self) -> Mapping[Seen, int]:
+        """What still waits, to be written down now."""
+        with self._lock:
+            return self._taken()
+
+    def _taken(self) -> Mapping[Seen, int]:
+        due, self._waiting = self._waiting, Counter()
+        return due
+
+
+def keep_counting(app: Flask) -> None:
+    """Write down what waits, for as long as the process lives: after a rush no further visitor may come."""
+    tally: Tally = app.extensions["passes_join_tally"]
+    store = app.extensions["passes"].store
+    while True:
+        time.sleep(_WRITE_EVERY.total_seconds())
+        if due := tally.rest():
+            _write(store, due)
 
 
 @blueprint.record_once
@@ -89,10 +110,13 @@ def _count_here(state: BlueprintSetupState) -> None:
 
 def _count(seen: Seen, *, at_once: bool = False) -> None:
     tally: Tally = current_app.extensions["passes_join_tally"]
-    due = tally.add(seen, now(), at_once=at_once)
-    if due:
-        with suppress(Busy, StorageFull):  # the customer is worth more than the count
-            enrolment.count(installation().store, due)
+    if due := tally.add(seen, now(), at_once=at_once):
+        _write(installation().store, due)
+
+
+def _write(store: Store, due: Mapping[Seen, int]) -> None:
+    with suppress(Busy, StorageFull):  # the customer is worth more than the count
+        enrolment.count(store, due)
 
 
 # The form ----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from app import create_app
-from passes import programmes
+from passes import enrolment, programmes
 from passes.loyalty.joining import NAME_LETTERS_MAX
 from passes.mail import Letter, Outcome
 from passes.wiring import Installation
@@ -305,6 +305,17 @@ def test_a_flood_of_views_is_counted_without_a_write_for_each(ana: Visitor, hous
     assert [row["count"] for row in rows(house.store, "join_count")] == [51]
 
 
+def test_the_views_after_a_rush_are_written_down_without_a_further_visitor(
+    ana: Visitor, app: Flask, house: Shop
+) -> None:
+    for _ in range(3):
+        ana.get("/join/copperfinch")
+    tally = app.extensions["passes_join_tally"]
+    enrolment.count(house.store, tally.rest())
+    assert [row["count"] for row in rows(house.store, "join_count")] == [3]
+    assert tally.rest() == {}
+
+
 def test_looking_ahead_is_no_view(ana: Visitor, house: Shop) -> None:
     ana.headers["Sec-Purpose"] = "prefetch;prerender"
     ana.get("/join/copperfinch")
@@ -521,7 +532,7 @@ def test_the_way_back_says_the_same_whether_an_address_is_known_or_not(writing: 
         page = visitor.send(visitor.get("/join/copperfinch/again").form("email"), email=email)
         answers.append((page.status, page.redirects, page.address, page.text))
     assert answers[0] == answers[1]
-    assert "If a card of Finch Club has this address" in answers[0][3]
+    assert "If a Finch Club card has this address" in answers[0][3]
     assert [about for _, about in letters(house)] == ["asked"]
 
 
