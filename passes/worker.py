@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from passes import access, books, campaigns, correspondence, delivery, due_work
+from passes import access, books, campaigns, correspondence, delivery, due_work, membership
 from passes.campaigns import CampaignsDone
 from passes.correspondence import Sent
 from passes.due_work import DueDone
@@ -116,6 +116,7 @@ def _keep_house(installation: Installation, stop: threading.Event) -> None:
             while books.seal_due(installation.store, now=now) and not stop.is_set():
                 pass
             access.forget_due(installation.store, now=now)
+            membership.forget_phones_due(installation.store, now=now)
         except (Busy, StorageFull) as trouble:
             log.warning("sealing waits: %s", trouble)
         stop.wait(HOUSEKEEPING_SECONDS)

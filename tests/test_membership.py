@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import String, Text, select, text
 
 from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes
+from passes.campaigns import CampaignsDone
 from passes.enrolment import Joined
 from passes.loyalty.refusals import BirthdayLocked, CardVoided, KeyReused, LinkUnknown
 from passes.membership import Known, Link
-from passes.store import Store, models
+from passes.store import Read, Store, models
 from passes.store.membership import KEPT_BACK, RECORDED
 from tests.cast import PHONE as IPHONE
-from tests.cast import PUSH_TOKEN, Card, an_install, rows
+from tests.cast import PUSH_TOKEN, Card, PushService, a_card, an_install, deliver, rows
 from tests.shop import BOOKS, COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
 
 NAME, EMAIL, PHONE = "Zuleyka Quintanilla", "zuleyka@quintanilla.example", "+13125550199"
@@ -98,6 +99,23 @@ def test_a_new_link_replaces_the_old_one_and_is_made_once(shop: Shop, zuleyka: J
         membership.renew(shop.store, KEYS, secret=fresh, key="new", now=shop.now)
 
 
+def test_an_open_page_costs_one_question(
+    shop: Shop, zuleyka: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = link_of(shop, zuleyka)
+    membership.programme_of(shop.store, found)
+    asked: list[Any] = []
+    ask = Read.ask
+
+    def counted(read: Read, statement: Any, **values: Any) -> Any:
+        asked.append(statement)
+        return ask(read, statement, **values)
+
+    monkeypatch.setattr(Read, "ask", counted)
+    membership.programme_of(shop.store, link_of(shop, zuleyka))
+    assert len(asked) == 1
+
+
 # What members decide -----------------------------------------------------------------------
 
 
@@ -120,6 +138,49 @@ def test_consent_is_changed_row_by_row_with_the_words_that_were_read(shop: Shop,
         one.question.purpose: one.given for one in membership.choices(shop.store, found, now=shop.now).answers
     }
     assert answers["offers"] is False
+
+
+@pytest.mark.check("L-83")
+def test_a_no_silences_the_card_at_once_and_its_phones_are_told(shop: Shop, zuleyka: Joined) -> None:
+    found = link_of(shop, zuleyka)
+
+    def say(**answers: bool) -> bool:
+        """Answer; whether the phones of the card are to be told."""
+        before = revision(shop, zuleyka)
+        membership.consent(shop.store, found, answers=answers, language="en", now=shop.now)
+        return revision(shop, zuleyka) > before
+
+    def rings() -> bool:
+        seen = membership.overview(shop.store, link_of(shop, zuleyka), language="en", now=shop.now)
+        return seen.face.offer_change is not None
+
+    shop.store.write(lambda work: work.put(text("UPDATE member SET holdout = :no"), no=False))
+    # Without an offer nothing on the card changes.
+    assert not say(ring=True)
+    source = """
+title = "Maple Cortado is back"
+text = "Only now."
+effect = "percent_off"
+percent = 10
+rings = true
+[when]
+from = "2026-03-13T08:00"
+until = "2026-03-20T20:00"
+"""
+    campaigns.plan(shop.store, programme=COFFEE, name="maple", source=source, now=shop.now)
+    campaigns.publish(shop.store, programme=COFFEE, key="maple", now=shop.now)
+    while campaigns.run_due(shop.store, now=shop.now) != CampaignsDone():
+        pass
+    assert rings()
+    assert say(ring=False)
+    assert not rings()
+    assert say(ring=True)
+    assert rings()
+    # What is owned is told with or without consent.
+    say(ring=False, offers=False)
+    before = revision(shop, zuleyka)
+    shop.buy(zuleyka.code, 1_00)
+    assert revision(shop, zuleyka) == before + 1
 
 
 def test_the_card_speaks_the_language_that_its_member_chose(shop: Shop, zuleyka: Joined) -> None:
@@ -340,6 +401,26 @@ def test_leaving_ends_the_card_on_every_phone_and_at_the_till(shop: Shop, zuleyk
         shop.buy(zuleyka.code, 1_00)
     changed = issuing.changes(shop.store, library_id=IPHONE, pass_type=PASS_TYPE, since=None)
     assert changed is not None
+
+
+def test_the_phones_of_whoever_left_are_told_first_and_forgotten_after_a_month(
+    shop: Shop, zuleyka: Joined
+) -> None:
+    ben = a_card(shop, "Ben")
+    an_install(shop, card_of(zuleyka))
+    an_install(shop, ben)
+    an_install(shop, card_of(zuleyka), phone="another", push_token="b2" * 32)
+    membership.leave(shop.store, link_of(shop, zuleyka), now=shop.now)
+    service = PushService()
+    deliver(shop, service)
+    assert sorted(service.addresses) == [PUSH_TOKEN, "b2" * 32]
+    assert membership.forget_phones_due(shop.store, now=shop.now) == 0
+    shop.now += timedelta(days=30, seconds=1)
+    assert membership.forget_phones_due(shop.store, now=shop.now) == 2
+    assert [row["card_id"] for row in rows(shop.store, "registration")] == [ben.card_id]
+    # The phone that holds Ben's card, too, keeps its address.
+    assert [row["push_token"] for row in rows(shop.store, "device")] == [PUSH_TOKEN]
+    assert membership.forget_phones_due(shop.store, now=shop.now) == 0
 
 
 def test_leaving_twice_is_leaving_once(shop: Shop, zuleyka: Joined) -> None:

@@ -14,7 +14,7 @@ from passes.membership.choices import (
     send_card,
     speak,
 )
-from passes.membership.leaving import leave
+from passes.membership.leaving import forget_phones_due, leave
 from passes.membership.links import link, mark_shown, programme_of, renew
 from passes.membership.overview import Entry, InHand, Level, OnDay, Overview, Prize, StampCard, overview
 from passes.membership.record import record
@@ -35,6 +35,7 @@ __all__ = [
     "choices",
     "consent",
     "correct",
+    "forget_phones_due",
     "languages_of",
     "leave",
     "link",

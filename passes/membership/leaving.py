@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from passes.booking import Booking
+from passes.loyalty.dates import day_number, local_date
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.stamps import STAMPS
-from passes.store import Store, Work, cards, journal, members, merging, programmes, redemptions
+from passes.store import Store, Work, cards, due, journal, members, merging, programmes, redemptions
 from passes.store import membership as rows
 from passes.store.members import Standing
 from passes.store.membership import Link
@@ -64,3 +65,33 @@ def _forfeit(work: Work, loaded: Loaded, standing: Standing, now: datetime) -> N
     if lapsed or stamps or booking.reasons:
         booking.reasons.append({"rule": "leave", "points": -lapsed})
         booking.finish()
+
+
+PHONES_KEPT = timedelta(days=30)
+"""A phone that was off learns that the card is over when it comes back within this time."""
+
+_DAILY = "due:phones"
+_AT_ONCE = 100
+
+
+def forget_phones_due(store: Store, *, now: datetime) -> int:
+    """Forget how phones of people who left are reached, once for each local day. Returns how many.
+
+    Until then they are told that the card is over, and may ask for its last version.
+    """
+    with store.read() as read:
+        standing = programmes.every(read)
+    return sum(_forget_phones(store, loaded, now=now) for loaded in standing)
+
+
+def _forget_phones(store: Store, loaded: Loaded, *, now: datetime) -> int:
+    today = day_number(local_date(now, loaded.programme.zone))
+    with store.read() as read:
+        if due.marked_day(read, loaded.id, _DAILY) == today:
+            return 0
+        phones = rows.phones_of_the_gone(read, loaded.id, before=now - PHONES_KEPT)
+    for start in range(0, len(phones), _AT_ONCE):
+        part = phones[start : start + _AT_ONCE]
+        store.write(lambda work, part=part: rows.forget_phones(work, part))  # type: ignore[misc]
+    store.write(lambda work: due.mark_day(work, loaded.id, _DAILY, today))
+    return len(phones)

@@ -22,6 +22,7 @@ from passes.store.models import (
     card_code,
     card_link,
     consent,
+    device,
     goods_return,
     google_alert,
     google_object,
@@ -36,6 +37,7 @@ from passes.store.models import (
     offer_assignment,
     offer_code,
     offer_use,
+    owed,
     person,
     posting,
     programme,
@@ -392,6 +394,59 @@ def note(work: Work, programme_id: int, *, action: str, about: str, now: datetim
         object=about,
         detail="",
     )
+
+
+_PHONES_OF_THE_GONE = (
+    select(registration.c.pass_type_id, registration.c.device_id, registration.c.card_id)
+    .select_from(
+        member.join(
+            card, (card.c.programme_id == member.c.programme_id) & (card.c.member_id == member.c.id)
+        ).join(
+            registration,
+            (registration.c.pass_type_id == card.c.pass_type_id) & (registration.c.card_id == card.c.id),
+        )
+    )
+    .where(
+        member.c.programme_id == bindparam("programme"),
+        member.c.closed_at <= bindparam("before"),
+        card.c.voided_at.is_not(None),
+    )
+    .order_by(registration.c.pass_type_id, registration.c.device_id, registration.c.card_id)
+)
+
+
+def _of_install(table: Table) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.c.pass_type_id == bindparam("of_type"),
+        table.c.device_id == bindparam("on_device"),
+        table.c.card_id == bindparam("of_card"),
+    )
+
+
+_FORGET_REGISTRATION = delete(registration).where(*_of_install(registration))
+_FORGET_OWED = delete(owed).where(*_of_install(owed))
+_FORGET_DEVICE = delete(device).where(
+    device.c.pass_type_id == bindparam("of_type"),
+    device.c.id == bindparam("on_device"),
+    ~select(registration.c.card_id)
+    .where(registration.c.pass_type_id == device.c.pass_type_id, registration.c.device_id == device.c.id)
+    .correlate(device)
+    .exists(),
+)
+
+
+def phones_of_the_gone(read: Read, programme_id: int, *, before: datetime) -> list[Row]:
+    """Installs of withdrawn cards whose members left before an instant."""
+    return read.ask(_PHONES_OF_THE_GONE, programme=programme_id, before=micros(before)).all()
+
+
+def forget_phones(work: Work, installs: Iterable[Row]) -> None:
+    """Forget these installs, and the address of every phone that has no other card."""
+    for one in installs:
+        key = {"of_type": one.pass_type_id, "on_device": one.device_id}
+        work.put(_FORGET_REGISTRATION, **key, of_card=one.card_id)
+        work.put(_FORGET_OWED, **key, of_card=one.card_id)
+        work.put(_FORGET_DEVICE, **key)
 
 
 # Taking along ---------------------------------------------------------------------

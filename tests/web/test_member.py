@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from app import create_app
 from passes.enrolment import Joined
+from passes.mail import Letter, Outcome
 from passes.wiring import Installation
 from tests.cast import Card, an_install, rows
 from tests.google.rehearsal import Rehearsal, balance_of, rehearsal
@@ -349,8 +350,27 @@ def test_a_new_link_makes_the_old_one_worthless(ana: Visitor, app: Flask, regula
     assert ana.get(fresh).status == 200
 
 
-def test_the_card_is_sent_where_letters_are_sent(ana: Visitor, house: Shop, regular: Joined) -> None:
+class Silent:
+    """A mail server that is never asked here."""
+
+    def deliver(self, letters: Sequence[Letter]) -> Iterator[tuple[int, Outcome]]:
+        yield from ()
+
+    def check(self) -> str | None:
+        return None
+
+
+def test_the_card_is_sent_where_letters_are_sent(
+    ana: Visitor, installation: Installation, house: Shop, regular: Joined
+) -> None:
     assert "Save the page of your card" in details(ana, regular).text
+    writes = Visitor(create_app(replace(installation, post=Silent())))
+    form = details(writes, regular).form("birthday_month")
+    page = writes.send(form, email="ana@shop.example")
+    letter = next(form for form in page.forms if form.address.endswith("/letter"))
+    page = writes.send(letter)
+    assert "A letter with the way to your card is on its way to ana@shop.example." in page.text
+    assert [row["kind"] for row in rows(house.store, "mail")] == ["card_link"]
 
 
 @pytest.mark.check("L-86")
