@@ -269,7 +269,11 @@ def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
 
     def decide(work: Work) -> None:
         installs.settle_accepted(work, accepted)
-        alarms.clear(work, ALARMS[running.wallet].parked, now=now)
+        known = ALARMS[running.wallet]
+        alarms.clear(work, known.parked, now=now)
+        if any(claim.attempts for claim in accepted):
+            # What was rejected is among what is tried again; if it still is, it sounds once more.
+            alarms.clear(work, known.rejected, now=now)
         if running.wallet == APPLE:
             alarms.clear(work, ALARM_TOKENS, now=now)
 

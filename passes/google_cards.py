@@ -397,8 +397,9 @@ def _publish(
             said = f"Google does not take the cards of {loaded.slug}: {words}"
             alarms.sound(work, ALARM_CLASS, said, now=now)
         elif state == google.PUBLISHED:
-            alarms.clear(work, ALARM_CLASS, now=now)
             alarms.clear(work, ALARM_ACCOUNT, now=now)
+            if not google.is_any_refused(work):
+                alarms.clear(work, ALARM_CLASS, now=now)
 
     store.write(decide)
     if trouble is not None:

@@ -98,7 +98,13 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     if google is not None:
         cared = Upkeep(store, google).run_due(now=now)
         while (
-            told := delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now)
+            told := delivery.announce_due(
+                store,
+                wallets,
+                wallet=delivery.GOOGLE,
+                now=now,
+                lease_seconds=delivery.GOOGLE_LEASE_SECONDS,
+            )
         ).claimed and not told.stopped:
             announced += told.accepted
     while handled := books.seal_due(store, now=now):

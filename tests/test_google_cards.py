@@ -525,6 +525,8 @@ def test_what_google_complains_about_is_kept_in_words_without_secrets(
     town.shop.now += timedelta(hours=1)
     assert town.deliver().accepted == 1
     assert balance_of(phone.card(object_id)) == "150"
+    with town.shop.store.read() as read:
+        assert alarms.open_alarms(read) == []
 
 
 def test_a_refused_account_parks_everything_and_goes_on_by_itself(town: Rehearsal) -> None:
@@ -610,6 +612,21 @@ def test_every_programmes_class_is_brought_to_google_once_and_when_it_changes(to
     assert town.upkeep.run_due(now=town.shop.now).published == 1
     held = town.google.resources.get(CLASS, town.desk.issuer.class_id("copperfinch"))
     assert held["hexBackgroundColor"] == "#1F2A2F"
+
+
+def test_one_class_that_is_refused_stays_an_alarm_while_the_other_is_published(town: Rehearsal) -> None:
+    issuer, store = town.desk.issuer, town.shop.store
+    town.google.faults.answer(400, resource=issuer.class_id("copperfinch"), times=None)
+    assert town.upkeep.run_due(now=town.shop.now).published == 1
+    with store.read() as read:
+        [alarm] = alarms.open_alarms(read)
+    assert (alarm.name, alarm.count) == (google_cards.ALARM_CLASS, 1)
+    assert "copperfinch" in alarm.words
+    town.google.faults.clear()
+    town.shop.now += timedelta(minutes=11)
+    assert town.upkeep.run_due(now=town.shop.now).published == 1
+    with store.read() as read:
+        assert alarms.open_alarms(read) == []
 
 
 def test_a_class_waits_for_a_google_that_is_down(town: Rehearsal) -> None:

@@ -64,6 +64,14 @@ _KEEP_CLASS = text("""
 """)
 
 
+_ANY_REFUSED = text("SELECT 1 FROM google_class WHERE state = 'refused' LIMIT 1")
+
+
+def is_any_refused(read: Read) -> bool:
+    """Whether Google takes some programme's cards not."""
+    return read.ask(_ANY_REFUSED).one() is not None
+
+
 def class_of(read: Read, programme_id: int) -> ClassState | None:
     """What became of the programme's class; None when it was never tried."""
     row = read.ask(_CLASS, programme_id=programme_id).one()
