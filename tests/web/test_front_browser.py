@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from flask import Flask
-from playwright.sync_api import Page, expect
+from flask import Flask, Response, jsonify
+from playwright.sync_api import Frame, Page, expect
 from werkzeug.serving import make_server
+from werkzeug.wrappers import Response as AnyResponse
 
 from app import create_app
+from passes import artwork
 from passes.enrolment import Joined
 from passes.wiring import Installation
 from tests.shop import Shop
@@ -31,40 +33,59 @@ from tests.web.test_pages_browser import (  # noqa: F401
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-# A phone's page as far as this page needs one: it stands in the frame and says where it is.
-PHONE = """<!doctype html><html lang="en"><title>phone</title><main>A phone</main></html>"""
+# A phone's page as far as this page needs one: it stands in the frame, and may hold a card to a till.
+PAGE = """<!doctype html><html lang="en"><title>phone</title><main>A phone</main></html>"""
+
+
+@dataclass
+class FakePhone:
+    """Something that stands where the virtual phone does; `code` is on the screen that it holds up."""
+
+    address: str = ""
+    code: str | None = None
+
+    def held(self) -> AnyResponse:
+        """As the virtual phone answers its service's pages."""
+        answer = jsonify(screen="/screen.png") if self.code else Response(status=404)
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
+
+    def screen(self) -> AnyResponse:
+        """The pixels."""
+        answer = Response(artwork.qr_png(self.code or ""), mimetype="image/png")
+        answer.headers["Access-Control-Allow-Origin"] = "*"
+        return answer
 
 
 @pytest.fixture
-def phone() -> Iterator[str]:
-    """The address of something that stands where the virtual phone does."""
-    app = Flask("phone")
-    app.add_url_rule("/", "home", lambda: PHONE)
-    app.add_url_rule("/add", "add", lambda: PHONE)
-    yield from _serve(app)
-
-
-@pytest.fixture
-def served(installation: Installation, phone: str, tmp_path: Path) -> Iterator[str]:
-    """The address of the running application, which can be reset."""
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    base = f"http://127.0.0.1:{server.server_port}"
-    server.app = create_app(
-        replace(installation, public_url=base, phone_url=phone, reset_file=tmp_path / "reset")
-    )
+def phone() -> Iterator[FakePhone]:
+    """A phone on a port of its own."""
+    fake, app = FakePhone(), Flask("phone")
+    app.add_url_rule("/", "home", lambda: PAGE)
+    app.add_url_rule("/add", "add", lambda: PAGE)
+    app.add_url_rule("/held.json", "held", fake.held)
+    app.add_url_rule("/held.png", "screen", fake.screen)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    fake.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield base
+    yield fake
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def _serve(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+@pytest.fixture
+def served(installation: Installation, phone: FakePhone, tmp_path: Path) -> Iterator[str]:
+    """The address of the running application, which can be reset."""
+    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
+    base = f"http://127.0.0.1:{server.server_port}"
+    server.app = create_app(
+        replace(installation, public_url=base, phone_url=phone.address, reset_file=tmp_path / "reset")
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield base
     server.shutdown()
     thread.join()
     server.server_close()
@@ -181,7 +202,10 @@ def test_every_door_opens_by_keyboard(browse: Open) -> None:  # noqa: F811
     assert doors == ["Customer", "Cashier", "Marketer", "Under the hood"]
     page.locator(".doors button").first.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#code")).to_be_focused()
+    # There is room: the till opens beside the phone.
+    window.deaf = True
+    expect(page.frame_locator("iframe[name=page]").locator("#code")).to_be_visible()
+    window.complaints.clear()
 
 
 def test_the_list_ticks_itself_while_somebody_looks(browse: Open, house: Shop) -> None:  # noqa: F811
@@ -205,28 +229,59 @@ def test_a_reset_is_waited_for(browse: Open, tmp_path: Path) -> None:  # noqa: F
     expect(page.locator(".doors")).to_be_visible()
 
 
-def test_what_leads_to_a_wallet_opens_on_the_phone_beside_it(
-    browse: Open,  # noqa: F811
-    phone: str,
-    house: Shop,
-) -> None:
+def beside(window: Watched, name: str) -> Frame:
+    """One of the two pages that stand side by side."""
+    found = window.page.frame(name=name)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def sides(browse: Open) -> Watched:  # noqa: F811
+    """A wide window with phone and shop side by side: two origins, as nowhere else."""
     window = browse(width=1440, height=1000)
-    # Two origins on purpose: the service's and the phone's.
     window.deaf = True
-    page = window.open("/try/copperfinch")
-    inside = page.frame_locator("iframe[name=page]")
+    window.open("/try/copperfinch")
+    window.page.wait_for_timeout(300)
+    window.complaints.clear()
+    return window
+
+
+def test_what_leads_to_a_wallet_opens_on_the_phone_beside_it(sides: Watched, phone: FakePhone) -> None:
+    inside = sides.page.frame_locator("iframe[name=page]")
     inside.locator("#name").fill("Ana Reyes")
     inside.get_by_role("button", name="Join").click()
     inside.locator("a[href$='/apple']").first.click()
-    found = page.frame(name="phone")
-    assert found is not None
-    page.wait_for_function("() => true")
-    expect(page.frame_locator("iframe[name=phone]").locator("main")).to_have_text("A phone")
-    page.wait_for_timeout(500)
-    assert found.url.startswith(f"{phone}/add?url=")
-    assert found.url.endswith("%2Fapple")
+    sides.page.wait_for_timeout(1_000)
+    added = beside(sides, "phone").url
+    assert added.startswith(f"{phone.address}/add?url=")
+    assert added.endswith("%2Fapple")
     # The page beside it stayed where it was.
-    left = page.frame(name="page")
-    assert left is not None
-    assert "/card/" in left.url
-    window.complaints.clear()
+    assert "/card/" in beside(sides, "page").url
+    sides.complaints.clear()
+
+
+def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
+    sides: Watched,
+    phone: FakePhone,
+    ana: Joined,  # noqa: F811
+) -> None:
+    customer = sides.page.locator("[data-side=page]")
+    expect(customer).to_have_attribute("aria-current", "true")
+    phone.code = ana.code
+    inside = sides.page.frame_locator("iframe[name=page]")
+    # Nobody looked at a till yet: it opens by itself.
+    expect(inside.locator(".member h1")).to_have_text("Ana Reyes")
+    expect(customer).not_to_have_attribute("aria-current", "true")
+    inside.locator("#amount").fill("12.40")
+    expect(inside.locator("#echo")).to_contain_text("124")
+    inside.get_by_role("button", name="Confirm").click()
+    expect(inside.locator(".change")).to_contain_text("+124")
+    # The phone still holds it up, but that is the customer who was just served.
+    sides.page.wait_for_timeout(1_500)
+    expect(inside.locator(".change")).to_be_visible()
+    phone.code = None
+    sides.page.wait_for_timeout(1_500)
+    phone.code = ana.code
+    expect(inside.locator(".balance")).to_contain_text("764")
+    sides.complaints.clear()
