@@ -569,6 +569,36 @@ def test_the_reach_says_which_phones_ring_and_why_the_others_stay_silent(stand: 
     assert reach_of(stand, **LOUD).iphones == Phones(0, {Silence.PROGRAMME: 4})
 
 
+@pytest.mark.check("L-81")
+def test_at_the_same_instant_it_is_night_in_one_zone_and_day_in_another(stand: Stand) -> None:
+    """13:00 UTC: eight in the morning in Chicago, four in the afternoon in Istanbul."""
+    ana = stand.join(consents=ASKED)
+    put_on(stand, ana, IPHONE, ANDROID)
+    wanted = {**LOUD, "by_day": "true"}
+    reach = reach_of(stand, now=OPENS, **wanted)
+    assert (reach.iphones, reach.androids) == (Phones(0, {Silence.NIGHT: 1}), Phones(0, {Silence.NIGHT: 1}))
+    stand.do(campaigns.publish, now=OPENS)
+    stand.work(OPENS)
+    assert (stand.on_card(ana, OPENS), stand.rings(ana, OPENS)) == (["Maple Cortado is back"], [])
+    # What came at night does not ring in the morning either.
+    assert stand.rings(ana, OPENS + timedelta(hours=2)) == []
+    stand.do(campaigns.end, now=OPENS)
+    source = programme_file().replace('zone = "America/Chicago"', 'zone = "Europe/Istanbul"')
+    programmes.load(stand.store, name=COFFEE, source=source, pass_type="pass.dev.passes.loyalty", now=OPENS)
+    stand.plan("walnut", offer_file(**wanted), now=OPENS)
+    reach = campaigns.reach(stand.store, programme=COFFEE, key="walnut", now=OPENS)
+    assert (reach.iphones, reach.androids) == (Phones(1), Phones(1))
+    stand.do(campaigns.publish, "walnut", now=OPENS)
+    stand.work(OPENS)
+    assert stand.rings(ana, OPENS) == ["walnut"]
+    # A phone that was off until the night stays silent, too.
+    assert stand.rings(ana, OPENS + timedelta(hours=6)) == []
+    # Without `by_day` an offer rings whenever it comes.
+    stand.plan("acorn", offer_file(**LOUD), now=OPENS + timedelta(hours=6))
+    late = campaigns.reach(stand.store, programme=COFFEE, key="acorn", now=OPENS + timedelta(hours=6))
+    assert late.iphones.rings == 1
+
+
 def test_the_newest_answer_decides_and_a_card_on_the_web_counts_where_no_phone_has_it(stand: Stand) -> None:
     ana = stand.join(consents={"ring": False})
     put_on(stand, ana, IPHONE)

@@ -55,6 +55,11 @@ def by_day(at: datetime, zone: str) -> datetime:
     return datetime(day.year, day.month, day.day, QUIET_UNTIL_HOUR, tzinfo=ZoneInfo(zone)).astimezone(UTC)
 
 
+def is_quiet(at: datetime, zone: str) -> bool:
+    """Whether this instant lies in the quiet hours of a zone."""
+    return by_day(at, zone) != at
+
+
 def on_date(month: int, day: int, year: int) -> date:
     """A yearly day in a year; 29 February falls on the 28th in common years."""
     return date(year, month, min(day, monthrange(year, month)[1]))

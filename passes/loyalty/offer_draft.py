@@ -86,6 +86,7 @@ class Draft:
     quota: str = ""
     holdout: str = ""
     rings: bool = False
+    by_day: bool = True
 
 
 def key_of(draft: Draft, programme: Programme, form_key: str) -> str:
@@ -225,6 +226,8 @@ def source_of(draft: Draft, programme: Programme) -> str:
         lines.append(f"holdout_percent = {int(draft.holdout)}")
     if draft.rings:
         lines.append("rings = true")
+    if draft.by_day:
+        lines.append("by_day = true")
     lines += [f"text = {_by_language(draft.text, programme)}", "", "[when]"]
     if draft.starts:
         lines.append(f"from = {_quoted(draft.starts)}")
@@ -262,6 +265,7 @@ def draft_of(source: str, programme: Programme) -> Draft | None:
             quota=str(said.pop("quota", "")),
             holdout=str(said.pop("holdout_percent", "")),
             rings=said.pop("rings", False) is True,
+            by_day=said.pop("by_day", False) is True,
         )
     except (ValueError, TypeError, AttributeError):
         return None

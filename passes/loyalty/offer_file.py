@@ -189,6 +189,7 @@ def _offer(top: Table, key: str) -> Offer:
         holdout_percent=top.whole("holdout_percent", least=0, most=HOLDOUT_PERCENT_MAX, default=0),
         restore_on_return=top.flag("restore_on_return", default=False),
         rings=top.flag("rings", default=False),
+        by_day=top.flag("by_day", default=False),
         partner=top.text("partner", limit=64, default=""),
     )
 

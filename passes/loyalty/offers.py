@@ -145,7 +145,7 @@ class Offer:
 
     Members of the standing holdout never get it; `holdout_percent` of the
     others are kept apart too. `rings` asks for an alert on phones whose owners
-    agreed. `partner` is who pays for it, empty for the shop itself.
+    agreed, `by_day` for none between 21:00 and 9:00. `partner` is who pays for it, empty for the shop itself.
     """
 
     key: str
@@ -174,6 +174,7 @@ class Offer:
     holdout_percent: int = 0
     restore_on_return: bool = False
     rings: bool = False
+    by_day: bool = False
     partner: str = ""
 
     @property
@@ -270,6 +271,7 @@ class Silence(StrEnum):
 
     OFFER = "offer"  # it does not ask to ring
     PROGRAMME = "programme"  # the shop lets no offer ring
+    NIGHT = "night"  # it begins at night, and is to ring by day only
     MEMBER = "member"  # the member did not ask for offers
     NOTICES = "notices"  # the wallet takes no more notices for this card today
 
@@ -278,16 +280,21 @@ NOTICES_A_DAY_MAX = 3
 """So many notices Google takes for one card within 24 hours."""
 
 
-def silence(offer: Offer, *, can_alert_offers: bool, agreed: bool, used_up: bool = False) -> Silence | None:
+def silence(
+    offer: Offer, *, can_alert_offers: bool, agreed: bool, at_night: bool = False, used_up: bool = False
+) -> Silence | None:
     """Why a member's phone stays silent about an offer; None when it rings. The card shows it either way.
 
     `agreed` is the member's newest answer to the question of `ring_purpose`,
+    `at_night` whether the offer comes, or would ring, in the quiet hours, and
     `used_up` whether the wallet takes no more notices for the card today.
     """
     if not offer.rings:
         return Silence.OFFER
     if not can_alert_offers:
         return Silence.PROGRAMME
+    if offer.by_day and at_night:
+        return Silence.NIGHT
     if not agreed:
         return Silence.MEMBER
     return Silence.NOTICES if used_up else None

@@ -40,6 +40,7 @@ from sqlalchemy import (
 from passes.language import say
 from passes.loyalty.card import OfferLine
 from passes.loyalty.conditions import MemberFacts
+from passes.loyalty.dates import is_quiet
 from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import (
     Arm,
@@ -443,7 +444,7 @@ def for_card(
             one.text.in_(language),
             ends_at,
             is_news=one.key == news,
-            rings=one.key == news and _rings(read, loaded, one, member_id),
+            rings=one.key == news and _rings(read, loaded, one, member_id, instant(newest), now),
         )
         for _, ends_at, one in sorted(shown, key=lambda entry: (entry[0], entry[1], entry[2].key))
     ]
@@ -453,14 +454,17 @@ def for_card(
     return tuple(lines)
 
 
-def _rings(read: Read, loaded: Loaded, read_offer: Offer, member_id: int) -> bool:
+def _rings(
+    read: Read, loaded: Loaded, read_offer: Offer, member_id: int, came_at: datetime, now: datetime
+) -> bool:
     """Whether the member's phones may ring for an offer; asked only where the answer is open."""
     rules = loaded.programme
-    if silence(read_offer, can_alert_offers=rules.can_alert_offers, agreed=True):
+    at_night = is_quiet(came_at, rules.zone) or is_quiet(now, rules.zone)
+    if silence(read_offer, can_alert_offers=rules.can_alert_offers, agreed=True, at_night=at_night):
         return False
     purpose = ring_purpose({question.purpose for question in rules.consents})
     agreed = purpose in members.agreed(read, loaded.id, member_id)
-    return silence(read_offer, can_alert_offers=True, agreed=agreed) is None
+    return silence(read_offer, can_alert_offers=True, agreed=agreed, at_night=at_night) is None
 
 
 def _arm(

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Subquery, and_, bindparam, case, exists, func, literal, or_, select
 
+from passes.loyalty.dates import is_quiet
 from passes.loyalty.offers import (
     NOTICES_A_DAY_MAX,
     Arm,
@@ -114,12 +115,15 @@ def of_offer(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) ->
         .where(treated, ~exists().where(its_phones))
     ).one()
     assert elsewhere is not None
+    comes_at = max(read_offer.window.starts_at or now, now)
+    at_night = is_quiet(comes_at, loaded.programme.zone)
     found: dict[str, Counter[Silence | None]] = {APPLE: Counter(), GOOGLE: Counter()}
     for row in phones:
         why = silence(
             read_offer,
             can_alert_offers=loaded.programme.can_alert_offers,
             agreed=bool(row.said_yes),
+            at_night=at_night,
             used_up=row.wallet == GOOGLE and bool(row.has_rung),
         )
         found[row.wallet][why] += row.phones

@@ -46,6 +46,7 @@ def read(form: MultiDict[str, str], programme: Programme) -> Draft:
         quota=typed("quota"),
         holdout=typed("holdout"),
         rings=form.get("rings") == "on",
+        by_day=form.get("by_day") == "on",
     )
 
 

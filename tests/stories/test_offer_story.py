@@ -85,6 +85,7 @@ def test_an_offer_reaches_every_kind_of_card_rings_for_who_asked_and_leaves_by_i
             "ends": (local + timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M"),
             "who": "all",
             "rings": "on",
+            "by_day": None,
         },
     )
     assert page.status == 200, page.text

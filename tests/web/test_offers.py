@@ -31,6 +31,7 @@ FILLED = {
     "points": "50",
     "ends": "2026-03-22T20:00",
     "who": "all",
+    "by_day": None,
 }
 
 
@@ -187,6 +188,15 @@ def test_a_form_sent_twice_makes_one_draft(desk: Desk) -> None:
     first, second = (desk.mo.fill_in(form, FILLED) for _ in range(2))
     assert first.address == second.address
     assert desk.states() == ["draft"]
+
+
+def test_an_offer_that_begins_at_night_rings_by_day_only(desk: Desk) -> None:
+    """It is five in the morning in Chicago."""
+    desk.member(phone="a")
+    page = desk.write(rings="on", by_day="on")
+    assert "This phone stays silent: the offer begins at night." in page.text
+    later = desk.write(rings="on", by_day="on", starts="2026-03-14T09:00")
+    assert "1 phone stays silent: its owner did not ask for offers." in later.text
 
 
 def test_a_draft_is_changed_in_its_form(desk: Desk) -> None:
