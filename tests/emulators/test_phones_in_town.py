@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.shop import COFFEE
 from tests.stories.town import Town, at_the_till, browser, join, until
 from tests.web.visitor import Page as Answer
 from tests.web.visitor import Visitor
@@ -59,13 +60,15 @@ def buy(cashier: Visitor, member: Answer, amount: str) -> None:
     assert "/done/" in page.address, page.text
 
 
-@pytest.mark.check("W-99", "W-101", "W-103")
+@pytest.mark.check("W-99", "W-101", "W-102", "W-103")
 def test_a_card_lives_on_both_phones_from_joining_to_removal(town: Town, chromium: Browser) -> None:
     town.run("demo")
     town.start("serve", "worker", "emulate")
     _, card = join(town, "Ana Reyes")
     link = town.web_url + card.address
     pages = {phone: put_on(town, chromium, phone, link) for phone in ("iphone", "android")}
+
+    code = town.phone()["cards"][0]["barcode"]["message"]
 
     # The calls of a real phone: registered, asked what changed, asked for the card.
     spoken = [(one["method"], one["status"]) for one in town.requests() if "/v1/" in one["path"]]
@@ -122,3 +125,12 @@ def test_a_card_lives_on_both_phones_from_joining_to_removal(town: Town, chromiu
         ),
         what="the callback of the deleted card",
     )
+
+    # What the owner of the shop reads of it in the console.
+    owner = browser(town.web_url)
+    door = next(form for form in owner.get("/").forms if form.values.get("role") == "marketer")
+    owner.send(door, role="owner", programme=COFFEE)
+    story = owner.get(f"/console/hood?code={code}").text
+    for wallet in ("Apple Wallet", "Google Wallet"):
+        assert f"Put into {wallet}" in story
+        assert f"Taken out of {wallet}" in story
