@@ -12,7 +12,8 @@ import sys
 from benchmarks.table import measured, show
 
 NAMES = (
-    "rules", "cards", "push", "delivery", "google", "checkout", "joining", "rest", "scale", "verify", "reports", "due",
+    "rules", "cards", "push", "delivery", "google", "checkout", "joining", "rest", "scale", "verify",
+    "reports", "due",
 )  # fmt: skip
 
 

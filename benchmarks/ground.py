@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from passes import access, programmes, store
+from passes import access, api_keys, programmes, store
 from passes.access import Area, Grant, PasswordCost, Role
+from passes.api_keys import Scope
 from passes.server_keys import ServerKeys
 from passes.store import Store
 from passes.store import programmes as rows
@@ -127,6 +128,14 @@ def sign_in(opened: Store) -> Cashier:
     person = access.session(opened, secret=secret, area=Area.TILL, now=now())
     assert person is not None
     return Cashier(f"passes_till={secret}", person.form_token)
+
+
+def api_secret(opened: Store) -> str:
+    """A key for one more register."""
+    _, secret = api_keys.issue(
+        opened, programme=SHOP, name="register", scopes=[Scope.PURCHASES], location=PLACE, now=now()
+    )
+    return secret
 
 
 _FILL = (

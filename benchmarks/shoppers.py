@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Protocol
 
 from benchmarks.ground import Cashier, code_of
 
@@ -44,10 +45,67 @@ class Booked:
         return 1000 * statistics.median(self.took_seconds)
 
 
-@dataclass(slots=True)
-class _Till:
-    connection: socket.socket
+class Asker(Protocol):
+    """Who books purchases, and how."""
+
+    def purchase(self, member: int) -> bytes:
+        """The whole request that books 12.40 for a member."""
+
+    def is_booked(self, head: bytes) -> bool:
+        """Whether an answer with this head says that it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """A cashier with the till's page: a session, a form, and the way to the page that shows the receipt."""
+
     cashier: Cashier
+
+    def purchase(self, member: int) -> bytes:
+        """The form."""
+        token, visit = self.cashier.form_token, next(_visits)
+        form = f"form_token={token}&amount=12.40&confirmed=1240&visit=v{visit:015d}"
+        return _request(
+            f"/till/card/{code_of(member)}",
+            f"Cookie: {self.cashier.cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n",
+            form,
+        )
+
+    def is_booked(self, head: bytes) -> bool:
+        """The way to the receipt."""
+        return b" 303 " in head.partition(b"\r\n")[0] and b"/till/done/" in head
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register with a key of the API."""
+
+    secret: str
+
+    def purchase(self, member: int) -> bytes:
+        """The purchase as JSON."""
+        return _request(
+            "/api/v1/purchases",
+            f"Authorization: Bearer {self.secret}\r\nIdempotency-Key: v{next(_visits):015d}\r\n"
+            "Content-Type: application/json\r\n",
+            f'{{"code":"{code_of(member)}","amount_minor":1240}}',
+        )
+
+    def is_booked(self, head: bytes) -> bool:
+        """Created."""
+        return b" 201 " in head.partition(b"\r\n")[0]
+
+
+def _request(path: str, headers: str, body: str) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode("ascii")
+
+
+@dataclass(slots=True)
+class _Line:
+    connection: socket.socket
+    asker: Asker
     received: bytes = b""
     asked_at: float = 0.0
     took_seconds: list[float] = field(default_factory=list)
@@ -55,23 +113,13 @@ class _Till:
     def ask(self, members: int) -> None:
         self.received = b""
         self.asked_at = time.perf_counter()
-        self.connection.sendall(purchase(self.cashier, random.randrange(members)))
+        self.connection.sendall(self.asker.purchase(random.randrange(members)))
 
 
-def purchase(cashier: Cashier, member: int) -> bytes:
-    """The request with which a till books 12.40 for a member."""
-    form = f"form_token={cashier.form_token}&amount=12.40&confirmed=1240&visit=v{next(_visits):015d}"
-    return (
-        f"POST /till/card/{code_of(member)} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {cashier.cookie}\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(form)}\r\n\r\n{form}"
-    ).encode("ascii")
-
-
-def shop(port: int, cashiers: Sequence[Cashier], *, members: int, seconds: float) -> Booked:
-    """Let every cashier book purchases of members chosen at random, for so many seconds."""
+def shop(port: int, askers: Sequence[Asker], *, members: int, seconds: float) -> Booked:
+    """Let every one of them book purchases of members chosen at random, for so many seconds."""
     selector = selectors.DefaultSelector()
-    tills = [_Till(socket.create_connection(("127.0.0.1", port)), cashier) for cashier in cashiers]
+    tills = [_Line(socket.create_connection(("127.0.0.1", port)), asker) for asker in askers]
     for till in tills:
         till.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(till.connection, selectors.EVENT_READ, till)
@@ -96,8 +144,8 @@ def shop(port: int, cashiers: Sequence[Cashier], *, members: int, seconds: float
     return Booked(lasted, sorted(took for till in tills for took in till.took_seconds))
 
 
-def _answered(till: _Till) -> bool:
-    """Whether the whole answer is there. It must be the way to the page that shows the receipt."""
+def _answered(till: _Line) -> bool:
+    """Whether the whole answer is there. It must say that the purchase is booked."""
     got = till.connection.recv(65536)
     assert got, "the server closed the connection"
     till.received += got
@@ -108,6 +156,5 @@ def _answered(till: _Till) -> bool:
     length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
     if len(body) < length:
         return False
-    assert b" 303 " in lines[0], till.received.decode("utf-8", "replace")[:2000]
-    assert b"/till/done/" in head, head.decode("utf-8", "replace")
+    assert till.asker.is_booked(head), till.received.decode("utf-8", "replace")[:2000]
     return True
