@@ -21,6 +21,7 @@ from passes import issuing
 from passes.loyalty.refusals import FormStale
 from passes.web import (
     api,
+    compression,
     devices,
     errors,
     front,
@@ -90,6 +91,7 @@ def create_app(installation: Installation | None = None) -> Flask:
     app.register_blueprint(hood.blueprint, url_prefix="/console/hood", name="console_hood")
     errors.register(app)
     language.register(app)
+    compression.register(app)
     look.register(app)
     if installation.proxies:
         # Only the address: what host and scheme people use is PASSES_PUBLIC_URL, whatever a proxy says.

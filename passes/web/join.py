@@ -12,7 +12,17 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Flask, current_app, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.blueprints import BlueprintSetupState
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
@@ -40,6 +50,7 @@ from passes.loyalty.tiers import tier_for
 from passes.store import Store, programmes
 from passes.store.programmes import Loaded
 from passes.web import answers, language, theme
+from passes.web.compression import compressed
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now
 from passes.web.wallets import on_a_phone
@@ -133,7 +144,8 @@ def form(slug: str) -> str | tuple[str, int] | AnyResponse:
         return _closed(loaded)
     if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
         _count(enrolment.view(loaded, _source(loaded), now()))
-    return _form(loaded)
+    # A token in it differs each time: there is nothing to guess from its length.
+    return compressed(make_response(_form(loaded)))
 
 
 @blueprint.post("/join/<slug>")

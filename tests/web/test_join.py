@@ -25,6 +25,11 @@ from tests.loyalty.shops import text_of
 from tests.shop import PASS_TYPE, Shop
 from tests.web.visitor import Page, Visitor
 
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
+)
+ANDROID = "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 Chrome/156 Mobile Safari/537.36"
+
 
 def ask(house: Shop, **joining: str) -> None:
     """Let the coffee shop's form ask for this: off, optional or required."""
@@ -356,18 +361,52 @@ def test_the_bookshop_speaks_turkish_unless_asked_otherwise(ana: Visitor, app: F
 
 
 @pytest.mark.check("W-13", "W-25")
-def test_the_join_page_is_light(ana: Visitor) -> None:
-    page = ana.get("/join/copperfinch")
-    addresses = {"/static/vendor/pico-2.1.1.min.css"} | {
+@pytest.mark.parametrize("agent", ["", IPHONE, ANDROID])
+@pytest.mark.parametrize("slug", ["copperfinch", "marginalya"])
+def test_all_of_the_join_page_comes_in_sixty_kilobytes(app: Flask, agent: str, slug: str) -> None:
+    page = Visitor(app, User_Agent=agent).get(f"/join/{slug}")
+    addresses = {"/static/vendor/pico-2.1.1.min.css", f"/join/{slug}"} | {
         given.get("href") or given.get("src", "")
         for tag, given in page.elements
-        if (tag == "link" and given.get("rel") in ("stylesheet", "icon")) or tag in ("script", "img")
+        if (tag == "link" and given.get("rel") in ("stylesheet", "icon")) or tag in ("script", "img", "image")
     }
-    bodies = {one: ana.fetch(one).data for one in addresses} | {"the page": page.answer.data}
-    sizes = {one: len(gzip.compress(body)) for one, body in bodies.items()}
+    # As they come over the wire.
+    wire = Visitor(app, User_Agent=agent, Accept_Encoding="gzip, deflate, br")
+    sizes = {address: len(wire.fetch(address).data) for address in addresses}
+    assert len(sizes) >= 9
     assert sum(sizes.values()) <= 60_000, sizes
+    assert "url(" not in re.sub(r'url\("(vendor/pico|data:)', "", wire_text(app, "passes.css", "join.css"))
     # The form comes before the picture.
-    assert page.html.index("<form") < page.html.index("apple-front")
+    assert page.html.index("<form") < page.html.index("-front")
+
+
+def wire_text(app: Flask, *sheets: str) -> str:
+    """Our own style sheets, in which nothing further may be asked for."""
+    return "".join(Visitor(app).fetch(f"/static/{name}").text for name in sheets)
+
+
+def test_what_is_compressed_is_the_same_and_asked_for_once(app: Flask) -> None:
+    plain, small = Visitor(app), Visitor(app, Accept_Encoding="gzip")
+    for address in ("/static/passes.css", "/static/forms.js", "/static/vendor/pico-2.1.1.min.css"):
+        answer = small.fetch(address)
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in answer.headers["Vary"]
+        assert gzip.decompress(answer.data) == plain.fetch(address).data
+        again = small.client.get(
+            address, headers={"If-None-Match": answer.headers["ETag"], "Accept-Encoding": "gzip"}
+        )
+        assert (again.status_code, again.data) == (304, b"")
+        again.close()
+    form = small.fetch("/join/copperfinch")
+    assert b"Join Finch Club" in gzip.decompress(form.data)
+
+
+def test_a_page_with_a_secret_is_never_compressed(app: Flask, house: Shop) -> None:
+    visitor = Visitor(app)
+    own = join(visitor).address
+    visitor.headers["Accept-Encoding"] = "gzip"
+    for address in (own, "/join/copperfinch", "/join/copperfinch/again", "/till/sign-in"):
+        assert "Content-Encoding" not in visitor.fetch(address).headers, address
 
 
 def test_a_name_is_shown_as_text_and_never_as_markup(ana: Visitor) -> None:
@@ -406,11 +445,6 @@ def test_absurd_input_is_refused_in_words_and_shown_again_without_harm(ana: Visi
 
 
 # From a screen to the phone ------------------------------------------------------
-
-IPHONE = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
-)
-ANDROID = "Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 Chrome/156 Mobile Safari/537.36"
 
 
 def handed_over(page: Page) -> str:
