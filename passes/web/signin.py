@@ -134,13 +134,19 @@ def demonstrate() -> AnyResponse:
 
 def refuse_strangers() -> None:
     """Raise NotAllowed unless this is development and the person sits at this very machine."""
-    if not installation().development or not on_this_machine():
+    if not in_demonstration():
         raise NotAllowed
+
+
+@blueprint.app_template_global()
+def in_demonstration() -> bool:
+    """Whether the doors of the demonstration are open to whoever asks."""
+    return installation().development and on_this_machine()
 
 
 def demonstration_form() -> str | None:
     """The hidden value of the one-click forms; None where they are refused anyway."""
-    if not installation().development or not on_this_machine():
+    if not in_demonstration():
         return None
     return access.new_form(installation().keys, purpose=_DEMONSTRATION, now=now()).text
 
