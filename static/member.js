@@ -88,7 +88,10 @@ function swap(html) {
     const open = [...old.querySelectorAll("details[open]")].map(keyOf);
     for (const one of part.querySelectorAll("details")) one.open = open.includes(keyOf(one));
     const focus = old.contains(document.activeElement) ? pathTo(old, document.activeElement) : null;
-    if (part.dataset.says && part.dataset.says !== old.dataset.says) says.textContent = part.dataset.says;
+    if (part.dataset.says && part.dataset.says !== old.dataset.says) {
+      says.textContent = part.dataset.says;
+      part.classList.add("new");
+    }
     old.replaceWith(document.adoptNode(part));
     if (focus) part.querySelector(focus)?.focus();
   }

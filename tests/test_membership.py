@@ -13,6 +13,7 @@ from sqlalchemy import String, Text, select, text
 from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes
 from passes.campaigns import CampaignsDone
 from passes.enrolment import Joined
+from passes.loyalty.basket import Line
 from passes.loyalty.refusals import BirthdayLocked, CardVoided, KeyReused, LinkUnknown
 from passes.membership import Known, Link
 from passes.store import Read, Store, models
@@ -272,6 +273,20 @@ def test_a_tier_is_kept_until_the_last_day_of_the_next_year(shop: Shop, zuleyka:
     seen = membership.overview(shop.store, link_of(shop, zuleyka), language="en", now=shop.now)
     assert seen.level is not None
     assert (seen.level.name, seen.level.kept_until) == ("Flight", date(2027, 12, 31))
+
+
+def test_a_full_strip_of_stamps_is_a_reward_to_ask_for(shop: Shop) -> None:
+    elif_ = shop.join("Elif Şahin", BOOKS)
+    books_bought = (Line(quantity=12, unit_minor=100_00, category="book"),)
+    shop.buy(elif_.code, 1_200_00, BOOKS, lines=books_bought)
+    seen = membership.overview(shop.store, link_of(shop, elif_), language="tr", now=shop.now)
+    assert seen.stamps is not None
+    assert (seen.stamps.count, seen.stamps.target) == (2, 10)
+    assert [one.name for one in seen.in_hand] == ["10. kitap"]
+    membership.leave(shop.store, link_of(shop, elif_), now=shop.now)
+    assert [row["state"] for row in rows(shop.store, "redemption")] == ["expired"]
+    assert sum(row["remaining"] for row in rows(shop.store, "lot")) == 0
+    assert books.verify(shop.store).right
 
 
 # Leaving -----------------------------------------------------------------------------------------
