@@ -85,8 +85,8 @@ function swap(html) {
   for (const part of fresh.querySelectorAll("[data-part]")) {
     const old = document.querySelector(`[data-part="${part.dataset.part}"]`);
     if (!old || same(old, part)) continue;
-    const open = [...old.querySelectorAll("details[open]")].map(keyOf);
-    for (const one of part.querySelectorAll("details")) one.open = open.includes(keyOf(one));
+    const open = new Set([...old.querySelectorAll("details")].map((one, at) => one.open && keyOf(one, at)));
+    part.querySelectorAll("details").forEach((one, at) => (one.open = open.has(keyOf(one, at))));
     const focus = old.contains(document.activeElement) ? pathTo(old, document.activeElement) : null;
     if (part.dataset.says && part.dataset.says !== old.dataset.says) {
       says.textContent = part.dataset.says;
@@ -103,8 +103,9 @@ function same(old, part) {
   return plain.innerHTML === part.innerHTML;
 }
 
-function keyOf(details) {
-  return details.dataset.keep ?? "only";
+// What somebody has opened to read: by its own name, or by its place.
+function keyOf(details, at) {
+  return details.dataset.keep ?? String(at);
 }
 
 function pathTo(root, element) {

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import (
     Blueprint,
@@ -457,6 +457,8 @@ def _shown(found: Link, secret: str) -> dict[str, object]:
         "google_address": url_for("member.google", secret=secret) if here.google else None,
         "virtual_iphone": _virtual_phone("member.apple", secret),
         "virtual_android": _virtual_phone("member.google", secret) if here.google else None,
+        # A phone that scans such an address looks for us within itself.
+        "is_out_of_reach": urlsplit(here.public_url).hostname in ("127.0.0.1", "localhost", "::1"),
         "continue_code": Markup(artwork.qr_svg(f"{here.public_url}{url_for('member.card', secret=secret)}")),
     }
 
