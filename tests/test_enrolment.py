@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import date
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from passes import books, enrolment
 from passes.enrolment import Source
-from passes.loyalty.refusals import EmailInvalid, KeyReused, LinkUnknown, NameInvalid, ProgrammeUnknown
+from passes.loyalty.refusals import (
+    EmailInvalid,
+    KeyInvalid,
+    KeyReused,
+    LinkUnknown,
+    NameInvalid,
+    ProgrammeUnknown,
+)
 from passes.store import Store
 from tests.cast import rows
 from tests.shop import BOOKS, COFFEE, KEYS, Shop, open_shop
@@ -153,6 +162,85 @@ def test_links_are_secrets_and_can_be_withdrawn(shop: Shop) -> None:
     kept = rows(shop.store, "card_link")
     assert ana.link_secret not in repr(kept)
     assert ana.link_secret == KEYS.link_secret("k1", ana.card_id, 1)
+
+
+def test_a_screen_learns_how_far_its_phone_got_and_not_whose_it_is(shop: Shop) -> None:
+    def progress() -> enrolment.Progress:
+        return enrolment.on_the_phone(shop.store, programme=COFFEE, desk="screen-1")
+
+    assert progress() is enrolment.Progress.WAITING
+    shop.join(desk="screen-2")
+    assert progress() is enrolment.Progress.WAITING
+    ana = shop.join(desk="screen-1", key="form")
+    assert shop.join(desk="screen-1", key="form").again
+    assert progress() is enrolment.Progress.JOINED
+    # Whoever joins later with the same code gets a card as well; the screen shows the first one.
+    shop.join("Ben", desk="screen-1")
+    shop.store.write(
+        lambda work: work.put(
+            text("UPDATE card SET installed_at = issued_at WHERE id = :card"), card=ana.card_id
+        )
+    )
+    assert progress() is enrolment.Progress.ADDED
+    shop.store.write(lambda work: work.put(text("UPDATE card SET removed_at = issued_at")))
+    assert progress() is enrolment.Progress.JOINED
+    with pytest.raises(KeyInvalid):
+        enrolment.on_the_phone(shop.store, programme=COFFEE, desk="a b")
+
+
+def test_a_table_of_friends_joins_from_one_screen_at_once(shop: Shop, database_url: str) -> None:
+    from passes import store as database
+
+    served = Shop(database.open(database_url, writer_thread=True), shop.now)
+    names = [f"Friend {number}" for number in range(8)]
+    joined: list[str] = []
+    threads = [
+        threading.Thread(
+            target=lambda name=name: joined.append(served.join(name, key=name[-1], desk="screen").serial)
+        )
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    served.store.close()
+    assert len(set(joined)) == 8
+    assert sorted(str(row["name"]) for row in rows(shop.store, "person")) == names
+    assert books.verify(shop.store).right
+
+
+def test_letters_go_to_whom_an_address_belongs_as_far_as_anybody_knows(shop: Shop) -> None:
+    ana = shop.join(email="ana@example.org", letters=True)
+    shop.join("Eve", email="ANA@example.org", letters=True)
+    shop.join("Eve", email="ana@example.org", letters=True)
+    shop.join("Ben", letters=True)
+    shop.join("Cleo", email="cleo@example.org")
+    wanted = [(row["member_id"], row["kind"], row["about"]) for row in rows(shop.store, "mail")]
+    assert wanted == [
+        (ana.member_id, "card_link", "joined"),
+        (ana.member_id, "card_link", "again:20260314"),
+    ]
+    # Whoever left is nobody's twin any more.
+    shop.store.write(lambda work: work.put(text("UPDATE member SET closed_at = joined_at")))
+    anew = shop.join("Ana", email="ana@example.org")
+    assert shop.balance(anew.code) == 100
+
+
+def test_a_known_number_never_hands_out_somebody_elses_card(shop: Shop) -> None:
+    ana = shop.join(phone="+1 (312) 555-0142")
+    other = shop.join("An Impostor", phone="001 312 555 0142")
+    assert other.serial != ana.serial
+    assert shop.balance(other.code) == 0
+    assert [row["merge_candidate_of"] for row in rows(shop.store, "member")] == [None, ana.member_id]
+    assert {row["phone"] for row in rows(shop.store, "person")} == {"+13125550142"}
+
+
+def test_only_day_and_month_of_a_birthday_are_kept(shop: Shop) -> None:
+    shop.join(birthday=date(1984, 2, 29))
+    (person,) = rows(shop.store, "person")
+    assert (person["birthday_month"], person["birthday_day"]) == (2, 29)
+    assert "1984" not in repr(rows(shop.store, "request"))
 
 
 def test_views_and_sendings_are_counted_per_day_and_source(shop: Shop) -> None:

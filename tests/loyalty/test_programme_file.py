@@ -22,6 +22,7 @@ from passes.loyalty.codes import CodeKind
 from passes.loyalty.conditions import Hours
 from passes.loyalty.design import Scene, StripKind, Symbology
 from passes.loyalty.earning import Rounding
+from passes.loyalty.joining import Asked, Joining
 from passes.loyalty.lasting import Expiry, ExpiryKind, PointsRule
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import contrast_of, parse
@@ -105,6 +106,30 @@ def test_the_colours_have_the_contrast_the_design_promises(
     colours = shop(slug).design.colours
     assert round(contrast_of(colours.text, colours.ground), 1) == text_contrast
     assert round(contrast_of(colours.label, colours.ground), 1) == label_contrast
+
+
+def test_what_joining_asks_for_is_what_the_file_says() -> None:
+    finch, sayfa = shop("copperfinch"), shop("marginalya")
+    assert finch.joining == Joining(email=Asked.OPTIONAL, birthday=Asked.OPTIONAL)
+    assert sayfa.joining == parse(text_of("marginalya").partition("[joining]")[0], name="marginalya").joining
+    assert sayfa.joining == Joining(Asked.OPTIONAL, Asked.OFF, Asked.OFF)
+    assert [one.purpose for one in finch.consents] == ["offers", "ring"]
+    until = parse(FINCH + 'until = "2027-01-01"\n', name="copperfinch").joining.until
+    assert until == datetime(2027, 1, 1, 6, tzinfo=UTC)  # midnight in Chicago
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('phone = "optional"', "joining (line 159): asks for 4 things, the name included"),
+        ('phone = "sometimes"', "joining.phone (line 162): must be off or optional or required"),
+        ("phone = true", "joining.phone (line 162): must be off or optional or required, not true"),
+        ('until = "soon"', "joining.until (line 162): must be a date"),
+        ('adress = "off"', "joining.adress (line 162): there is no such key"),
+    ],
+)
+def test_what_joining_cannot_ask_for_is_named(lines: str, problem: str) -> None:
+    assert any(one.startswith(problem) for one in problems_of(f"{FINCH}{lines}\n"))
 
 
 def test_contrast_is_symmetric_and_runs_from_one_to_twenty_one() -> None:
