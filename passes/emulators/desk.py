@@ -684,6 +684,11 @@ class Desk:
             raise LookupError("There is no Google here.")
         return Android(self.google.add_phone(name or "Android"), self.google, self)
 
+    def examine(self, data: bytes) -> tuple[list[str], PassRefused | None]:
+        """What an iPhone finds when it opens a file: the stages passed, and what stops it."""
+        phone = next(iter(self.phones.all()), None) or self.phones.add("iPhone")
+        return phone.examine(data)
+
     def erase(self, phone_id: str) -> None:
         """Take a phone off the desk without telling any shop. Raises KeyError."""
         if phone_id in {one.id for one in self.phones.all()}:

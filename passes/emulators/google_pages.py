@@ -48,9 +48,10 @@ main{max-width:26rem;margin:0 auto}
 .banner{margin:0 0 18px;color:var(--soft);font-size:.875rem;text-align:center}
 h1{font-size:1.6rem;font-weight:500;line-height:1.2;margin:0 0 18px;text-align:center}
 p{margin:12px 0;text-align:center}
-.card{display:block;width:100%;height:auto;margin:0 0 20px;filter:drop-shadow(0 6px 16px #0004)}
+.card{display:block;width:100%;height:auto;max-height:64vh;margin:0 auto 20px;
+filter:drop-shadow(0 6px 16px #0004)}
 form{display:grid;gap:10px}
-button,a.go{display:flex;align-items:center;justify-content:center;gap:10px;min-height:56px;padding:8px 20px;
+button{display:flex;align-items:center;justify-content:center;gap:10px;min-height:56px;padding:8px 20px;
 border:0;border-radius:20px;background:var(--strong);color:#fff;font:inherit;font-size:1.06rem;font-weight:600;
 cursor:pointer;text-decoration:none}
 button+button{background:var(--panel);color:var(--ink);border:1px solid var(--line)}

@@ -243,6 +243,15 @@ class Phone:
         self._check_download(answer)
         return self._open(answer.body), answer.headers.get("last-modified")
 
+    def examine(self, data: bytes) -> tuple[list[str], PassRefused | None]:
+        """The stages that a pass gets through here, and what stops it, if anything does. Adds nothing."""
+        behind: list[str] = []
+        try:
+            self._open(data, passed=behind.append)
+        except PassRefused as refusal:
+            return behind, refusal
+        return behind, None
+
     def install(self, installed: InstalledPass, *, last_modified: str | None = None) -> Card:
         """Accept the add sheet: the card goes into the wallet and is registered (R, then L).
 
@@ -615,13 +624,20 @@ class Phone:
         if not re.search(r'filename\*?=.*\.pkpass"?\s*(;|$)', answer.headers.get("content-disposition", "")):
             raise PassRefused("file_name", "The download names no .pkpass file in Content-Disposition.")
 
-    def _open(self, data: bytes, *, expected: tuple[str, str] | None = None) -> InstalledPass:
+    def _open(
+        self,
+        data: bytes,
+        *,
+        expected: tuple[str, str] | None = None,
+        passed: Callable[[str], None] = lambda stage: None,
+    ) -> InstalledPass:
         return open_pass(
             data,
             trust_roots=self._trust_roots,
             now=self._clock(),
             expected=expected,
             allow_http=self._allow_http,
+            passed=passed,
         )
 
     def _chosen(self, serial: str | None, pass_type: str | None) -> list[Card]:

@@ -27,6 +27,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from passes.emulators.browsing import Elsewhere, link_in
 from passes.emulators.desk import ANDROID, IPHONE, Desk, OnPhone, Refused, Seat, Sheet, is_link, kind_of
 from passes.emulators.phone import Phones
+from passes.emulators.wallet_file import STAGES
 
 if TYPE_CHECKING:
     from passes.emulators.apns import ApnsEmulator
@@ -115,7 +116,7 @@ def create_app(
             origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
             if site not in ("same-origin", "none") or origin not in (None, request.host_url.rstrip("/")):
                 abort(403, "Only this page may change its phones.")
-        if request.endpoint == "find":
+        if request.endpoint in ("find", "check"):
             request.max_content_length = _PHOTO_BYTES_MAX
         g.embed = request.args.get("embed", "")
         if g.embed not in _FRAMES:
@@ -318,6 +319,22 @@ def create_app(
                 return page(phone, "add", live=False, refusal=refusal, sheet=None, elsewhere=None), 422
             link = found
         return redirect(url_for("add_sheet", url=link, phone=phone_id), 303)
+
+    @app.route("/check", methods=["GET", "POST"])
+    def check() -> tuple[str, int]:
+        """What an iPhone thinks of a .pkpass file, step by step."""
+        file = request.files.get("pass")
+        if file is None or not file.filename:
+            return render_template("check.html", stages=STAGES, behind=None, service_url=service_url), 200
+        behind, refusal = desk.examine(file.read())
+        return render_template(
+            "check.html",
+            stages=STAGES,
+            behind=behind,
+            refusal=refusal,
+            name=file.filename,
+            service_url=service_url,
+        ), 422 if refusal else 200
 
     # --- what a finger can do -----------------------------------------------
 

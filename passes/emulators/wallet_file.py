@@ -16,7 +16,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
@@ -94,6 +94,20 @@ _FIELD_KEYS = frozenset(
     }
 )
 # fmt: on
+
+
+# What a phone looks at before it shows a card, in this order.
+STAGES = (
+    "The file is an archive of the right files",
+    "The manifest lists each file with its digest",
+    "The signature covers the manifest, with the time of signing",
+    "The certificate leads to a root that this phone trusts",
+    "Pass type, team and serial number are there and belong to the certificate",
+    "Every field is one that cards have",
+    "The barcodes can be drawn",
+    "The web service, places and times are as phones use them",
+    "The images are pictures of a sensible size",
+)
 
 
 class PassRefused(Exception):
@@ -176,31 +190,43 @@ def open_pass(
     now: datetime,
     expected: tuple[str, str] | None = None,
     allow_http: bool = False,
+    passed: Callable[[str], None] = lambda stage: None,
 ) -> InstalledPass:
     """Check a `.pkpass` from its first byte to its last field.
 
     `trust_roots` are PEM certificates; `expected` is (pass type, serial) when
     the file answers a request for that very pass; `allow_http` is the
-    developer switch "Allow HTTP Services". Raises `PassRefused`.
+    developer switch "Allow HTTP Services"; `passed` hears of each of `STAGES`
+    that is behind it. Raises `PassRefused`.
     """
+    stages = iter(STAGES)
     files = _unpack(data)
+    passed(next(stages))
     _check_manifest(files)
+    passed(next(stages))
     signature = _signature(files["signature"], files["manifest.json"])
+    passed(next(stages))
     leaf = _check_chain(signature, trust_roots)
     if signature.signing_time > now + _CLOCK_TOLERANCE:
         _refuse("signed_in_the_future", f"The signature is dated {signature.signing_time}, still to come.")
+    passed(next(stages))
     document = _json_object(files["pass.json"], "pass.json", "document_json")
     _check_top(document)
     _check_identity(leaf, document)
     if expected is not None and expected != (document["passTypeIdentifier"], document["serialNumber"]):
         _refuse("another_pass", f"Asked for {expected[1]!r}, got {document['serialNumber']!r}.")
+    passed(next(stages))
     style = _style(document)
     remarks = _remarks(document, style, files)
     fields = _fields(document, style)
+    passed(next(stages))
     _check_barcodes(document)
+    passed(next(stages))
     _check_web_service(document, allow_http=allow_http)
     _check_relevance(document, style)
+    passed(next(stages))
     _check_images(files, document, style)
+    passed(next(stages))
     return InstalledPass(
         data=data,
         files=files,

@@ -30,7 +30,7 @@ from passes.emulators.google import GoogleEmulator
 from passes.emulators.phone import Phone, Phones
 from passes.emulators.phone_page import create_app
 from passes.emulators.process import Postman, run
-from passes.emulators.wallet_file import InstalledPass, open_pass
+from passes.emulators.wallet_file import STAGES, InstalledPass, open_pass
 from tests.emulators.pass_maker import (
     NOW,
     PASS_TYPE,
@@ -591,3 +591,30 @@ def test_a_taken_port_is_named_in_words(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert f"Port {port} of 127.0.0.1 cannot be used" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+# --- a file by itself -------------------------------------------------------
+
+
+def checked(desk: Desk, data: bytes) -> tuple[int, str]:
+    answer = desk.browser.post(
+        "/check", data={"pass": (io.BytesIO(data), "card.pkpass")}, content_type="multipart/form-data"
+    )
+    return answer.status_code, answer.text
+
+
+def test_a_pass_is_looked_at_step_by_step(desk: Desk) -> None:
+    assert "What would an iPhone say?" in desk.text("/check")
+    status, page = checked(desk, make_pass(document()))
+    assert (status, page.count("✓"), page.count("✗")) == (200, len(STAGES), 0)
+    assert "An iPhone adds this pass" in page
+    for spoiled, stage, code in (
+        (b"no archive", 0, "not_a_zip"),
+        (make_pass(document(), extra={"notes.txt": b"x"}), 0, "unexpected_file"),
+        (make_pass(document(teamIdentifier="OTHERTEAM1")), 4, "another_team"),
+    ):
+        status, page = checked(desk, spoiled)
+        assert (status, page.count("✓"), page.count("✗")) == (422, stage, 1)
+        assert code in page
+    assert desk.phone.cards == []
+    assert desk.phone.history == []

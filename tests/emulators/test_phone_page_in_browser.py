@@ -358,6 +358,7 @@ def test_every_screen_is_accessible_and_fits(
         f"{IPHONE_CARD}?embed=1",
         f"/add?url={download}",
         "/phones/iphone-2",
+        "/check",
         "/phones/android",
         "/phones/android/lock",
         ANDROID_CARD,
