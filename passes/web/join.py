@@ -191,16 +191,21 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         kept = None if isinstance(refused, FormStale | KeyReused) else key
         return _form(loaded, refused=refused, key=kept), status_of(refused)
     answer = redirect(url_for("member.card", secret=joined.link_secret), 303)
+    remember(answer, slug, joined.link_secret)
+    return answer
+
+
+def remember(answer: AnyResponse, slug: str, secret: str) -> None:
+    """Let this browser's join page of the programme lead back to the card behind this link."""
     answer.set_cookie(
-        _cookie(loaded),
-        joined.link_secret,
+        _cookie(slug),
+        secret,
         max_age=_YEAR_SECONDS,
         path=url_for("join.form", slug=slug),
         httponly=True,
         samesite="Lax",
         secure=https(),
     )
-    return answer
 
 
 def _typed(name: str) -> str:
@@ -428,13 +433,13 @@ def _referrer() -> str | None:
     return f"{found.scheme}://{found.netloc.rpartition('@')[2]}{found.path}"[:500]
 
 
-def _cookie(loaded: Loaded) -> str:
-    return f"passes_card_{loaded.slug}"
+def _cookie(slug: str) -> str:
+    return f"passes_card_{slug}"
 
 
 def _own_card(loaded: Loaded) -> str | None:
     """The link of the card that this browser got from this programme, while it holds."""
-    secret = request.cookies.get(_cookie(loaded))
+    secret = request.cookies.get(_cookie(loaded.slug))
     if not secret:
         return None
     try:

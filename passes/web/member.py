@@ -50,7 +50,7 @@ from passes.web import language, theme
 from passes.web.answers import FIELDS, Answers, day_first, months
 from passes.web.errors import status_of
 from passes.web.here import installation, now
-from passes.web.join import setting
+from passes.web.join import remember, setting
 
 blueprint = Blueprint("member", __name__)
 
@@ -269,7 +269,11 @@ def renew(secret: str) -> AnyResponse:
     fresh = membership.renew(
         installation().store, installation().keys, secret=secret, key=f"link:{form.key}", now=now()
     )
-    return _back(fresh, "link")
+    answer = _back(fresh, "link")
+    slug = membership.programme_of(installation().store, _open(fresh)).slug
+    # Only this browser is known to be the owner's: its join page leads to the card again.
+    remember(answer, slug, fresh)
+    return answer
 
 
 @blueprint.get("/card/<secret>/record.json")

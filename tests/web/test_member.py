@@ -343,6 +343,8 @@ def test_a_new_link_makes_the_old_one_worthless(ana: Visitor, app: Flask, regula
     fresh = page.address.removesuffix("/details")
     assert fresh != address_of(regular)
     assert ana.get(fresh).status == 200
+    assert ana.cookie("passes_card_copperfinch", "/join/copperfinch") == fresh.removeprefix("/card/")
+    assert "You already have a card" in ana.get("/join/copperfinch").text
     assert thief.get(address_of(regular)).status == 404
     for form in stolen.forms:
         assert thief.send(form).status == 404
