@@ -64,6 +64,7 @@ ALARM_CLASS = "google_class_refused"
 ALARM_CARD = "google_request_refused"
 
 PUTS_MAX = 3
+PUT_AGAIN_AFTER = timedelta(minutes=1)
 AT_ONCE_MAX = 2
 """So many threads of a web process may wait for Google at a time; the others serve the tills."""
 PATIENCE_SECONDS = 0.5
@@ -246,10 +247,14 @@ def save_link(store: Store, desk: GoogleDesk, *, programme_id: int, card_id: int
     for _ in range(PUTS_MAX):
         drawn = _read_card(store, desk, programme_id, card_id, now=now)
         document, known = drawn.document, drawn.known
-        is_held = known is not None and known.told_revision is not None and not known.erased
-        if is_held and known is not None and known.object_id == document["id"]:
-            # Somebody holds it: the worker keeps it up to date.
-            break
+        if known is not None and known.object_id == document["id"] and not known.erased:
+            if known.told_revision is not None:
+                # Somebody holds it: the worker keeps it up to date.
+                break
+            is_new = now < known.inserted_at + PUT_AGAIN_AFTER
+            if is_new and known.revision == drawn.facts.effective_revision:
+                # Whoever taps again and again takes no turns from the others.
+                break
         if _put(store, desk, drawn, now=now) and _is_unchanged(store, drawn):
             break
     return links.save_link(

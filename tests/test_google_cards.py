@@ -135,6 +135,18 @@ def test_the_link_of_a_card_that_somebody_holds_asks_google_for_nothing(town: Re
     assert town.google.received == before
 
 
+def test_who_taps_again_and_again_takes_no_turns_from_others(town: Rehearsal) -> None:
+    card = a_card(town.shop)
+    town.link(card)
+    before = town.google.received
+    for _ in range(20):
+        town.link(card)
+    assert town.google.received == before
+    town.shop.buy(card.code, 500)
+    [shown] = town.google.look(town.link(card))
+    assert balance_of(shown) == "150"
+
+
 def test_a_withdrawn_card_and_a_card_that_is_none_have_no_link(town: Rehearsal) -> None:
     card = a_card(town.shop)
     town.shop.store.write(lambda work: cards.void(work, card.programme_id, card.card_id, now=town.shop.now))

@@ -22,7 +22,7 @@ from passes.store import installs
 from passes.store.cards import Held
 from passes.store.ids import new_id
 from passes.store.installs import GOOGLE
-from passes.store.instants import instant_or_none, micros
+from passes.store.instants import instant, instant_or_none, micros
 from passes.store.work import Read, Row, Work
 
 ALERTS_MAX = 3
@@ -109,6 +109,7 @@ class Object:
     card_id: int
     object_id: str
     revision: int
+    inserted_at: datetime
     told: Mapping[str, str]
     ringing: bool
     erased: bool
@@ -116,7 +117,7 @@ class Object:
 
 
 _OBJECT = """
-    SELECT o.programme_id, o.card_id, o.object_id, o.revision, o.told, o.erased_at,
+    SELECT o.programme_id, o.card_id, o.object_id, o.revision, o.inserted_at, o.told, o.erased_at,
            (SELECT r.announced_revision FROM card c JOIN registration r
             ON r.pass_type_id = c.pass_type_id AND r.card_id = c.id
             WHERE c.programme_id = o.programme_id AND c.id = o.card_id AND r.wallet = 'google'
@@ -240,6 +241,7 @@ def _object(row: Row | None) -> Object | None:
         card_id=row.card_id,
         object_id=row.object_id,
         revision=row.revision,
+        inserted_at=instant(row.inserted_at),
         told=told,
         ringing=ringing,
         erased=row.erased_at is not None,
@@ -319,8 +321,7 @@ def _held_of(read: Read, found: Object) -> Held | None:
     row = read.ask(_HELD, programme_id=found.programme_id, card_id=found.card_id).one()
     if row is None:
         return None
-    issued_at = instant_or_none(row.issued_at)
-    assert issued_at is not None
+    issued_at = instant(row.issued_at)
     return Held(found.programme_id, found.card_id, row.pass_type_id, row.key_id, issued_at, row.effective)
 
 

@@ -7,6 +7,7 @@ is believed for its signature alone.
 from __future__ import annotations
 
 import logging
+import time
 
 from flask import Blueprint, Response, abort, make_response, request
 
@@ -24,6 +25,25 @@ log = logging.getLogger(__name__)
 
 STEPS_MAX = 50
 RETRY_SECONDS = 60
+LOG_SECONDS = 10.0
+
+
+class Seldom:
+    """Says when it is time for the next line: anybody may send nonsense all day, and fill no log with it."""
+
+    def __init__(self) -> None:
+        self.next_at = 0.0
+
+    def is_time(self) -> bool:
+        """Whether the last line is long enough ago; then this is the next one."""
+        now_seconds = time.monotonic()
+        if now_seconds < self.next_at:
+            return False
+        self.next_at = now_seconds + LOG_SECONDS
+        return True
+
+
+seldom = Seldom()
 
 # Googlebot has to be let in where Google calls and where its pictures are. Nobody
 # finds a card by searching, and nothing is to be found where people work.
@@ -57,7 +77,8 @@ def callback() -> Response:
     try:
         google_cards.take_callback(here.store, here.google, body, now())
     except CallbackRefused as refused:
-        log.warning("a message that looks like Google's was refused: %s", refused)
+        if seldom.is_time():
+            log.warning("a message that looks like Google's was refused: %s", refused)
         return _empty(400)
     except (KeysUnavailable, Busy, StorageFull) as trouble:
         log.warning("a message of Google's has to come again: %s", trouble)
