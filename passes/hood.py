@@ -20,7 +20,7 @@ from passes.store.instants import instant
 _EVENTS_MAX = 60
 _CARDS_MAX = 6
 _BLOCKS_MAX = 5
-# The worker seals every five seconds and announces at once: what waits for longer than this waits in vain.
+# The worker seals every five seconds: what waits for longer than this waits in vain.
 _LATE = timedelta(seconds=60)
 
 
@@ -107,9 +107,13 @@ class Fares:
 
     @property
     def worker_is_late(self) -> bool:
-        """Whether something waits for so long that no worker can be running."""
-        since = [one.since for one in (*self.owed.values(), self.unsealed, self.letters) if one.since]
-        return bool(since) and min(since) < self.now - _LATE
+        """Whether something waits for so long that no worker can be running.
+
+        Sealing alone tells: what is owed to phones has the pace of their
+        wallets, and letters that of the mail server.
+        """
+        since = self.unsealed.since
+        return since is not None and since < self.now - _LATE
 
 
 def busy_cards(store: Store, *, programme: str) -> list[BusyCard]:

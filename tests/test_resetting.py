@@ -45,13 +45,17 @@ def never() -> None:
 def test_the_copy_of_today_comes_back_and_the_phones_forget(fresh: Fresh, now: datetime) -> None:
     fresh.keep(now=now)
     write(fresh.database, "later")
+    assert fresh.key is not None
     fresh.emulators.mkdir()
+    (fresh.emulators / "letters").mkdir()
     (fresh.emulators / "phones.json").write_text("{}")
+    fresh.key.write_text("the account's")
     fresh.asked_file.touch()
     assert fresh.is_asked_for()
     fresh.put_back(never, now=now + timedelta(hours=3))
     assert said(fresh.database) == ["fresh"]
-    assert not fresh.emulators.exists()
+    # With another key Google would not know the shop any more.
+    assert list(fresh.emulators.iterdir()) == [fresh.key]
     assert not fresh.is_asked_for()
     assert fresh.database.stat().st_mode & 0o077 == 0
     assert fresh.copy.stat().st_mode & 0o077 == 0

@@ -22,11 +22,15 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """Where the demonstration lives: its database, its copy, and what the emulators remember."""
+    """Where the demonstration lives: its database, its copy, and what the emulators remember.
+
+    `key` is the one file among that which is no memory: the key of the shop's account at Google.
+    """
 
     database: Path
     copy: Path
     emulators: Path
+    key: Path | None
     asked_file: Path
 
     def is_asked_for(self) -> bool:
@@ -52,7 +56,9 @@ class Fresh:
         """Take the copy again, or `make` everything anew where it is of another day; phones forget all."""
         for part in (self.database, *self._beside()):
             part.unlink(missing_ok=True)
-        shutil.rmtree(self.emulators, ignore_errors=True)
+        for memory in self.emulators.glob("*"):
+            if memory != self.key:
+                shutil.rmtree(memory) if memory.is_dir() else memory.unlink()
         if self._is_good(now):
             shutil.copyfile(self.copy, self.database)
             self.database.chmod(0o600)
@@ -83,5 +89,6 @@ def fresh(settings: Settings) -> Fresh | None:
         database=Path(settings.database_url.removeprefix(_SQLITE)),
         copy=folder / "fresh.sqlite3",
         emulators=settings.var / "emulators",
+        key=settings.google.account_file if settings.google else None,
         asked_file=folder / "reset",
     )
