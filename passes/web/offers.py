@@ -18,7 +18,6 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, campaigns, faces, insights
 from passes.access import Area, Person, Role
-from passes.campaigns import OfferView
 from passes.insights import OfferFigures
 from passes.language import say
 from passes.loyalty import codes, offer_draft
@@ -94,10 +93,11 @@ def _loaded() -> Loaded:
     return loaded
 
 
-def _running() -> list[OfferView]:
+def _running() -> list[OfferRow]:
     """What every page can stop: the offers that run, or will without anybody's doing."""
-    views = campaigns.every(installation().store, programme=_loaded().slug)
-    return [view for view in views if view.state in (OfferState.LIVE, OfferState.SCHEDULED)]
+    with installation().store.read() as read:
+        standing = offers.published(read, _loaded())
+    return [row for row in standing if row.state is not OfferState.PAUSED]
 
 
 def percent(value: Fraction | float, digits: int = 0) -> str:
