@@ -60,17 +60,27 @@ class Outcome:
     receipt: Receipt | None
 
     def as_json(self) -> str:
-        """As kept for the request key."""
-        return json.dumps(
-            {"id": self.id, "state": self.state, "receipt": self.receipt and self.receipt.as_json()}
-        )
+        """As kept for the request key, without what was written to the member: the key is kept for ever."""
+        receipt = self.receipt and _saying(self.receipt, None)
+        return json.dumps({"id": self.id, "state": self.state, "receipt": receipt and receipt.as_json()})
 
     @classmethod
-    def from_json(cls, text: str) -> Outcome:
-        """An outcome kept by `as_json`."""
+    def from_json(cls, text: str, words: str = "") -> Outcome:
+        """An outcome kept by `as_json`; `words` are those that were written to the member."""
         values = json.loads(text)
-        receipt = values["receipt"]
-        return cls(values["id"], values["state"], Receipt.from_json(receipt) if receipt else None)
+        receipt = Receipt.from_json(values["receipt"]) if values["receipt"] else None
+        return cls(values["id"], values["state"], receipt and _saying(receipt, words))
+
+
+def _saying(receipt: Receipt, words: str | None) -> Receipt:
+    """A correction's receipt with these words to the member, or with none at all."""
+    reasons = []
+    for reason in receipt.reasons:
+        said = {name: value for name, value in reason.items() if name != "text"}
+        if words is not None and reason.get("rule") == "adjustment":
+            said["text"] = words
+        reasons.append(said)
+    return replace(receipt, reasons=tuple(reasons))
 
 
 # Acts ---------------------------------------------------------------------------------
@@ -316,7 +326,7 @@ def adjust(
         asked = journal.Asked(work, finding.id, key, "adjust", content)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
-            return Outcome.from_json(before)
+            return Outcome.from_json(before, for_member)
         rule = loaded.programme.adjustments
         if reason not in rule.reasons:
             raise ReasonUnknown(reasons=", ".join(rule.reasons))
@@ -377,7 +387,8 @@ def approve(
         asked = journal.Asked(work, finding.id, key, "adjust approve", content)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
-            return Outcome.from_json(before)
+            known = club.adjustment_by_id(work, loaded.id, adjustment_id)
+            return Outcome.from_json(before, known.words if known else "")
         one, standing = _waiting_adjustment(work, loaded, adjustment_id)
         if by == one.asked_by or club.is_member(work, loaded.id, one.member_id, by):
             raise SomebodyElse()

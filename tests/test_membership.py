@@ -17,6 +17,7 @@ from passes.loyalty.basket import Line
 from passes.loyalty.refusals import BirthdayLocked, CardVoided, KeyReused, LinkUnknown
 from passes.membership import Known, Link
 from passes.store import Read, Store, models
+from passes.store import membership as rows_of
 from passes.store.membership import KEPT_BACK, RECORDED
 from tests.cast import PHONE as IPHONE
 from tests.cast import PUSH_TOKEN, Card, PushService, a_card, an_install, deliver, rows
@@ -325,7 +326,7 @@ def a_full_life(shop: Shop, joined: Joined) -> None:
         points=20,
         reason="goodwill",
         note=f"{EMAIL} complained",
-        words="Sorry for the cold cup.",
+        words=f"Sorry for the cold cup, {NAME}.",
         by="mo",
         key=shop.key(),
         now=shop.now,
@@ -342,10 +343,32 @@ def a_full_life(shop: Shop, joined: Joined) -> None:
         key=shop.key(),
         now=shop.now,
     )
+    parted = shop.join(NAME, email=EMAIL)
+    merged = merging.merge(
+        shop.store,
+        programme=COFFEE,
+        survivor=joined.code,
+        loser=parted.code,
+        proof=f"{NAME} again",
+        by="mo",
+        key=shop.key(),
+        now=shop.now,
+    )
+    merging.undo(
+        shop.store,
+        programme=COFFEE,
+        merge_id=merged.id,
+        proof=f"{NAME} was somebody else",
+        by="mo",
+        key=shop.key(),
+        now=shop.now,
+    )
     said = "UPDATE mail SET trouble = :words"
     shop.store.write(lambda work: work.put(text(said), words=f"550 no such user {EMAIL}"))
     came = "UPDATE joining SET referrer = :words"
     shop.store.write(lambda work: work.put(text(came), words="https://social.example/zuleyka-quintanilla"))
+    # Who turned out to be somebody else has left before; what the merge had kept is still there.
+    shop.store.write(lambda work: rows_of.forget(work, parted.programme_id, parted.member_id, now=shop.now))
 
 
 @pytest.mark.check("L-86")

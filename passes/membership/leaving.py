@@ -37,8 +37,8 @@ def leave(store: Store, found: Link, *, now: datetime) -> None:
             for card_id in rows.cards_of(work, loaded.id, member_id):
                 cards.void(work, loaded.id, card_id, now=now)
             rows.forget(work, loaded.id, member_id, now=now)
-        for row in merged:
-            rows.forget_merge(work, loaded.id, row)
+            for row in rows.merges_of(work, loaded.id, member_id):
+                rows.forget_merge(work, loaded.id, row)
         rows.note(work, loaded.id, action="member.leave", about=f"member {standing.member_id}", now=now)
 
     store.write(decide)

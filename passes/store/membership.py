@@ -331,6 +331,10 @@ _SET_REASONS = (
     .where(receipt.c.programme_id == bindparam("programme"), receipt.c.id == bindparam("which"))
     .values(reasons=bindparam("new_reasons"))
 )
+_MERGES_OF = select(merge).where(
+    merge.c.programme_id == bindparam("programme"),
+    (merge.c.survivor_id == bindparam("whose")) | (merge.c.loser_id == bindparam("whose")),
+)
 _FORGET_MERGE = (
     update(merge)
     .where(merge.c.programme_id == bindparam("programme"), merge.c.id == bindparam("which"))
@@ -368,6 +372,11 @@ def forget(work: Work, programme_id: int, member_id: int, *, now: datetime) -> N
             which=row.id,
             new_reasons=json.dumps(reasons, separators=(",", ":")),
         )
+
+
+def merges_of(read: Read, programme_id: int, member_id: int) -> list[Row]:
+    """Every merge that a member had a part in, also those taken apart again."""
+    return read.ask(_MERGES_OF, programme=programme_id, whose=member_id).all()
 
 
 def forget_merge(work: Work, programme_id: int, merged: Row) -> None:
