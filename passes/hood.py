@@ -75,6 +75,7 @@ class Story:
     """A card's life, the newest event first. `before` is the balance before the oldest receipt shown."""
 
     programme: str
+    card_id: int
     zone: str
     currency: str
     code: str
@@ -140,6 +141,7 @@ def story(store: Store, *, programme: str, code: str, language: str) -> Story:
     booked = [_booked(row) for row in past.receipts]
     return Story(
         programme=loaded.slug,
+        card_id=facts.card_id,
         zone=rules.zone,
         currency=rules.currency,
         code=facts.code,

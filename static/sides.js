@@ -50,7 +50,7 @@ const look = async (desk) => {
   const wasFirst = isFirstLook;
   isFirstLook = false;
   const answer = await fetch(`${desk}/held.json`, { cache: "no-store" });
-  if (!answer.ok) {
+  if (answer.status !== 200) {
     read = null;
     return;
   }

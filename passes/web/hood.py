@@ -6,12 +6,15 @@ refuses everybody else, `/console/hood` to owners who are signed in.
 
 from __future__ import annotations
 
+import io
+import zipfile
 from dataclasses import dataclass
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+import orjson
+from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import books, checkout, hood
+from passes import books, checkout, hood, issuing
 from passes.access import Role
 from passes.books import Verified
 from passes.hood import Booked, Story
@@ -66,6 +69,45 @@ def look() -> str | tuple[str, int]:
 def verify() -> str | tuple[str, int]:
     """The same, with the books proven just now."""
     return _page(verified=books.verify(installation().store, programme=_loaded().slug))
+
+
+@blueprint.get("/card.pkpass")
+def card() -> AnyResponse:
+    """The card as Apple's file, or with `forged` one whose balance somebody raised afterwards.
+
+    For the virtual phone's own look at it, so in the demonstration alone: a
+    card's file holds what its phone proves itself with. Raises NotAllowed,
+    CodeMistyped, CodeUnknown.
+    """
+    signin.refuse_strangers()
+    loaded, store = _loaded(), installation().store
+    story = hood.story(
+        store, programme=loaded.slug, code=request.args.get("code", ""), language=language.current()
+    )
+    bundle = issuing.export(
+        store, installation().office, programme=loaded.slug, card_id=story.card_id, now=now()
+    )
+    body = bytes(bundle)
+    name = "forged" if "forged" in request.args else "card"
+    answer = make_response(_forged(body) if name == "forged" else body)
+    answer.headers["Content-Type"] = "application/vnd.apple.pkpass"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}.pkpass"'
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _forged(body: bytes) -> bytes:
+    """The same card with a thousand points more, as somebody without our key would make it."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(body)) as given, zipfile.ZipFile(made, "w") as written:
+        for name in given.namelist():
+            content = given.read(name)
+            if name == "pass.json":
+                document = orjson.loads(content)
+                document["storeCard"]["headerFields"][0]["value"] += 1_000
+                content = orjson.dumps(document)
+            written.writestr(name, content)
+    return made.getvalue()
 
 
 def _loaded() -> Loaded:

@@ -46,7 +46,7 @@ class FakePhone:
 
     def held(self) -> AnyResponse:
         """As the virtual phone answers its service's pages."""
-        answer = jsonify(screen="/screen.png") if self.code else Response(status=404)
+        answer = jsonify(screen="/screen.png") if self.code else Response(status=204)
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
 

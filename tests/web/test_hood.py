@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -119,6 +123,23 @@ def test_the_books_are_proven_on_request_and_a_forgery_shows(ana: Visitor, house
     shown = ana.send(form).text
     assert "is wrong" in shown or "are wrong" in shown
     assert "shows 141" in shown
+
+
+def test_a_forged_card_can_be_had_to_show_that_it_is_noticed(ana: Visitor, live: Flask, house: Shop) -> None:
+    joined = house.join()
+
+    def whole(address: str) -> bool:
+        with zipfile.ZipFile(io.BytesIO(ana.fetch(address).data)) as card:
+            stated = json.loads(card.read("manifest.json"))["pass.json"]
+            return bool(stated == hashlib.sha1(card.read("pass.json")).hexdigest())
+
+    assert whole(f"/hood/card.pkpass?code={joined.code}")
+    assert not whole(f"/hood/card.pkpass?code={joined.code}&forged=1")
+    # A card's file holds its phone's token: nobody else's business, in no other place.
+    assert Visitor(live, base="https://cards.shop.example").get("/hood/card.pkpass").status == 403
+    distant = Visitor(ana.client.application, X_Forwarded_For="127.0.0.1")
+    assert distant.get(f"/hood/card.pkpass?code={joined.code}").status == 403
+    assert Visitor(live).get("/console/hood/card.pkpass", follow=False).status == 303
 
 
 def test_only_whoever_sits_here_or_owns_the_shop_looks_under_the_hood(

@@ -33,6 +33,7 @@ PUBLIC = {
     "front.reset",
     "hood.look",
     "hood.verify",
+    "hood.card",
     "join.form",
     "join.send",
     "join.desk",
