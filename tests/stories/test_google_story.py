@@ -61,7 +61,7 @@ def patches(town: Town) -> list[Any]:
     return [one for one in google(town, "/emulator/history.json")["requests"] if one["method"] == "PATCH"]
 
 
-@pytest.mark.check("G-59", "G-61")
+@pytest.mark.check("G-59", "G-60", "G-61")
 def test_a_link_saves_the_card_and_a_purchase_shows_on_it(town: Town, tmp_path: Path) -> None:
     strangers = tmp_path / "strangers"
     strangers.write_text("")
@@ -75,6 +75,7 @@ def test_a_link_saves_the_card_and_a_purchase_shows_on_it(town: Town, tmp_path: 
     secret = next(part for part in [card_page.address] if part.startswith("/card/")).partition("?")[0]
     link = save_link(town, secret)
     phone = an_android(town)
+    assert b"EMULATED Google Wallet" in urllib3.request("GET", link, timeout=10).data
     google(town, f"/emulator/phones/{phone['id']}/save", "POST", link=link)
     [card] = an_android(town)["cards"]
     with town.counter() as (shop, _):
