@@ -82,7 +82,9 @@ def _header(
         width = max(text_width(text, size), min(text_width(title, 12), 118))
         _, title = fitted(title, 12, 12, max(width, 40))
         items.append(Words(right, 20.7, 12, 600, "end", label, title))
-        items.append(Words(right, 41.3, size, 400, "end", foreground, text))
+        # Small values stand a little higher; both ends were measured.
+        top = 23.7 + (25 - 23.7) * (size - 14.6) / (23 - 14.6)
+        items.append(Words(right, top + 0.709 * size, size, 400, "end", foreground, text))
         right -= width + _GAP
     return right
 
@@ -201,7 +203,7 @@ def as_svg(
 
 def as_png(installed: InstalledPass, *, language: str = "en", zone: tzinfo = UTC) -> bytes:
     """A photograph of the phone's screen with this card open, for a till to read."""
-    return drawing.as_png(layout(installed, language=language, zone=zone), width=WIDTH)
+    return drawing.as_png(layout(installed, language=language, zone=zone), width=WIDTH, ground=WHITE)
 
 
 def spoken(installed: InstalledPass, *, language: str = "en", zone: tzinfo = UTC) -> str:

@@ -7,11 +7,11 @@ presentation attributes only, so it lives under a strict CSP.
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from pathlib import Path
 from typing import Any
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -19,6 +19,9 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 Colour = tuple[int, int, int]
 
 _FONTS = "-apple-system, 'SF Pro Text', 'Phone Inter', 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
+_FONTS_FOLDER = Path(__file__).resolve().parents[2] / "static" / "vendor"
+# What the first font file holds beyond U+00FF.
+_LATIN = frozenset("ıŒœʻʼˆ˚˜€™↑↓−∕…–—‘’“”•")
 _SCREEN = (750, 1334)
 _SCREEN_TOP = 130
 
@@ -160,12 +163,12 @@ def _path(rows: Sequence[Sequence[bool]]) -> str:
     return "".join(parts)
 
 
-def as_png(items: Sequence[Item], *, width: float, ground: Colour = BLACK, left: float = 0) -> bytes:
+def as_png(items: Sequence[Item], *, width: float, ground: Colour, left: float = 0) -> bytes:
     """A photograph of a phone's screen with these shapes on it: 750 × 1334 pixels, for a till to read.
 
     The screen is `width` points wide, of which `left` stay free at either side.
     """
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
     scale = _SCREEN[0] / width
     screen = Image.new("RGB", _SCREEN, ground)
@@ -180,9 +183,7 @@ def as_png(items: Sequence[Item], *, width: float, ground: Colour = BLACK, left:
             picture = _scaled(item, size, scale)
             screen.paste(picture, (x, y), picture)
         elif isinstance(item, Words):
-            anchor = {"start": "ls", "middle": "ms", "end": "rs"}[item.anchor]
-            font = ImageFont.load_default(item.size * scale)
-            paint.text((x, y), _plain(item.text), fill=item.fill, font=font, anchor=anchor)
+            _write(paint, item, x, y, scale)
         else:
             # Whole pixels a module: a scanner's grid must not drift.
             step_x, step_y = max(1, round(item.step_x * scale)), max(1, round(item.step_y * scale))
@@ -216,10 +217,37 @@ def _scaled(item: Picture, size: tuple[int, int], scale: float) -> Any:
     return fitted
 
 
-def _plain(text: str) -> str:
-    """The text without accents, which the letters that come with Pillow lack; a till reads only the code."""
-    spread = unicodedata.normalize("NFKD", text.replace("ı", "i"))
-    return "".join(one for one in spread if not unicodedata.combining(one))
+def _write(paint: Any, item: Words, x: int, y: int, scale: float) -> None:
+    """A line in the page's own letters, run by run: each of its font files holds some of them."""
+    runs: list[tuple[str, Any]] = []
+    for character in item.text:
+        font = _font(_file_of(character), round(item.size * scale), item.weight)
+        if runs and runs[-1][1] is font:
+            runs[-1] = (runs[-1][0] + character, font)
+        else:
+            runs.append((character, font))
+    widths = [font.getlength(text) for text, font in runs]
+    x -= round({"start": 0, "middle": sum(widths) / 2, "end": sum(widths)}[item.anchor])
+    for (text, font), width in zip(runs, widths, strict=True):
+        paint.text((x, y), text, fill=item.fill, font=font, anchor="ls")
+        x += round(width)
+
+
+def _file_of(character: str) -> str:
+    return "latin" if character in _LATIN or ord(character) <= 0xFF else "latin-ext"
+
+
+@lru_cache(maxsize=64)
+def _font(file: str, size: int, weight: int) -> Any:
+    from PIL import ImageFont
+
+    try:
+        font = ImageFont.truetype(_FONTS_FOLDER / f"inter-5.3.0-{file}.woff2", size)
+        font.set_variation_by_axes([min(32, max(14, size // 2)), weight])
+    except OSError:
+        # A till reads only the code: any letters will do.
+        return ImageFont.load_default(size)
+    return font
 
 
 # --- barcodes ---------------------------------------------------------------
