@@ -93,8 +93,9 @@ def card(secret: str) -> AnyResponse:
     found = _open(secret)
     if found.voided_at is not None:
         return _gone(found)
-    with suppress(Busy, StorageFull):  # the member is worth more than the count
-        membership.mark_shown(installation().store, found, now=now())
+    if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
+        with suppress(Busy, StorageFull):  # the member is worth more than the count
+            membership.mark_shown(installation().store, found, now=now())
     return make_response(
         render_template("member/card.html", tag=quote_etag(_tag(found)), **_shown(found, secret))
     )
