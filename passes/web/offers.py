@@ -221,7 +221,7 @@ def _show(key: str, *, refused: Refused | None = None) -> str:
         flaws=[
             one.words(language.current())
             for one in faces.warnings(face, loaded.programme.zone)
-            if one.key in _OF_THE_OFFER
+            if one.key in _OF_THE_OFFER and one.flaw is not faces.Flaw.SMALL
         ],
         lock_words=_lock_words(face),
         offer_language=spoken or loaded.programme.language,
