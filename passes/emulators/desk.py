@@ -70,7 +70,7 @@ class OnPhone:
 
     `type` is the pass type, empty at Google. `automatic_updates` is None where
     a phone has no such switch, `may_update` False where the switch is dead.
-    `facts` are for developers, `hint` is for the owner.
+    `facts` are for developers, `hint` is for the owner; `archived` ones lie apart.
     """
 
     serial: str
@@ -83,6 +83,7 @@ class OnPhone:
     hint: str
     facts: tuple[str, ...]
     updated_at: datetime | None
+    archived: bool
     source: Any = field(repr=False)
 
 
@@ -338,6 +339,7 @@ class IPhone:
             hint=self._hint(card),
             facts=(known, *installed.remarks),
             updated_at=card.updated_at,
+            archived=installed.voided,
             source=installed,
         )
 
@@ -603,6 +605,7 @@ class Android:
             hint="The shop ended this card." if card.expired else "",
             facts=(f"{card.state.capitalize()} at Google", *card.remarks),
             updated_at=None,
+            archived=card.expired,
             source=card,
         )
 

@@ -7,6 +7,7 @@ presentation attributes only, so it lives under a strict CSP.
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -289,6 +290,9 @@ def text_width(text: str, size: float) -> float:
 
 
 def _foreign(character: str) -> int:
+    if "\u0590" <= character <= "\u08ff":
+        # Hebrew and Arabic letters are narrow, and their marks take no room.
+        return 0 if unicodedata.combining(character) else 46
     return 100 if character >= "\u2e80" else 61
 
 

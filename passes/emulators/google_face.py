@@ -175,8 +175,8 @@ def _disc(
 
 def _row(items: list[Item], cells: tuple[Cell, ...], y: float, ink: Colour, soft: Colour) -> None:
     """One, two or three items of one row: the first at the left, the last at the right."""
-    share = (_RIGHT - _LEFT - 16 * (len(cells) - 1)) / len(cells)
-    for place, cell in enumerate(cells):
+    shares = _shares([max(text_width(cell.value, 20), text_width(cell.label, 12)) for cell in cells])
+    for place, (cell, share) in enumerate(zip(cells, shares, strict=True)):
         anchor, x = "start", _LEFT
         if place and place == len(cells) - 1:
             anchor, x = "end", _RIGHT
@@ -185,6 +185,16 @@ def _row(items: list[Item], cells: tuple[Cell, ...], y: float, ink: Colour, soft
         size, value = fitted(cell.value, 20, 13, share)
         items.append(Words(x, y + 16, 12, 400, anchor, soft, cut(cell.label, 12, share)))
         items.append(Words(x, y + 39, size, 500, anchor, ink, value, tight=size < 20))
+
+
+def _shares(needs: list[float]) -> list[float]:
+    """How wide each of a row's items may be: of two, a short one leaves its room to the other."""
+    space = _RIGHT - _LEFT - 16 * (len(needs) - 1)
+    fair = space / len(needs)
+    if len(needs) != 2:
+        return [fair] * len(needs)
+    first, second = needs
+    return [max(fair, space - second), max(fair, space - first)]
 
 
 def _barcode(items: list[Item], code: Barcode, y: float, *, dimmed: bool) -> float:

@@ -533,7 +533,7 @@ def _back_to(phone_id: str) -> AnyResponse:
 
 def _place(card: OnPhone, cards: list[OnPhone]) -> int:
     """Where the card lies in the pile."""
-    keys = [(one.type, one.serial) for one in cards]
+    keys = [(one.type, one.serial) for one in sorted(cards, key=lambda one: one.archived)]
     return keys.index((card.type, card.serial)) if (card.type, card.serial) in keys else 0
 
 

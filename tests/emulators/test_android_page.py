@@ -295,6 +295,14 @@ def test_a_saved_card_of_a_class_with_callbacks_shows_the_callback(shelf: Shelf)
     assert "saved: taken" in page
 
 
+def test_a_card_that_the_shop_ended_lies_among_the_old_ones(shelf: Shelf) -> None:
+    shelf.save()
+    assert "Archived passes" not in shelf.text("/phones/android")
+    shelf.issuer.call("PATCH", CARD, {"state": "INACTIVE"})
+    assert "Archived passes" in shelf.text("/phones/android")
+    assert "The shop ended this card." in shelf.text(ON_PHONE)
+
+
 # --- holding to a till ------------------------------------------------------
 
 
