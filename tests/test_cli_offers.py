@@ -55,7 +55,7 @@ def test_an_offer_is_planned_published_paused_and_ended(run: Run, tmp_path: Path
         if command == "publish":
             assert len(run("offer", "codes", COFFEE, "maple", "--count", "3")) == 3
     assert run("offer", "show", COFFEE, "maple")["state"] == "ended"
-    assert [one["key"] for one in run("offer", "list", COFFEE)][-1] == "maple"
+    assert "maple" in [one["key"] for one in run("offer", "list", COFFEE)]
     assert run("offer", "publish", COFFEE, "maple", status=1)["refused"] == "offer_state_wrong"
     assert run("offer", "show", COFFEE, "walnut", status=1)["refused"] == "offer_unknown"
 
