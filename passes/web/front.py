@@ -55,6 +55,7 @@ def door() -> str:
         demonstration=demonstration,
         steps=_steps(),
         phone=installation().phone_url,
+        mail=installation().mail_url,
         own_phone=join_address if _is_reached_by_phones() else None,
         own_phone_code=Markup(artwork.qr_svg(join_address)),
         may_reset=installation().reset_file is not None,

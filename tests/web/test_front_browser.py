@@ -96,6 +96,9 @@ def every_state(window: Watched, ana: Joined, language: str) -> Iterator[str]:  
     yield "front"
     page.locator("#start-over ~ details summary").click()
     yield "front, about to be reset"
+    window.open("/?again=1")
+    expect(page.locator("[role=status] > .toast")).to_be_visible()
+    yield "front, after a reset"
     window.open("/?shop=marginalya")
     yield "front of the bookshop"
     window.open("/hood")
@@ -227,6 +230,38 @@ def test_a_reset_is_waited_for(browse: Open, tmp_path: Path) -> None:  # noqa: F
     expect(page.get_by_role("heading", level=1)).to_have_text("Putting everything back")
     (tmp_path / "reset").unlink()
     expect(page.locator(".doors")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Everything is as it was.")).to_be_visible()
+
+
+@pytest.mark.check("W-06")
+def test_a_toast_is_said_stays_and_waits_for_whoever_reads_it(browse: Open) -> None:  # noqa: F811
+    window = browse()
+    page = window.page
+    page.clock.install()
+    window.open("/?again=1")
+    toast = page.locator("[role=status] > .toast")
+    page.clock.run_for(100)
+    expect(toast).to_be_visible()
+    page.clock.run_for(6_000)
+    expect(toast).to_be_visible()
+    # Pointed at, or with the focus in it, it stays.
+    toast.hover()
+    page.clock.run_for(20_000)
+    expect(toast).to_be_visible()
+    toast.get_by_role("link", name="Close").focus()
+    page.mouse.move(0, 0)
+    toast.get_by_role("link", name="Close").focus()
+    page.clock.run_for(7_000)
+    expect(toast).to_be_visible()
+    page.evaluate("document.activeElement.blur()")
+    page.clock.run_for(9_000)
+    expect(toast).to_have_count(0)
+    # And it can be sent away; a reset cannot be undone, so nothing offers to.
+    window.open("/?again=1")
+    page.clock.run_for(100)
+    page.keyboard.press("Tab")
+    toast.get_by_role("link", name="Close").press("Enter")
+    expect(toast).to_have_count(0)
 
 
 def beside(window: Watched, name: str) -> Frame:
