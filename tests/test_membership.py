@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import String, Text, select, text
 
-from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes
+from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes, showing
 from passes.campaigns import CampaignsDone
 from passes.enrolment import Joined
 from passes.loyalty.basket import Line
@@ -18,6 +18,7 @@ from passes.loyalty.refusals import BirthdayLocked, CardVoided, KeyReused, LinkU
 from passes.membership import Known, Link
 from passes.store import Read, Store, models
 from passes.store import membership as rows_of
+from passes.store import programmes as programmes_store
 from passes.store.membership import KEPT_BACK, RECORDED
 from tests.cast import PHONE as IPHONE
 from tests.cast import PUSH_TOKEN, Card, PushService, a_card, an_install, deliver, rows
@@ -437,6 +438,12 @@ def test_leaving_ends_the_card_on_every_phone_and_at_the_till(shop: Shop, zuleyk
     assert row["changed"]
     with pytest.raises(CardVoided):
         shop.buy(zuleyka.code, 1_00)
+    # The last version that a phone or Google may still ask for names nobody.
+    with shop.store.read() as read:
+        loaded = programmes_store.by_slug(read, COFFEE)
+        face = showing.face(read, loaded, zuleyka.card_id, now=shop.now)
+    assert face.voided
+    assert NAME not in repr(face)
     changed = issuing.changes(shop.store, library_id=IPHONE, pass_type=PASS_TYPE, since=None)
     assert changed is not None
 
