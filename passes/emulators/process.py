@@ -85,7 +85,7 @@ def run(
     )
     google = GoogleEmulator(
         issuer_id=google_issuer,
-        accounts=_accounts(google_account),
+        accounts=accounts(google_account),
         host=host,
         port=google_port,
         state_folder=state,
@@ -135,8 +135,11 @@ def _start(
     started.append(one)
 
 
-def _accounts(file: Path | None) -> dict[str, bytes] | None:
-    """Who may speak for the issuer, from a service account's key file; None where there is no file."""
+def accounts(file: Path | None) -> dict[str, bytes] | None:
+    """Who may speak for the issuer: the public half of a service account's key file, by its address.
+
+    None where there is no file. Raises SystemExit for a file that is none.
+    """
     if file is None or not file.is_file():
         return None
     try:

@@ -27,9 +27,10 @@ from PIL import Image
 from passes.emulators import card_face
 from passes.emulators.apns import ApnsEmulator
 from passes.emulators.google import GoogleEmulator
+from passes.emulators.google_signing import make_key_file
 from passes.emulators.phone import Phone, Phones
 from passes.emulators.phone_page import create_app
-from passes.emulators.process import Postman, run
+from passes.emulators.process import Postman, accounts, run
 from passes.emulators.wallet_file import STAGES, InstalledPass, open_pass
 from tests.emulators.pass_maker import (
     NOW,
@@ -576,21 +577,46 @@ def test_a_missing_chain_is_named_in_words(tmp_path: Path) -> None:
         run(apns_port=0, phone_port=0, certs=tmp_path, state=tmp_path, service_url="http://127.0.0.1:1")
 
 
-def test_a_taken_port_is_named_in_words(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("taken", "what"),
+    [
+        ("phone_port", "the virtual phone"),
+        ("apns_port", "the push service"),
+        ("google_port", "Google's wallet"),
+        ("mail_port", "the mail catcher"),
+    ],
+)
+def test_a_taken_port_is_named_in_words(tmp_path: Path, taken: str, what: str) -> None:
     write_chain(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        ports = {name: free_port() for name in ("phone_port", "apns_port", "google_port", "mail_port")}
+        given = ", ".join(f"{name}={number}" for name, number in (ports | {taken: port}).items())
         script = (
             "from pathlib import Path; from passes.emulators.process import run; "
-            f"run(apns_port=1, phone_port={port}, certs=Path({str(tmp_path)!r}), "
-            f"state=Path({str(tmp_path)!r}), service_url='http://127.0.0.1:1')"
+            f"run({given}, certs=Path({str(tmp_path)!r}), state=Path({str(tmp_path / 'state')!r}), "
+            "service_url='http://127.0.0.1:1')"
         )
         answer = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
         )
     assert answer.returncode == 1
-    assert f"Port {port} of 127.0.0.1 cannot be used" in answer.stderr
+    assert f"Port {port} of 127.0.0.1 cannot be used for {what}" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_google_knows_the_account_whose_key_file_lies_there(tmp_path: Path) -> None:
+    write_chain(tmp_path)
+    file = tmp_path / "account.json"
+    for content in ("no JSON", "{}"):
+        file.write_text(content)
+        with pytest.raises(SystemExit, match="no key file of a service account"):
+            accounts(file)
+    file.write_text(json.dumps(make_key_file("till@shop.example", "")))
+    known = accounts(file)
+    assert known is not None
+    assert b"PUBLIC KEY" in known["till@shop.example"]
+    assert accounts(tmp_path / "none.json") is None
 
 
 # --- a file by itself -------------------------------------------------------
