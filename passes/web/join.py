@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import threading
@@ -54,6 +55,8 @@ from passes.web.compression import compressed
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now
 from passes.web.wallets import on_a_phone
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("join", __name__)
 
@@ -111,7 +114,10 @@ def keep_counting(app: Flask) -> None:
     while True:
         time.sleep(_WRITE_EVERY.total_seconds())
         if due := tally.rest():
-            _write(store, due)
+            try:
+                _write(store, due)
+            except Exception:  # a database that is away comes back, and counting must go on then
+                log.exception("views of the join page were not counted")
 
 
 @blueprint.record_once
