@@ -30,9 +30,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import RawCursor
-from psycopg.rows import namedtuple_row
-from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -87,17 +84,22 @@ class Store:
         pooled = self._raw()
         try:
             connection = pooled.driver_connection
-            read = Read(connection, self._statements, postgresql=self.postgresql)
+            pipeline = _pipeline_of(pooled) if self.postgresql else None
+            read = Read(connection, self._statements, pipeline=pipeline)
             if not snapshot:
                 yield read
                 return
-            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self.postgresql else "BEGIN"
-            connection.cursor().execute(begin)
+            if pipeline is not None:
+                pipeline.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            else:
+                connection.execute("BEGIN")
             try:
                 yield read
             finally:
-                # There is nothing to undo, and at a rollback psycopg lets the server forget all statements.
-                connection.cursor().execute("COMMIT")
+                if pipeline is not None:
+                    pipeline.say("ROLLBACK")
+                else:
+                    connection.execute("ROLLBACK")
         except psycopg.OperationalError as error:
             if not pooled.driver_connection.closed:
                 raise
@@ -151,7 +153,7 @@ class Store:
                 return self._transact_postgresql(connection, pipeline, work, decide)
             except Refused:
                 # Two of the same request met: what the second waited for is the first one's answer.
-                read = Read(connection, self._statements, postgresql=True)
+                read = Read(connection, self._statements, pipeline=pipeline)
                 if tries == _TRIES_MAX or work.overtaken is None or not work.overtaken(read):
                     raise
             except (
@@ -268,7 +270,7 @@ class _Together(Store):
     @contextlib.contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Read]:
         """Questions within the transaction: they see what it wrote."""
-        yield Read(self._connection, self._statements, postgresql=self.postgresql)
+        yield Read(self._connection, self._statements, pipeline=self._pipeline)
 
     @contextlib.contextmanager
     def together(self, *, at_most: int = _TOGETHER_MAX) -> Iterator[Store]:
@@ -519,11 +521,9 @@ def open(url: str, *, writer_thread: bool = False, connections: int = 8) -> Stor
             pool_reset_on_return=None,
             connect_args={
                 "autocommit": True,
-                "prepare_threshold": 1,
                 "options": f"-c lock_timeout={_BUSY_SECONDS}s -c timezone=UTC",
             },
         )
-        event.listen(engine, "connect", _prepare_postgresql)
     return Store(engine, writer_thread=writer_thread)
 
 
@@ -538,11 +538,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "temp_store=MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _prepare_postgresql(connection: psycopg.Connection[Any], _record: object) -> None:
-    connection.cursor_factory = RawCursor
-    connection.row_factory = namedtuple_row
-    # Otherwise small and large numbers have different types, and a statement
-    # is planned anew for every mixture of them.
-    connection.adapters.register_dumper(int, Int8Dumper)

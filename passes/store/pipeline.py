@@ -1,7 +1,7 @@
-"""Talking to PostgreSQL without waiting in between: libpq's pipeline, for write transactions.
+"""Talking to PostgreSQL, in transactions without waiting in between: libpq's pipeline.
 
 psycopg has a pipeline of its own, built on cursors. A purchase is a handful of
-small statements, and much of a till's processor time went into those; here a
+small statements, and much of a till's processor time went into cursors; here a
 statement is prepared once for each connection and mixture of types, sent, and
 its answer is read when somebody asks for it. Connections, values of rows and
 errors stay psycopg's.
@@ -21,6 +21,7 @@ from psycopg import pq
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq.abc import PGresult
+from psycopg.types.numeric import Int8Dumper
 
 _INT8, _BOOL, _BYTEA, _UNKNOWN = 20, 16, 17, 0
 _TEXT, _BINARY = pq.Format.TEXT, pq.Format.BINARY
@@ -71,6 +72,8 @@ class Pipeline:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._pgconn = connection.pgconn
+        # For lists of whole numbers; single ones are written here.
+        connection.adapters.register_dumper(int, Int8Dumper)
         self._transformer = Transformer(connection)
         self._names: dict[Key, bytes] = {}
         self._prepared = 0
@@ -127,6 +130,26 @@ class Pipeline:
         finally:
             self._sent.clear()
             self._is_ending = False
+
+    def ask(self, text: str, parameters: Sequence[Any] = ()) -> Reply:
+        """Send one statement and wait for its answer, outside of `begin` and `finish`."""
+        for again in (False, True):
+            self.begin()
+            try:
+                reply = self.send(text, parameters)
+                self.finish()
+            except psycopg.errors.InvalidSqlStatementName:
+                # Somebody made the server forget all statements, a pooler in between perhaps.
+                self.abandon()
+                self.forget()
+                if again or self._pgconn.transaction_status != pq.TransactionStatus.IDLE:
+                    raise
+            except BaseException:
+                self.abandon()
+                raise
+            else:
+                return reply
+        raise AssertionError("unreachable")
 
     def say(self, *texts: str) -> None:
         """Send these, each without parameters, and wait for all of them."""

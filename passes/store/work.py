@@ -189,12 +189,13 @@ class Unexpected(Exception):
 
 
 class Read:
-    """Questions on one connection."""
+    """Questions on one connection. `pipeline` is that of a PostgreSQL connection; SQLite has none."""
 
-    def __init__(self, connection: Any, statements: Statements, *, postgresql: bool) -> None:
+    def __init__(self, connection: Any, statements: Statements, *, pipeline: Pipeline | None = None) -> None:
         self._connection = connection
         self._statements = statements
-        self.postgresql = postgresql
+        self._pipeline = pipeline
+        self.postgresql = pipeline is not None
         # Facts that never change once written, such as parsed programme
         # versions, kept per process by whoever reads them.
         self.unchanging = statements.unchanging
@@ -202,12 +203,13 @@ class Read:
     def ask(self, statement: Executable, **values: Any) -> Answer:
         """Run a statement that answers with rows (SELECT, or a write with RETURNING)."""
         prepared = self._statements.prepare(statement)
+        if self._pipeline is not None:
+            return Answer(self._pipeline.ask(prepared.text, prepared.bind(values)))
         cursor = self._connection.cursor()
         cursor.execute(prepared.text, prepared.bind(values))
-        if not self.postgresql:
-            if prepared.row is sqlite_row:
-                prepared.row = row_factory(cursor)
-            cursor.row_factory = prepared.row
+        if prepared.row is sqlite_row:
+            prepared.row = row_factory(cursor)
+        cursor.row_factory = prepared.row
         return Answer(cursor)
 
 
@@ -215,13 +217,11 @@ class Work(Read):
     """Questions and writes of one transaction.
 
     Where it answers a request by its key, `overtaken` says whether the same
-    request was answered by another transaction meanwhile. `pipeline` is that
-    of a PostgreSQL connection; SQLite has none.
+    request was answered by another transaction meanwhile.
     """
 
     def __init__(self, connection: Any, statements: Statements, *, pipeline: Pipeline | None = None) -> None:
-        super().__init__(connection, statements, postgresql=pipeline is not None)
-        self._pipeline = pipeline
+        super().__init__(connection, statements, pipeline=pipeline)
         self.overtaken: Callable[[Read], bool] | None = None
         self._waiting: list[Write] = []
 
