@@ -99,7 +99,7 @@ def _join(past: Past, member: Member, now: datetime) -> None:
         programme=member.programme,
         name=member.name,
         language=member.language,
-        consents={"offers": member.agrees, "ring": member.agrees},
+        consents={"ring": member.rings},
         source=Source("demonstration"),
         key=f"demonstration-{member.key}",
         keys=past.installation.keys,

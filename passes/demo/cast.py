@@ -20,7 +20,7 @@ class Member:
     language: str
     days_ago: int
     purchases: tuple[tuple[int, int], ...] = ()
-    agrees: bool = False
+    rings: bool = False
 
 
 # The regular stands at 640: 100 for joining and 540 for 54.00 spent.
@@ -32,13 +32,13 @@ CAST = (
         "en",
         40,
         ((38, 1240), (31, 860), (24, 950), (17, 1150), (6, 1200)),
-        agrees=True,
+        rings=True,
     ),
     Member("newcomer", COFFEE, "Sam Okafor", "en", 2),
     Member("turkish", COFFEE, "İpek Şahin", "tr", 20, ((12, 640),)),
     Member("arabic", COFFEE, "ليلى حداد", "en", 18, ((9, 775),)),
     Member("long", COFFEE, "Maximiliana Featherstonehaugh-Cholmondeley Wu", "en", 15, ((3, 2310),)),
-    Member("reader", BOOKS, "Deniz Aydın", "tr", 30, ((25, 48000), (8, 21500)), agrees=True),
+    Member("reader", BOOKS, "Deniz Aydın", "tr", 30, ((25, 48000), (8, 21500)), rings=True),
 )
 
 STAFF = (

@@ -261,7 +261,7 @@ class _Shop:
             email=person.email,
             birthday=person.birthday,
             language=person.language,
-            consents={"offers": person.agrees, "ring": person.rings},
+            consents={"ring": person.rings},
             source=person.source,
             key=f"past-join-{person.number}",
             keys=past.installation.keys,

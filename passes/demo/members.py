@@ -23,9 +23,8 @@ _ANDROID_SHARE = 0.36
 _WEB_SHARE = 0.3
 """Of those not installed: they open the card's page instead."""
 
-_AGREE_SHARE = 0.72
-_RING_SHARE = 0.75
-"""Of those who agree to offers."""
+_RING_SHARE = 0.54
+"""Those whose phones may ring for offers."""
 _EMAIL_SHARE = 0.55
 _BIRTHDAY_SHARE = 0.4
 _FIRST_VISIT_AT_ONCE = 0.7
@@ -81,7 +80,6 @@ class Person:
     email: str | None
     language: str
     birthday: date | None
-    agrees: bool
     rings: bool
     keeps: Keeps
     source: Source
@@ -132,8 +130,7 @@ def _person(trade: Trade, chance: Chance, number: int, role: Role, day: int, ope
         birthday=date(random.randrange(1950, 2007), random.randrange(1, 13), random.randrange(1, 29))
         if random.random() < _BIRTHDAY_SHARE
         else None,
-        agrees=random.random() < _AGREE_SHARE,
-        rings=False,
+        rings=random.random() < _RING_SHARE,
         keeps=Keeps.NOWHERE,
         source=_source(random, shop),
         views=random.choice((1, 2, 2, 3, 4)),
@@ -146,7 +143,6 @@ def _person(trade: Trade, chance: Chance, number: int, role: Role, day: int, ope
     )
     # Numbers of their own: who has which phone must not change who comes and buys.
     own = Random(f"{trade.programme} {number}")
-    person.rings = person.agrees and own.random() < _RING_SHARE
     if installs_at:
         person.keeps = Keeps.GOOGLE if own.random() < _ANDROID_SHARE else Keeps.APPLE
     elif own.random() < _WEB_SHARE:
