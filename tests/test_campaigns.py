@@ -599,6 +599,42 @@ def test_at_the_same_instant_it_is_night_in_one_zone_and_day_in_another(stand: S
     assert late.iphones.rings == 1
 
 
+@pytest.mark.check("L-82")
+def test_after_three_offers_of_a_day_the_next_ones_are_silent(stand: Stand) -> None:
+    ana, ben = stand.join(consents=ASKED), stand.join(consents=ASKED)
+    for one in (ana, ben):
+        put_on(stand, one, IPHONE, ANDROID)
+    for_copper = offer_file(**LOUD, when='tiers = ["copper"]')
+    stand.set_member(ben, tier="copper")
+    later = NOON
+    # The first two are for Ben alone, so that Ana hears of more than he can.
+    for number, source in enumerate((for_copper, for_copper, offer_file(**LOUD), offer_file(**LOUD))):
+        later = NOON + number * SECOND
+        key = f"offer-{number}"
+        stand.plan(key, source, now=later)
+        reach = campaigns.reach(stand.store, programme=COFFEE, key=key, now=later)
+        silent = {Silence.NOTICES: 1} if number == 3 else {}
+        assert reach.iphones.silent == reach.androids.silent == silent, number
+        stand.do(campaigns.publish, key, now=later)
+        stand.work(later)
+        assert stand.rings(ben, later) == ([key] if number < 3 else [])
+    assert stand.rings(ana, later) == ["offer-3"]
+    tomorrow = later + timedelta(hours=24)
+    stand.plan("offer-4", offer_file(**LOUD), now=tomorrow)
+    reach = campaigns.reach(stand.store, programme=COFFEE, key="offer-4", now=tomorrow)
+    assert (reach.iphones.rings, reach.androids.rings) == (2, 2)
+
+
+def test_who_joins_while_an_offer_runs_finds_it_and_is_not_rung(stand: Stand) -> None:
+    stand.publish(source=offer_file(**LOUD))
+    stand.work()
+    late = stand.join(NOON + SECOND, consents=ASKED)
+    assert (stand.on_card(late, NOON + 2 * SECOND), stand.rings(late, NOON + 2 * SECOND)) == (
+        ["Maple Cortado is back"],
+        [],
+    )
+
+
 def test_the_newest_answer_decides_and_a_card_on_the_web_counts_where_no_phone_has_it(stand: Stand) -> None:
     ana = stand.join(consents={"ring": False})
     put_on(stand, ana, IPHONE)

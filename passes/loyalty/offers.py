@@ -273,11 +273,11 @@ class Silence(StrEnum):
     PROGRAMME = "programme"  # the shop lets no offer ring
     NIGHT = "night"  # it begins at night, and is to ring by day only
     MEMBER = "member"  # the member did not ask for offers
-    NOTICES = "notices"  # the wallet takes no more notices for this card today
+    NOTICES = "notices"  # it had as many notices as it may have in a day
 
 
 NOTICES_A_DAY_MAX = 3
-"""So many notices Google takes for one card within 24 hours."""
+"""So many notices Google takes for one card within 24 hours; and so many offers may ring any phone."""
 
 
 def silence(
@@ -287,7 +287,7 @@ def silence(
 
     `agreed` is the member's newest answer to the question of `ring_purpose`,
     `at_night` whether the offer comes, or would ring, in the quiet hours, and
-    `used_up` whether the wallet takes no more notices for the card today.
+    `used_up` whether the card had as many notices as it may have in a day.
     """
     if not offer.rings:
         return Silence.OFFER

@@ -43,6 +43,7 @@ from passes.loyalty.conditions import MemberFacts
 from passes.loyalty.dates import is_quiet
 from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import (
+    NOTICES_A_DAY_MAX,
     Arm,
     Audience,
     Offer,
@@ -72,6 +73,7 @@ from passes.store.models import member, member_allowance, offer, offer_assignmen
 from passes.store.programmes import Loaded
 from passes.store.work import Answer, Read, Row, Work
 
+NOTICES_DAY_MICROS = 24 * 3600 * 1_000_000
 ENDED_KNOWN = timedelta(days=90)
 """So long a code of an ended offer is answered with "over" instead of "unknown"."""
 
@@ -300,6 +302,7 @@ _columns = (
     offer.c.published_at,
     offer_assignment.c.arm,
     offer_assignment.c.at.label("assigned_at"),
+    member.c.joined_at,
     member.c.holdout,
     member.c.purchases,
     func.coalesce(member_allowance.c.used, 0).label("member_uses"),
@@ -415,6 +418,7 @@ def for_card(
     """
     since = micros(now - ENDED_KNOWN)
     shown, newest, news = [], 0, None
+    came: list[int] = []
     for row in read.ask(_OF_MEMBER, programme=loaded.id, member=member_id, at=since).all():
         if row.state == OfferState.SCHEDULED.value:
             continue
@@ -427,8 +431,11 @@ def for_card(
         ends_at = read_offer.window.ends_at
         if ends_at is None:
             continue
-        if read_offer.rings and newest < came_at < micros(ends_at):
-            newest, news = came_at, read_offer.key
+        if read_offer.rings and came_at < micros(ends_at):
+            # What was there before the member is no news to them, and rang for nothing.
+            came += [came_at] if came_at >= row.joined_at else []
+            if newest < came_at:
+                newest, news = came_at, read_offer.key
         limit = read_offer.member_limit
         if (
             row.state == OfferState.LIVE.value
@@ -444,7 +451,9 @@ def for_card(
             one.text.in_(language),
             ends_at,
             is_news=one.key == news,
-            rings=one.key == news and _rings(read, loaded, one, member_id, instant(newest), now),
+            rings=one.key == news
+            and newest in came
+            and _rings(read, loaded, one, member_id, instant(newest), _is_enough(came, newest), now),
         )
         for _, ends_at, one in sorted(shown, key=lambda entry: (entry[0], entry[1], entry[2].key))
     ]
@@ -454,13 +463,30 @@ def for_card(
     return tuple(lines)
 
 
+def _is_enough(came: Iterable[int], newest: int) -> bool:
+    """Whether as many offers as may ring in a day came to a card before the newest one."""
+    return sum(newest - NOTICES_DAY_MICROS < at < newest for at in came) >= NOTICES_A_DAY_MAX
+
+
 def _rings(
-    read: Read, loaded: Loaded, read_offer: Offer, member_id: int, came_at: datetime, now: datetime
+    read: Read,
+    loaded: Loaded,
+    read_offer: Offer,
+    member_id: int,
+    came_at: datetime,
+    used_up: bool,
+    now: datetime,
 ) -> bool:
     """Whether the member's phones may ring for an offer; asked only where the answer is open."""
     rules = loaded.programme
     at_night = is_quiet(came_at, rules.zone) or is_quiet(now, rules.zone)
-    if silence(read_offer, can_alert_offers=rules.can_alert_offers, agreed=True, at_night=at_night):
+    if silence(
+        read_offer,
+        can_alert_offers=rules.can_alert_offers,
+        agreed=True,
+        at_night=at_night,
+        used_up=used_up,
+    ):
         return False
     purpose = ring_purpose({question.purpose for question in rules.consents})
     agreed = purpose in members.agreed(read, loaded.id, member_id)

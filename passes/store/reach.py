@@ -11,18 +11,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Subquery, and_, bindparam, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from passes.loyalty.dates import is_quiet
 from passes.loyalty.offers import (
     NOTICES_A_DAY_MAX,
     Arm,
     Offer,
+    OfferState,
     Silence,
     draw,
     ring_purpose,
     silence,
 )
+from passes.store import offers
 from passes.store.audiences import is_held_out, is_meant
 from passes.store.installs import APPLE, GOOGLE
 from passes.store.instants import micros
@@ -91,11 +105,13 @@ def of_offer(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) ->
     treated = and_(meant, ~held_out, card.c.voided_at.is_(None))
     # SQLite groups by columns, not by their numbers in the list, so each has a name of its own.
     said_yes, has_rung = case((agreed, 1), else_=0), case((used_up.c.card_id.is_not(None), 1), else_=0)
+    enough = case((_had_enough(read, loaded, read_offer, now), 1), else_=0)
     phones = read.ask(
         select(
             registration.c.wallet,
             said_yes.label("said_yes"),
             has_rung.label("has_rung"),
+            enough.label("enough"),
             func.count().label("phones"),
         )
         .select_from(
@@ -104,7 +120,7 @@ def of_offer(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) ->
             .outerjoin(used_up, used_up.c.card_id == card.c.id)
         )
         .where(treated)
-        .group_by(registration.c.wallet, said_yes, has_rung)
+        .group_by(registration.c.wallet, said_yes, has_rung, enough)
     ).all()
     elsewhere = read.ask(
         select(
@@ -124,7 +140,7 @@ def of_offer(read: Read, loaded: Loaded, read_offer: Offer, *, now: datetime) ->
             can_alert_offers=loaded.programme.can_alert_offers,
             agreed=bool(row.said_yes),
             at_night=at_night,
-            used_up=row.wallet == GOOGLE and bool(row.has_rung),
+            used_up=bool(row.enough) or (row.wallet == GOOGLE and bool(row.has_rung)),
         )
         found[row.wallet][why] += row.phones
     return Reach(
@@ -166,6 +182,32 @@ def _used_up(loaded: Loaded, now: datetime) -> Subquery:
         .group_by(google_alert.c.card_id)
         .having(func.count() >= NOTICES_A_DAY_MAX)
         .subquery()
+    )
+
+
+def _had_enough(read: Read, loaded: Loaded, read_offer: Offer, now: datetime) -> ColumnElement[bool]:
+    """Members to whom as many offers as may ring in a day came in the day before this one begins."""
+    since = micros(max(read_offer.window.starts_at or now, now) - NOTICES_WINDOW)
+    came: list[ColumnElement[bool]] = []
+    for row in offers.every(read, loaded):
+        window, other = row.offer.window, row.offer
+        has_come = row.published_at is not None and row.state is not OfferState.SCHEDULED
+        if not (has_come and other.rings and other.key != read_offer.key):
+            continue
+        if window.ends_at is None or micros(window.ends_at) <= since:
+            continue
+        came.append(and_(offer_assignment.c.offer_id == row.id, offer_assignment.c.at > since))
+    if len(came) < NOTICES_A_DAY_MAX:
+        return false()
+    return member.c.id.in_(
+        select(offer_assignment.c.member_id)
+        .where(
+            offer_assignment.c.programme_id == loaded.id,
+            offer_assignment.c.arm == Arm.TREATED.value,
+            or_(*came),
+        )
+        .group_by(offer_assignment.c.member_id)
+        .having(func.count() >= NOTICES_A_DAY_MAX)
     )
 
 
