@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,8 +16,10 @@ from passes import store as stores
 from passes.apple import certificates, signing
 from passes.demo import COFFEE, history
 from passes.due_work import DueDone
+from passes.google_cards import GoogleDesk, Issuer
 from passes.issuing import Office
-from passes.store import Store, installs
+from passes.loyalty.offers import OfferState
+from passes.store import Store, hood, installs, offers, programmes
 from passes.store.insights import Cut, Window
 from passes.wiring import DEVELOPMENT_TEAM, Installation
 from tests.cast import rows
@@ -111,6 +117,34 @@ def test_without_a_past_there_are_the_people_of_the_stories_alone(sqlite_url: st
     later = demo.fill(opened(store), history_share=SMALL)
     assert later.members == len(rows(store, "member"))
     assert books.verify(store).problems == ()
+    store.close()
+
+
+def test_members_hold_their_cards_in_both_wallets_and_as_pages(sqlite_url: str, opened: Open) -> None:
+    store = stores.open(sqlite_url)
+    # Of all that a desk at Google is, the past needs to know whose cards they are.
+    desk = cast(GoogleDesk, SimpleNamespace(issuer=Issuer("3388000000012345678", "http://127.0.0.1")))
+    demo.fill(replace(opened(store), google=desk), history_share=0.05)
+    held: dict[str, int] = Counter(row["wallet"] for row in rows(store, "registration"))
+    assert held["apple"] > held["google"] > 5
+    assert len(rows(store, "google_object")) >= held["google"]
+    # Every step of a card's way to Google and back is in its story.
+    events = Counter((row["wallet"], row["event"]) for row in rows(store, "wallet_event"))
+    assert events["google", "added"] - events["google", "removed"] == held["google"]
+    on_phones = {row["card_id"] for row in rows(store, "registration")}
+    pages = {row["id"] for row in rows(store, "card", "web_at IS NOT NULL")}
+    assert pages
+    assert not pages & on_phones
+    assert_nothing_is_left_to_do(store)
+    with store.read() as read:
+        made_at = hood.made_at(read)
+        assert made_at == NOW
+        # The list of things to try begins empty.
+        assert hood.steps(read, since=made_at) == hood.Steps(False, False, False, False, False)
+        drafts = offers.every(read, programmes.by_slug(read, COFFEE))
+    assert [(one.offer.key, one.state) for one in drafts if one.state is OfferState.DRAFT] == [
+        ("maple-cortado", OfferState.DRAFT)
+    ]
     store.close()
 
 

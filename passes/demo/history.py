@@ -128,8 +128,9 @@ class Past:
         self.work(self.now)
         while delivery.stamp_due(self.store, now=self.now):
             pass
-        while delivery.announce_due(self.store, _TOLD, now=self.now).claimed:
-            pass
+        for wallet in _TOLD:
+            while delivery.announce_due(self.store, _TOLD, wallet=wallet, now=self.now).claimed:
+                pass
         while books.seal_due(self.store, now=self.now):
             pass
 
