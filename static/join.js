@@ -1,12 +1,14 @@
 // The name appears on the card while it is typed; a screen that shows the
 // invitation to a phone moves on by itself once the phone has the card.
 
+import { write } from "./faces.js";
+
 const field = document.querySelector("#name");
-const shown = document.querySelector("[data-live=name] bdi") ?? document.querySelector("[data-live=name]");
+const card = document.querySelector(".likely-card");
+const shown = card?.querySelector("[data-live=name]");
 if (field && shown) {
-  const before = field.value ? "" : shown.textContent;
   field.addEventListener("input", () => {
-    shown.textContent = field.value.trim() || before;
+    write(shown, field.value.trim().replace(/\s+/g, " ") || card.dataset.sample);
   });
 }
 

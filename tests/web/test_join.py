@@ -365,7 +365,8 @@ def test_the_bookshop_speaks_turkish_unless_asked_otherwise(ana: Visitor, app: F
 @pytest.mark.parametrize("slug", ["copperfinch", "marginalya"])
 def test_all_of_the_join_page_comes_in_sixty_kilobytes(app: Flask, agent: str, slug: str) -> None:
     page = Visitor(app, User_Agent=agent).get(f"/join/{slug}")
-    addresses = {"/static/vendor/pico-2.1.1.min.css", f"/join/{slug}"} | {
+    # What sheets and scripts ask for themselves, and the page.
+    addresses = {"/static/vendor/pico-2.1.1.min.css", "/static/faces.js", f"/join/{slug}"} | {
         given.get("href") or given.get("src", "")
         for tag, given in page.elements
         if (tag == "link" and given.get("rel") in ("stylesheet", "icon")) or tag in ("script", "img", "image")

@@ -127,6 +127,9 @@ def test_the_card_shows_the_name_while_it_is_typed(
     expect(shown).to_have_text("Your name")
     page.locator("#name").press_sequentially("Ana <b>")
     expect(shown).to_have_text("Ana <b>")
+    page.locator("#name").fill("Maximiliane-Charlotte von Wolfenstein-Hohenberg")
+    expect(shown).to_have_text(re.compile("^Maximiliane.*…$"))
+    assert shown.evaluate("one => one.getComputedTextLength() <= Number(one.dataset.room) + 0.5")
     page.locator("#name").fill("")
     expect(shown).to_have_text("Your name")
     # The form stands before the picture.
