@@ -36,6 +36,8 @@ LEASE_SECONDS = 60
 GOOGLE_LEASE_SECONDS = 180
 GOOGLE_ROUND_SECONDS = 10
 """What is claimed at once for Google is what its rate drains in so long."""
+GOOGLE_SETTLES = 20
+"""So many accepted cards are written down together: whoever watches an offer go out sees it move."""
 GOOGLE_LATEST_PART = 3
 """One in so many of them are those that changed last."""
 BATCH = 500
@@ -217,7 +219,7 @@ def announce_due(
     try:
         for install, outcome in wallets[wallet].announce(batch):
             _note(running, install.key, outcome, now)
-            if len(running.accepted) >= BATCH:
+            if len(running.accepted) >= (GOOGLE_SETTLES if wallet == GOOGLE else BATCH):
                 _write_accepted(store, running, now=now)
     finally:
         # What was answered is written down even when the wallet fails half-way.

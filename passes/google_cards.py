@@ -79,7 +79,7 @@ CLASS_AGAIN_AFTER = {google.WAITING: timedelta(seconds=10), google.REFUSED: time
 
 CHUNK = 8
 """Cards that the worker makes ready together: in one read and one write."""
-SETTLE = 25
+SETTLE = 10
 CHECKS_AT_ONCE = 20
 ERASE_SLICE = 5_000
 _BALANCE = "#balance"  # beside the digests of members: that of the balance alone

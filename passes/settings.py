@@ -156,7 +156,7 @@ SETTINGS = (
     ),
     Setting(
         "PASSES_GOOGLE_RATE",
-        "`15`",
+        "`15`; of the emulator `200`",
         "Requests to Google a second, of all processes together. Google allows 20.",
     ),
     Setting(
@@ -308,6 +308,7 @@ class Settings:
                     "PASSES_CATCHER_PORT": catcher_port,
                 }
             )
+        google = _google(given, var, development=development, port=google_port)
         certs = given.path("PASSES_CERTS", Path("certs/dev" if development else "certs"))
         clock_file = given.path_or_none("PASSES_CLOCK_FILE")
         if clock_file is not None and not development:
@@ -340,8 +341,10 @@ class Settings:
             or (certs / "root.pem" if development else None),
             apns_push_type=_push_type(given),
             apns_priority=_priority(given),
-            google=_google(given, var, development=development, port=google_port),
-            google_rate=given.integer("PASSES_GOOGLE_RATE", 15, 1, 1000),
+            google=google,
+            google_rate=given.integer(
+                "PASSES_GOOGLE_RATE", 200 if google is not None and google.emulated else 15, 1, 1000
+            ),
             catcher_port=catcher_port,
             mail=_mail(given, development=development, catcher_port=catcher_port),
             clock_file=clock_file,
