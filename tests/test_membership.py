@@ -40,7 +40,7 @@ def zuleyka(shop: Shop) -> Joined:
         email=EMAIL,
         phone=PHONE,
         birthday=date(2000, 5, 17),
-        consents={"offers": True},
+        consents={"ring": True},
         language="en",
     )
     shop.buy(joined.code, 54_00)
@@ -124,23 +124,27 @@ def test_an_open_page_costs_one_question(
 
 def test_consent_is_changed_row_by_row_with_the_words_that_were_read(shop: Shop, zuleyka: Joined) -> None:
     found = link_of(shop, zuleyka)
-    changed = membership.consent(shop.store, found, answers={"offers": False}, language="tr", now=shop.now)
-    assert changed == {"offers"}
-    kept = rows(shop.store, "consent", "purpose = 'offers' ORDER BY id")
-    words = membership.choices(shop.store, found, now=shop.now).answers[0].question.text.in_("tr")
+    changed = membership.consent(shop.store, found, answers={"ring": False}, language="tr", now=shop.now)
+    assert changed == {"ring"}
+    kept = rows(shop.store, "consent", "purpose = 'ring' ORDER BY id")
+    words = next(
+        one.question.text.in_("tr")
+        for one in membership.choices(shop.store, found, now=shop.now).answers
+        if one.question.purpose == "ring"
+    )
     assert [(row["given"], row["source"], row["language"]) for row in kept] == [
         (True, "poster", "en"),
         (False, "member page", "tr"),
     ]
     assert kept[1]["text_version"] == "2026-01"
     assert kept[1]["text_digest"] == hashlib.sha256(words.encode()).hexdigest()
-    again = membership.consent(shop.store, found, answers={"offers": False}, language="tr", now=shop.now)
+    again = membership.consent(shop.store, found, answers={"ring": False}, language="tr", now=shop.now)
     assert again == frozenset()
-    assert len(rows(shop.store, "consent", "purpose = 'offers'")) == 2
+    assert len(rows(shop.store, "consent", "purpose = 'ring'")) == 2
     answers = {
         one.question.purpose: one.given for one in membership.choices(shop.store, found, now=shop.now).answers
     }
-    assert answers["offers"] is False
+    assert answers["ring"] is False
 
 
 @pytest.mark.check("L-83")
@@ -180,7 +184,7 @@ until = "2026-03-20T20:00"
     assert say(ring=True)
     assert rings()
     # What is owned is told with or without consent.
-    say(ring=False, offers=False)
+    say(ring=False)
     before = revision(shop, zuleyka)
     shop.buy(zuleyka.code, 1_00)
     assert revision(shop, zuleyka) == before + 1
@@ -478,7 +482,7 @@ def test_leaving_twice_is_leaving_once(shop: Shop, zuleyka: Joined) -> None:
     for decide in (
         lambda: membership.speak(shop.store, found, language="tr", now=shop.now),
         lambda: membership.correct(shop.store, found, known=KNOWN, now=shop.now),
-        lambda: membership.consent(shop.store, found, answers={"offers": True}, language="en", now=shop.now),
+        lambda: membership.consent(shop.store, found, answers={"ring": True}, language="en", now=shop.now),
         lambda: membership.send_card(shop.store, found, now=shop.now),
         lambda: membership.renew(shop.store, KEYS, secret=zuleyka.link_secret, key="late", now=shop.now),
     ):

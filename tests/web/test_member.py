@@ -276,23 +276,23 @@ def details(visitor: Visitor, joined: Joined) -> Page:
 
 @pytest.mark.check("W-04")
 def test_consent_is_taken_back_as_easily_as_it_was_given(ana: Visitor, house: Shop, regular: Joined) -> None:
-    form = details(ana, regular).form("offers")
-    assert "offers" not in form.values
-    page = ana.send(form, offers="on")
+    form = details(ana, regular).form("ring")
+    assert "ring" not in form.values
+    page = ana.send(form, ring="on")
     assert page.redirects == [303]
     assert "Saved. It holds from now on." in page.text
-    form = page.form("offers")
-    assert form.values["offers"] == "on"
-    ana.send(form, offers=None)
+    form = page.form("ring")
+    assert form.values["ring"] == "on"
+    ana.send(form, ring=None)
     kept = [row["given"] for row in rows(house.store, "consent", "source = 'member page' ORDER BY id")]
     assert [bool(one) for one in kept] == [True, False]
 
 
 def test_an_old_page_does_not_undo_a_newer_answer(ana: Visitor, house: Shop, regular: Joined) -> None:
-    old = details(ana, regular).form("offers")
-    ana.send(details(ana, regular).form("offers"), offers="on")
-    ana.send(old, ring="on")
-    assert details(ana, regular).form("offers").values["offers"] == "on"
+    old = details(ana, regular).form("ring")
+    ana.send(details(ana, regular).form("ring"), ring="on")
+    ana.send(old)
+    assert details(ana, regular).form("ring").values["ring"] == "on"
 
 
 def test_the_language_of_the_card_is_the_language_of_its_page(ana: Visitor, regular: Joined) -> None:
@@ -421,7 +421,7 @@ def test_a_form_belongs_to_its_link_alone(ana: Visitor, app: Flask, house: Shop,
 
 
 def test_forms_are_not_sent_without_end(ana: Visitor, regular: Joined) -> None:
-    form = details(ana, regular).form("offers")
+    form = details(ana, regular).form("ring")
     for _ in range(30):
         assert ana.send(form, follow=False).status == 303
     page = ana.send(form)
