@@ -546,13 +546,13 @@ def _origins(service_url: str) -> list[str]:
 
 
 def _is_service(origin: str | None, service_url: str) -> bool:
-    """True for the service's own pages; on loopback under any of its names."""
+    """True for the service's own pages, also under this machine's own names where others use another."""
     if origin is None:
         return False
     asking, service = urlsplit(origin), urlsplit(service_url)
     if (asking.scheme, asking.port) != (service.scheme, service.port):
         return False
-    return asking.hostname == service.hostname or {asking.hostname, service.hostname} <= _LOOPBACK_NAMES
+    return asking.hostname == service.hostname or asking.hostname in _LOOPBACK_NAMES
 
 
 def _address(endpoint: str, phone_id: str, card: OnPhone, **more: Any) -> str:

@@ -256,6 +256,20 @@ def test_the_service_may_read_screens_from_its_pages_and_nobody_else(desk: Desk)
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_pages_of_this_machine_may_read_what_is_held_while_others_use_its_lan_address() -> None:
+    phones = Phones(lambda name, **options: Phone(name, trust_roots=[], clock=lambda: NOW, **options))
+    app = create_app(phones, service_url="http://10.0.0.7:8000", clock=lambda: NOW, zone=UTC)
+    for origin, allowed in (
+        ("http://10.0.0.7:8000", True),
+        ("http://127.0.0.1:8000", True),
+        ("http://localhost:8000", True),
+        ("http://127.0.0.1:8001", False),
+        ("http://10.0.0.8:8000", False),
+    ):
+        answer = app.test_client().get("/held.json", headers={"Origin": origin})
+        assert ("Access-Control-Allow-Origin" in answer.headers) is allowed
+
+
 # --- safety -----------------------------------------------------------------
 
 
