@@ -437,6 +437,9 @@ def publish_due(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: date
         except AccountRefused:
             # The same would be said of every programme.
             return published
+        except TryLater as trouble:
+            # Common for a moment while everything starts; the doctor says where it lasts.
+            log.info("the class of %s waits for Google: %s", loaded.slug, trouble)
         except (GoogleFailed, DocumentInvalid) as trouble:
             if state is None or state.words != str(trouble):
                 log.warning("the class of %s is not at Google: %s", loaded.slug, trouble)
