@@ -43,7 +43,10 @@ FLAGS = [
 
 
 # Names and words of the shops and their people, which no page translates.
-FROM_THE_SHOP = "Finch|Sayfa|Marginalya|Copperfinch|Ana|Cy|West|Wicker|Lakeview|Alsancak|Extra shot|Perch|may tell|may ring"
+FROM_THE_SHOP = (
+    "Finch|Sayfa|Marginalya|Copperfinch|Ana|Cy|West|Wicker|Lakeview|Alsancak|Extra shot|Perch|"
+    "may tell|may ring"
+)
 
 
 @dataclass
