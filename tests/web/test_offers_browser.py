@@ -69,6 +69,8 @@ def fill_in(page: Page) -> None:
         ("ends", "2026-03-22T20:00"),
     ):
         page.locator(f"[id='{name}']").fill(words)
+    expect(page.locator("input[name=by_day]")).to_be_hidden()
+    page.locator("input[name=rings]").check()
     # The tests' shop is looked at before dawn.
     page.locator("input[name=by_day]").uncheck()
 
@@ -84,7 +86,6 @@ def every_page(window: Watched, house: Shop, language: str) -> Iterator[str]:
     expect(page.locator("[id='title.en']")).to_be_focused()
     yield "new, refused"
     fill_in(page)
-    page.locator("input[name=rings]").check()
     page.locator("input[value=all]").check()
     page.locator("button.big").click()
     expect(page.locator("form.publish")).to_be_visible()
@@ -187,7 +188,6 @@ def test_an_offer_is_published_watched_seen_on_the_web_card_and_ended(
     sign_in(window)
     page = window.open("/console/offers/new")
     fill_in(page)
-    page.locator("input[name=rings]").check()
     page.locator("button.big").click()
     expect(page.locator(".reach")).to_contain_text("1 iPhone rings: its owner asked for it")
     expect(page.locator(".reasons")).to_contain_text(
