@@ -1,0 +1,55 @@
+"""The web card beside a real till, and a member who leaves, through real processes."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.cast import rows
+from tests.stories.town import Town, at_the_till, browser, install, join, until
+from tests.web.test_pages_browser import FLAGS
+
+pytestmark = [pytest.mark.story, pytest.mark.slow]
+
+
+def test_a_purchase_shows_on_the_web_card_and_leaving_ends_the_one_on_the_phone(
+    town_on_sqlite: Town,
+) -> None:
+    town = town_on_sqlite
+    town.run("demo")
+    town.start("serve", "worker", "emulate")
+    customer, page = join(town, "Zuleyka Quintanilla")
+    serial = install(town, page)
+    with town.counter() as (shop, _):
+        card = rows(shop.store, "card", f"serial = '{serial}'")[0]
+        code = rows(shop.store, "card_code", f"card_id = {card['id']}")[0]["code"]
+    cashier = at_the_till(browser(town.web_url))
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        web_card = chromium.new_page()
+        web_card.goto(town.web_url + page.address)
+        expect(web_card.locator("h1")).to_have_text("You have 100 beans.")
+        form = cashier.get(f"/till/card/{code}?visit=web-card-0001").form("amount")
+        booked = time.monotonic()
+        assert cashier.send(form, amount="12.40", confirmed="1240", follow=False).status == 303
+        expect(web_card.locator("h1")).to_have_text("You have 224 beans.")
+        seconds = time.monotonic() - booked
+        chromium.close()
+    # A second where the machine has nothing else to do.
+    assert seconds < 3, seconds
+
+    leave = customer.get(f"{page.address}/leave").form("sure")
+    gone = customer.send(leave, sure="on")
+    assert gone.status == 410
+    assert "This card is no longer valid." in gone.text
+
+    def last_version() -> dict[str, Any]:
+        found: dict[str, Any] = next(one for one in town.phone()["cards"] if one["serial"] == serial)
+        return found
+
+    until(lambda: last_version()["voided"], what="the last version of the card on the phone")
+    assert "Zuleyka" not in str(last_version())
+    town.run("ledger", "verify")
