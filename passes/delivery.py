@@ -371,7 +371,7 @@ def run(store: Store, wallets: Mapping[str, Wallet], *, clock: Callable[[], date
     place = START
     batch = BATCH if store.postgresql else SQLITE_BATCH
     sweep_at = announce_at = clock()
-    patience = _Patience()
+    patience = _Patience("the database takes nothing just now; trying again until it does")
     while not stop.is_set():
         now = clock()
         busy = False
@@ -405,7 +405,7 @@ def run_google(
     """Announce to Google until `stop` is set, beside `run`: its pace is that of requests, not of pushes."""
     announce_at = clock()
     limit = max(1, int(rate_per_second * GOOGLE_ROUND_SECONDS))
-    patience = _Patience()
+    patience = _Patience("announcing to Google waits for the database")
     while not stop.is_set():
         now = clock()
         busy = False
@@ -426,8 +426,8 @@ def run_google(
 class _Patience:
     """Swallows that the database takes nothing, and says so once: an absence of hours would fill the log."""
 
-    def __init__(self) -> None:
-        self._trouble = False
+    def __init__(self, words: str) -> None:
+        self._words, self._trouble = words, False
 
     def __enter__(self) -> None:
         return None
@@ -435,6 +435,6 @@ class _Patience:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         troubled = kind is not None and issubclass(kind, (Busy, StorageFull))
         if troubled and not self._trouble:
-            log.warning("the database takes nothing just now; trying again until it does")
+            log.warning(self._words)
         self._trouble = troubled
         return troubled
