@@ -190,6 +190,17 @@ def test_a_form_sent_twice_makes_one_draft(desk: Desk) -> None:
     assert desk.states() == ["draft"]
 
 
+@pytest.mark.check("A-111")
+def test_ringing_is_a_switch_that_is_off_and_quotes_apples_rule(desk: Desk) -> None:
+    page = desk.mo.get("/console/offers/new")
+    assert "rings" in page.form("points").names
+    assert "rings" not in page.form("points").values
+    assert "Apple forbids marketing by the notices of a card." in page.text
+    assert "My phone may ring when there is a new offer." in page.text
+    desk.write()
+    assert "rings" not in rows(desk.house.store, "offer")[0]["source"]
+
+
 def test_an_offer_that_begins_at_night_rings_by_day_only(desk: Desk) -> None:
     """It is five in the morning in Chicago."""
     desk.member(phone="a")
