@@ -41,6 +41,7 @@ from passes.loyalty.refusals import (
     CardVoided,
     GoogleNotSetUp,
     GoogleUnavailable,
+    LinkUnknown,
     Refused,
     StorageFull,
 )
@@ -54,6 +55,7 @@ from passes.web.join import remember, setting
 
 blueprint = Blueprint("member", __name__)
 
+_SHOPS_SHOWN = 3
 _BARS_HEIGHT = 0.4
 """Of a bar code, as a share of its length."""
 
@@ -85,6 +87,15 @@ def keep_private(answer: Response) -> Response:
     answer.headers["X-Robots-Tag"] = "noindex, nofollow"
     answer.headers.setdefault("Cache-Control", "private, no-store")
     return answer
+
+
+@blueprint.errorhandler(LinkUnknown)
+def unknown(refused: LinkUnknown) -> tuple[str, int]:
+    """No card is here, or none any more; of a shop or two the way back to one's own card is shown."""
+    with installation().store.read() as read:
+        standing = programmes.every(read)
+    shown = standing if len(standing) <= _SHOPS_SHOWN else ()
+    return render_template("member/unknown.html", refused=refused, standing=shown), status_of(refused)
 
 
 @blueprint.get("/card/<secret>")

@@ -74,6 +74,8 @@ def test_an_unknown_link_and_a_withdrawn_one_look_alike(ana: Visitor, house: Sho
     assert unknown.html.replace("zzzzzzzz", "") == withdrawn.html.replace(regular.link_secret, "")
     assert "This link has expired or was withdrawn. Ask for a new one." in unknown.text
     assert "Start again" in unknown.text
+    again = next(given["href"] for _, given in unknown.elements if given.get("href", "").endswith("/again"))
+    assert ana.get(again).status == 200
 
 
 def test_a_withdrawn_card_offers_no_wallet_and_names_nobody(
