@@ -19,6 +19,7 @@ from app import create_app
 from passes import enrolment, programmes
 from passes.loyalty.joining import NAME_LETTERS_MAX
 from passes.mail import Letter, Outcome
+from passes.store.instants import micros
 from passes.wiring import Installation
 from tests.cast import rows
 from tests.loyalty.shops import text_of
@@ -198,7 +199,10 @@ def test_consent_is_asked_unticked_and_kept_with_its_version(ana: Visitor, app: 
     assert "offers" not in form.values
     ana.send(form, name="Ana")
     join(Visitor(app), "Ben", offers="on")
-    kept = [(row["given"], row["text_version"], row["purpose"]) for row in rows(house.store, "consent")]
+    answers = rows(house.store, "consent")
+    kept = [(row["given"], row["text_version"], row["purpose"]) for row in answers]
+    assert {row["at"] for row in answers} == {micros(house.now)}
+    assert all(row["terms_version"] for row in rows(house.store, "joining"))
     assert kept == [
         *((False, "2026-01", "offers"), (False, "2026-01", "ring")),
         *((True, "2026-01", "offers"), (False, "2026-01", "ring")),
