@@ -355,7 +355,8 @@ def _again(loaded: Loaded, *, sent: bool = False, refused: Refused | None = None
         form=hidden.text,
         letters=_sends_letters(),
         refused=refused,
-        secret=_own_card(loaded),
+        # Several people may share a browser, and whoever sent the form looks for another card.
+        secret=None if sent or refused or "other" in request.args else _own_card(loaded),
         sent=sent,
         wrong=isinstance(refused, EmailInvalid | EmailMissing),
         **setting(loaded),

@@ -601,6 +601,10 @@ def test_the_browser_that_joined_needs_no_letter(writing: Flask) -> None:
     own = join(visitor).address
     page = visitor.get("/join/copperfinch/again")
     assert page.element(class_="button big")["href"] == own
+    # Unless it is shared.
+    other = visitor.get(page.element(class_="button quiet")["href"])
+    sent = visitor.send(other.form("email"), email="ben@shop.example")
+    assert "If a Finch Club card has this address" in sent.text
 
 
 def test_one_address_cannot_be_flooded_with_letters(writing: Flask, house: Shop) -> None:
