@@ -16,7 +16,7 @@ import zxingcpp
 from flask.testing import FlaskClient
 from PIL import Image
 
-from passes.emulators import google_face
+from passes.emulators import drawing, google_face
 from passes.emulators.drawing import Words
 from passes.emulators.google import GoogleEmulator
 from passes.emulators.google_card import show
@@ -407,7 +407,7 @@ def test_nothing_on_the_card_runs_out_of_it() -> None:
     for face in (google_face.layout(card, lambda url: None), google_face.head(card, lambda url: None)):
         for one in face.items:
             if isinstance(one, Words):
-                width = google_face.text_width(one.text, one.size)
+                width = drawing.text_width(one.text, one.size)
                 left = one.x - {"start": 0, "middle": width / 2, "end": width}[one.anchor]
                 assert left >= -0.5
                 assert left + width <= google_face.WIDTH + 0.5
@@ -423,7 +423,7 @@ def test_one_phone_alone_may_stand_in_the_shops_pages_and_nobody_elses(shelf: Sh
     assert answer.headers["Location"] == "/phones/android?embed=1"
     for path in ("/phones/android", ON_PHONE, f"{ON_PHONE}/hold", "/phones/android/lock"):
         for ask in ({"query_string": {"embed": "1"}}, {"headers": {"Sec-Fetch-Dest": "iframe"}}):
-            answer = shelf.browser.get(path, **ask)  # type: ignore[arg-type]
+            answer = shelf.browser.get(path, **ask)
             policy = answer.headers["Content-Security-Policy"]
             assert f"frame-ancestors 'self' {shelf.service.url} http://" in policy
             assert "embed=1" in answer.text

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from flask.testing import FlaskClient
 from PIL import Image
 
-from passes.emulators import card_face
+from passes.emulators import card_face, drawing
 from passes.emulators.apns import ApnsEmulator
 from passes.emulators.google import GoogleEmulator
 from passes.emulators.google_signing import make_key_file
@@ -360,12 +360,12 @@ def test_only_four_fields_of_the_row_are_shown_and_all_stay_on_the_card() -> Non
     words = "an extraordinarily long name that no card can show"
     body["secondaryFields"] = [{"key": f"s{n}", "label": words, "value": f"{n} {words}"} for n in range(6)]
     items = card_face.layout(installed(storeCard=body))
-    row = [one for one in items if isinstance(one, card_face.Words) and 240 < one.y < 270]
+    row = [one for one in items if isinstance(one, drawing.Words) and 240 < one.y < 270]
     assert [one.text[0] for one in row] == list("0123")
     assert all(one.text.endswith("…") for one in row)
     for one in items:
-        if isinstance(one, card_face.Words):
-            width = card_face.text_width(one.text, one.size)
+        if isinstance(one, drawing.Words):
+            width = drawing.text_width(one.text, one.size)
             left = one.x - {"start": 0, "middle": width / 2, "end": width}[one.anchor]
             assert left >= -0.5
             assert left + width <= card_face.WIDTH + 0.5
@@ -375,7 +375,7 @@ def test_turkish_labels_keep_their_dots() -> None:
     body = document()["storeCard"]
     body["headerFields"][0]["label"] = "indirim"
     items = card_face.layout(installed(storeCard=body), language="tr")
-    assert "İNDİRİM" in [one.text for one in items if isinstance(one, card_face.Words)]
+    assert "İNDİRİM" in [one.text for one in items if isinstance(one, drawing.Words)]
 
 
 def test_a_stopped_card_says_so() -> None:

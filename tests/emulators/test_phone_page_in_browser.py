@@ -283,7 +283,7 @@ def test_googles_save_page_leads_to_the_phone_that_was_chosen(desk: Shop, page: 
     page.set_viewport_size({"width": 360, "height": 740})
     phone = desk.google.add_phone("Cy’s Android", account="android@gmail.example")
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.goto(desk.google.save_address + desk.issuer.token_for())
         check(page, scheme)
     page.get_by_role("button", name="Add to Cy’s Android").click()
