@@ -274,6 +274,43 @@ def test_messages_in_the_wrong_order_are_resolved_by_asking_google(town: Rehears
 
 
 @pytest.mark.check("G-51")
+@pytest.mark.parametrize("late", [timedelta(seconds=20), timedelta(minutes=5)])
+def test_a_save_that_is_heard_after_its_own_removal_holds_nothing(town: Rehearsal, late: timedelta) -> None:
+    card, phone = a_card(town.shop), town.google.add_phone()
+    town.google.faults.withhold_callbacks()
+    [object_id] = phone.save(town.link(card))
+    phone.remove(object_id)
+    saved = town.callback(object_id, "save")
+    town.take(town.callback(object_id, "del"))
+    town.shop.now += late
+    town.upkeep.run_due(now=town.shop.now)
+    town.take(saved)
+    assert town.holders() == [object_id]
+    town.shop.now += google_cards.CHECK_AFTER
+    town.upkeep.run_due(now=town.shop.now)
+    assert town.holders() == []
+
+
+def test_an_answer_of_googles_does_not_undo_what_was_heard_meanwhile(town: Rehearsal) -> None:
+    card, phone = a_card(town.shop), town.google.add_phone()
+    town.google.faults.withhold_callbacks()
+    link = town.link(card)
+    [shown] = town.google.look(link)
+    town.shop.now += google_cards.CHECK_UNHEARD_AFTER
+    ask = town.announcer.wallet.is_held
+
+    def slowly(object_id: str) -> bool:
+        held = ask(object_id)
+        phone.save(link)
+        town.take(town.callback(object_id, "save"))
+        return held
+
+    town.announcer.wallet.is_held = slowly  # type: ignore[method-assign]
+    town.upkeep.run_due(now=town.shop.now)
+    assert town.holders() == [shown.object_id]
+
+
+@pytest.mark.check("G-51")
 def test_a_card_of_which_nothing_was_heard_is_asked_about(town: Rehearsal) -> None:
     card, phone = a_card(town.shop), town.google.add_phone()
     town.google.faults.withhold_callbacks()

@@ -12,7 +12,7 @@ from passes.google.wallet import GoogleWallet
 from passes.google_cards.desk import GoogleDesk
 from passes.google_cards.issuer import Issuer
 from passes.loyalty.refusals import GoogleUnavailable
-from passes.store import Store, Work, google, programmes
+from passes.store import Store, Work, google, installs, programmes
 from passes.store.google import Object
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,15 @@ def _hear(work: Work, issuer: Issuer, found: Object, said: Callback, *, now: dat
         return
     # Of the first thing ever heard nothing can have overtaken anything. Later
     # ones may come in the wrong order: then Google knows, and is asked.
-    first = not google.was_held_before(work, found)
+    first = not google.was_heard_of(work, found)
     if said.event is Event.SAVE:
         google.hold(work, found, now=now)
         google.check(work, found, at=None if first else now + CHECK_AFTER)
     else:
+        if found.told_revision is None:
+            # Written down as well: a save that is heard later may have come before.
+            key = found.programme_id, found.card_id
+            installs.happened(work, *key, wallet=installs.GOOGLE, event=installs.REMOVED, now=now)
         google.let_go(work, found, now=now)
         google.check(work, found, at=now + CHECK_AFTER)
 
@@ -92,7 +96,8 @@ def check_due(store: Store, wallet: GoogleWallet, issuer: Issuer, *, now: dateti
             continue
 
         def decide(work: Work, known: Object = known, held: bool = held) -> None:
-            google.check(work, known, at=None)
+            if not google.take_check(work, known, now=now):
+                return
             if held and not known.erased:
                 google.hold(work, known, now=now)
             elif not held:

@@ -256,12 +256,16 @@ _HELD = text("""
     FROM card c JOIN programme p ON p.id = c.programme_id
     WHERE c.programme_id = :programme_id AND c.id = :card_id
 """)
-_SAVED_BEFORE = text("""
+_HEARD_OF = text("""
     SELECT 1 FROM wallet_event
     WHERE programme_id = :programme_id AND card_id = :card_id AND wallet = 'google' LIMIT 1
 """)
 _CHECK = text("""
     UPDATE google_object SET check_due_at = :at WHERE programme_id = :programme_id AND card_id = :card_id
+""")
+_TAKE_CHECK = text("""
+    UPDATE google_object SET check_due_at = NULL
+    WHERE programme_id = :programme_id AND card_id = :card_id AND check_due_at <= :now RETURNING card_id
 """)
 _CHECKS = text("""
     SELECT object_id FROM google_object WHERE check_due_at IS NOT NULL AND check_due_at <= :now
@@ -294,10 +298,16 @@ def let_go(work: Work, found: Object, *, now: datetime) -> None:
         installs.unregister(work, held, library_id=_library_id(found.object_id), wallet=GOOGLE, now=now)
 
 
-def was_held_before(read: Read, found: Object) -> bool:
+def take_check(work: Work, found: Object, *, now: datetime) -> bool:
+    """End a question that was due. False when something was heard meanwhile that its answer cannot know."""
+    values = {"programme_id": found.programme_id, "card_id": found.card_id}
+    return work.ask(_TAKE_CHECK, **values, now=micros(now)).one() is not None
+
+
+def was_heard_of(read: Read, found: Object) -> bool:
     """Whether anything was ever heard of the card at Google."""
     values = {"programme_id": found.programme_id, "card_id": found.card_id}
-    return read.ask(_SAVED_BEFORE, **values).one() is not None
+    return read.ask(_HEARD_OF, **values).one() is not None
 
 
 def check(work: Work, found: Object, *, at: datetime | None) -> None:
