@@ -81,10 +81,10 @@ def test_rules_for_members_who_gave_a_consent_meet_them_at_the_till(
 key = "news"
 name = "For readers of our news"
 factor = 3
-when = { segment = { consent = "offers" } }
+when = { segment = { consent = "ring" } }
 """
     shop = a_shop(store, now, rule)
-    ana = shop.join(consents={"offers": agreed})
+    ana = shop.join(consents={"ring": agreed})
     assert shop.buy(ana.code, 1_000).points == points
 
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_is_dropped_from_the_reason_of_a_return(store: St
         ),
         (('zone = "America/Chicago"', 'zone = "localtime"'), "zone (line 5): must be an IANA time zone"),
         (
-            ('purpose = "offers"', f'purpose = "{"o" * 33}"'),
+            ('purpose = "ring"', f'purpose = "{"o" * 33}"'),
             "consents[0].purpose (line 145): must have at most 32",
         ),
         (
@@ -238,7 +238,7 @@ when = {{ channels = ["{channel}"] }}
         store,
         now,
         rule,
-        purpose=('purpose = "offers"', f'purpose = "{purpose}"'),
+        purpose=('purpose = "ring"', f'purpose = "{purpose}"'),
         version=('version = "2026-01"', f'version = "{"v" * 32}"'),
     )
     ana = shop.join(consents={purpose: True})

@@ -114,7 +114,7 @@ def test_what_cannot_be_recovered_later_is_written_down(shop: Shop) -> None:
         utm_medium="qr",
         utm_campaign="may",
     )
-    shop.join(consents={"offers": True}, source=source, language="tr")
+    shop.join(consents={"ring": True}, source=source, language="tr")
     (joining,) = rows(shop.store, "joining")
     assert (joining["source"], joining["location"], joining["referrer"]) == (
         "poster",
@@ -123,16 +123,15 @@ def test_what_cannot_be_recovered_later_is_written_down(shop: Shop) -> None:
     )
     assert (joining["utm_source"], joining["utm_medium"], joining["utm_campaign"]) == ("menu", "qr", "may")
     assert len(joining["terms_version"]) == 12
-    consent, ring = rows(shop.store, "consent")
-    assert (ring["purpose"], bool(ring["given"])) == ("ring", False)
-    assert (consent["purpose"], bool(consent["given"]), consent["language"]) == ("offers", True, "tr")
+    (consent,) = rows(shop.store, "consent")
+    assert (consent["purpose"], bool(consent["given"]), consent["language"]) == ("ring", True, "tr")
     assert consent["text_version"]
     assert len(consent["text_digest"]) == 64
 
 
 def test_consent_is_never_assumed(shop: Shop) -> None:
     shop.join(consents={})
-    assert [bool(row["given"]) for row in rows(shop.store, "consent")] == [False, False]
+    assert [bool(row["given"]) for row in rows(shop.store, "consent")] == [False]
 
 
 def test_personal_data_stands_in_its_own_table_only(shop: Shop) -> None:

@@ -210,12 +210,12 @@ def test_remainders_of_rounding_add_up_and_a_whole_point_is_given(shop: Shop) ->
 
 
 def test_consents_are_the_stricter_of_both(shop: Shop) -> None:
-    ana = shop.join(consents={"offers": True})
-    twin = shop.join("Ana R.", consents={"offers": False})
-    cleo = shop.join("Cleo", consents={"offers": True})
+    ana = shop.join(consents={"ring": True})
+    twin = shop.join("Ana R.", consents={"ring": False})
+    cleo = shop.join("Cleo", consents={"ring": True})
 
     def answers(joined: Joined) -> list[bool]:
-        where = f"member_id = {joined.member_id} AND purpose = 'offers'"
+        where = f"member_id = {joined.member_id} AND purpose = 'ring'"
         return [row["given"] for row in rows(shop.store, "consent", where)]
 
     agreed = merge(shop, ana, cleo)

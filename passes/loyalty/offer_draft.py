@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from passes.loyalty import placeholders
 from passes.loyalty.offer_file import HOLDOUT_PERCENT_MAX, USES_MAX, EffectKind
-from passes.loyalty.offers import OFFERS, RING
+from passes.loyalty.offers import OFFERS, RING, ring_purpose
 from passes.loyalty.placeholders import filled_in
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import plainly
@@ -239,7 +239,7 @@ def source_of(draft: Draft, programme: Programme) -> str:
     if shops and len(shops) < len(programme.shops):
         lines.append(f"shops = {_list(shops)}")
     if draft.who == Who.ASKED:
-        lines.append(f"segment = {{ consent = {_quoted(OFFERS)} }}")
+        lines.append(f"segment = {{ consent = {_quoted(_question(programme))} }}")
     return "\n".join(lines) + "\n"
 
 
@@ -269,7 +269,7 @@ def draft_of(source: str, programme: Programme) -> Draft | None:
         )
     except (ValueError, TypeError, AttributeError):
         return None
-    is_more = said or when or segment not in (None, {"consent": OFFERS}) or (segment and tiers)
+    is_more = said or when or segment not in (None, {"consent": _question(programme)}) or (segment and tiers)
     known = draft.effect in (EffectKind.BONUS_POINTS, EffectKind.POINTS_TIMES)
     return None if is_more or not known or not instant_of(draft.ends, programme.zone) else draft
 
@@ -312,5 +312,10 @@ def rings_by(programme: Programme, language: str) -> str | None:
 
 
 def asks_for_offers(programme: Programme) -> bool:
-    """Whether members are asked if they want to be told of offers."""
-    return any(one.purpose == OFFERS for one in programme.consents)
+    """Whether the programme asks its members anything about offers."""
+    return _question(programme) in {one.purpose for one in programme.consents}
+
+
+def _question(programme: Programme) -> str:
+    """The purpose of the question that who asked for offers said yes to."""
+    return ring_purpose({one.purpose for one in programme.consents})

@@ -72,7 +72,7 @@ def test_a_form_writes_the_file_that_says_the_same() -> None:
     assert (offer.holdout_percent, offer.rings) == (20, True)
     asked = parse(source_of(replace(MAPLE, who=Who.ASKED), FINCH), name="maple", programme=FINCH)
     assert asked.segment is not None
-    assert asked.segment.consent == "offers"
+    assert asked.segment.consent == "ring"
 
 
 @pytest.mark.parametrize(

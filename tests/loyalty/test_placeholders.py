@@ -148,7 +148,7 @@ def test_every_text_of_a_card_is_checked_in_every_language() -> None:
         ('en = "Finch Club"', 'en = "Club 21"'),
         ('name = "West Loop"', 'name = "Pier 39"'),
         ('en = "Perch"', 'en = "Level 1"'),
-        ("Copperfinch Coffee may tell me", "Copperfinch Coffee may tell me 3 times a week"),
+        ("My phone may ring", "My phone may ring 3 times a week"),
     ],
 )
 def test_names_addresses_and_consents_are_no_promises(old: str, new: str) -> None:

@@ -160,7 +160,7 @@ def test_a_refused_form_says_what_to_correct_and_keeps_the_rest(
     ana: Visitor, house: Shop, values: dict[str, str], field: str, words: str
 ) -> None:
     form = ana.get("/join/copperfinch").form("name")
-    page = ana.fill_in(form, {"email": "kept@shop.example", "offers": "on", **values})
+    page = ana.fill_in(form, {"email": "kept@shop.example", "ring": "on", **values})
     assert page.status == 422
     wrong = page.element(name=field, aria_invalid="true")
     assert page.element(id=wrong["aria-describedby"])
@@ -168,7 +168,7 @@ def test_a_refused_form_says_what_to_correct_and_keeps_the_rest(
     again = page.form("name")
     assert again.values["name"] == values["name"]
     assert again.values["email"] == values.get("email", "kept@shop.example")
-    assert again.values["offers"] == "on"
+    assert again.values["ring"] == "on"
     assert rows(house.store, "member") == []
     # Corrected, the same form goes through.
     assert ana.send(again, name="Ana", email="").address.startswith("/card/")
@@ -195,17 +195,17 @@ def test_a_form_that_this_server_did_not_make_is_refused(ana: Visitor, house: Sh
 @pytest.mark.check("W-16")
 def test_consent_is_asked_unticked_and_kept_with_its_version(ana: Visitor, app: Flask, house: Shop) -> None:
     form = ana.get("/join/copperfinch").form("name")
-    assert "offers" in form.names
-    assert "offers" not in form.values
+    assert "ring" in form.names
+    assert "ring" not in form.values
     ana.send(form, name="Ana")
-    join(Visitor(app), "Ben", offers="on")
+    join(Visitor(app), "Ben", ring="on")
     answers = rows(house.store, "consent")
     kept = [(row["given"], row["text_version"], row["purpose"]) for row in answers]
     assert {row["at"] for row in answers} == {micros(house.now)}
     assert all(row["terms_version"] for row in rows(house.store, "joining"))
     assert kept == [
-        *((False, "2026-01", "offers"), (False, "2026-01", "ring")),
-        *((True, "2026-01", "offers"), (False, "2026-01", "ring")),
+        (False, "2026-01", "ring"),
+        (True, "2026-01", "ring"),
     ]
 
 
@@ -240,7 +240,7 @@ def test_the_form_asks_for_at_most_three_things_as_the_programme_says(
         assert ("required" in given) == (name == "name" or how == "required")
     # Nothing else stands above the button.
     others = form.names - fields - {"form"}
-    assert others == {"offers", "ring"}
+    assert others == {"ring"}
     sent = ana.send(form, name="Ana")
     assert sent.status == (200 if how == "optional" else 422)
     if how == "required":
