@@ -215,7 +215,7 @@ def join(
 
 
 def card_by_secret(store: Store, *, secret: str) -> CardRef:
-    """The card behind `/card/<secret>`. Raises `LinkUnknown` for an unknown or withdrawn link."""
+    """The card behind `/card/<secret>`. Raises `LinkUnknown` where link or card are unknown or withdrawn."""
     with store.read() as read:
         row = members.by_link(read, hash_secret(secret))
     if row is None:

@@ -26,7 +26,7 @@ from passes.loyalty.refusals import Busy, StorageFull
 from passes.mail import Later, Letter, Outcome, Post, Taken, Undeliverable
 from passes.server_keys import ServerKeys
 from passes.store import Read, Store, Work, alarms, due, mail, programmes
-from passes.store.mail import Claim, GivenUp, Recipient, Waiting
+from passes.store.mail import Claim, GivenUp, Quota, Recipient, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,11 @@ BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(days=3)
 
 LINKS_A_DAY = 5
-"""So many letters with a card's link go to one address in 24 hours: anybody may type it into a form.
+"""So many letters with a card's link go to one mail box a day: anybody may type it into a form.
 
-Those that were asked for are counted by themselves, so that whoever joins over and
-over with somebody's address cannot use up their way back.
+Those that were asked for are counted by themselves, and so are those that members
+send from their own page: whoever joins over and over with somebody's address, or
+writes it into their own card, cannot use up that person's way back.
 """
 MEMBERS_OF_ADDRESS = 3
 
@@ -121,10 +122,11 @@ class _Round:
     """One batch on its way: letters by key, and what is not yet written down."""
 
     claims: Mapping[int, Claim]
+    quotas: Mapping[int, Quota]
     later: list[tuple[Claim, Later]]
     answered: set[int] = field(default_factory=set)
     refused: list[tuple[Claim, str]] = field(default_factory=list)
-    unwritten: list[Claim] = field(default_factory=list)
+    unwritten: list[int] = field(default_factory=list)
     taken: int = 0
 
 
@@ -155,7 +157,9 @@ def send_due(
             desk.write(key, claim)
     if desk.unneeded:
         store.write(lambda work: mail.forgo(work, desk.unneeded))
-    running = _Round({letter.key: claims[letter.key] for letter in desk.letters}, later=desk.failed)
+    running = _Round(
+        {letter.key: claims[letter.key] for letter in desk.letters}, desk.quotas, later=desk.failed
+    )
     refused, given_up = False, 0
     try:
         for key, outcome in post.deliver(desk.letters):
@@ -184,9 +188,10 @@ def _note(store: Store, running: _Round, key: int, outcome: Outcome, *, now: dat
             running.taken += 1
             try:
                 # At once: the shorter the time between, the rarer a letter that comes twice.
-                store.write(lambda work: mail.settle_sent(work, claim, now=now))
+                counted = running.quotas.get(key)
+                store.write(lambda work: mail.settle_sent(work, claim, now=now, counted=counted))
             except (Busy, StorageFull):
-                running.unwritten.append(claim)
+                running.unwritten.append(key)
         case Later():
             running.later.append((claim, outcome))
         case Undeliverable(reason=reason):
@@ -208,8 +213,8 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[bool, int]
     trouble = running.refused[-1][1] if all_refused else untried if not running.taken else None
 
     def decide(work: Work) -> None:
-        for claim in running.unwritten:
-            mail.settle_sent(work, claim, now=now)
+        for key in running.unwritten:
+            mail.settle_sent(work, running.claims[key], now=now, counted=running.quotas.get(key))
         mail.release(work, unanswered)
         for claim, one in later:
             wait = _back_off(claim.attempts) if one.tried else timedelta(seconds=TROUBLE_SECONDS)
@@ -243,7 +248,8 @@ class _Desk:
 
     def __init__(self, read: Read, keys: ServerKeys, public_url: str, now: datetime) -> None:
         self._read, self._keys, self._public_url, self._now = read, keys, public_url, now
-        self._links: Counter[tuple[int, str, bool]] = Counter()
+        self._links: Counter[Quota] = Counter()
+        self.quotas: dict[int, Quota] = {}
         self.letters: list[Letter] = []
         self.unneeded: list[Claim] = []
         self.failed: list[tuple[Claim, Later]] = []
@@ -274,7 +280,7 @@ class _Desk:
             return None
         address = f"{self._public_url}/card/{secret}"
         language = choose(recipient.language, rules.languages)
-        said = self._say(claim, rules, recipient, language, address)
+        said = self._say(key, claim, rules, recipient, language, address)
         if said is None:
             return None
         contact = rules.contact.email or None
@@ -295,29 +301,22 @@ class _Desk:
         )
 
     def _say(
-        self, claim: Claim, rules: Programme, recipient: Recipient, language: str, address: str
+        self, key: int, claim: Claim, rules: Programme, recipient: Recipient, language: str, address: str
     ) -> Words | None:
         match claim.kind:
             case mail.CARD_LINK:
-                why = _why(claim.about)
-                if self._is_flooded(claim, recipient, asked=why is Why.ASKED):
+                if self._is_flooded(key, claim, recipient):
                     return None
-                return words.card_link(rules, language, address=address, why=why)
+                return words.card_link(rules, language, address=address, why=_why(claim.about))
             case mail.EXPIRY:
                 return self._expiry(claim, rules, recipient, language, address)
         raise ValueError(f"no letter is of the kind {claim.kind}")
 
-    def _is_flooded(self, claim: Claim, recipient: Recipient, *, asked: bool) -> bool:
-        before = mail.links_sent_to(
-            self._read,
-            claim.programme_id,
-            recipient.email_key,
-            asked=asked,
-            since=self._now - timedelta(days=1),
-        )
-        place = (claim.programme_id, recipient.email_key, asked)
-        self._links[place] += 1
-        return before + self._links[place] > LINKS_A_DAY
+    def _is_flooded(self, key: int, claim: Claim, recipient: Recipient) -> bool:
+        counted = mail.quota(claim.programme_id, recipient.email, pool=_pool(claim.about), now=self._now)
+        self._links[counted] += 1
+        self.quotas[key] = counted
+        return mail.links_sent(self._read, counted) + self._links[counted] > LINKS_A_DAY
 
     def _expiry(
         self, claim: Claim, rules: Programme, recipient: Recipient, language: str, address: str
@@ -368,4 +367,9 @@ def _why(about: str) -> Why:
     """For what reason a card's link is sent."""
     if about.startswith(mail.JOINED_AGAIN):
         return Why.JOINED_AGAIN
-    return Why.ASKED if about.startswith(mail.ASKED) else Why.JOINED
+    return Why.ASKED if about.startswith((mail.ASKED, mail.OWN)) else Why.JOINED
+
+
+def _pool(about: str) -> str:
+    """Which letters are counted together: those asked for, those sent from one's own page, the others."""
+    return next((one for one in (mail.ASKED, mail.OWN) if about.startswith(one)), mail.JOINED)

@@ -174,7 +174,7 @@ def send_card(store: Store, found: Link, *, now: datetime) -> None:
             programme_id=loaded.id,
             member_id=standing.member_id,
             kind=mail.CARD_LINK,
-            about=f"asked:{now:%Y%m%d%H}",
+            about=f"{mail.OWN}:{now:%Y%m%d%H}",
             detail={},
             now=now,
         )

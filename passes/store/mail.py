@@ -7,7 +7,9 @@ the reason for it. Of the three ends, `sent_at` tells one; of the others,
 
 from __future__ import annotations
 
+import hashlib
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,17 +20,19 @@ from passes.store.due import Many
 from passes.store.ids import block_of_ids, new_id
 from passes.store.instants import instant, instant_or_none, micros
 from passes.store.members import email_key
+from passes.store.staff import count_try, tries
 from passes.store.work import Read, Work
 
 CARD_LINK = "card_link"
-"""The way to the member's newest card; `about` begins with one of the three reasons below."""
-JOINED, JOINED_AGAIN, ASKED = "joined", "again", "asked"
+"""The way to the member's newest card; `about` begins with one of the four reasons below."""
+JOINED, JOINED_AGAIN, ASKED, OWN = "joined", "again", "asked", "own"
 EXPIRY = "expiry"
 """Points lapse; `detail` names the day (yyyymmdd)."""
 
 # What one person waits for goes before what many get on the same day.
 _AHEAD = timedelta(days=1)
 _TROUBLE_LETTERS_MAX = 300
+_DAY_MICROS = timedelta(days=1) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,6 @@ class Recipient:
     """Whom a letter goes to, as they stand now. `balance` is what can be spent."""
 
     email: str
-    email_key: str
     language: str
     balance: int
 
@@ -254,7 +257,7 @@ def claim(work: Work, *, now: datetime, lease_until: datetime, limit: int) -> li
 
 _RECIPIENT = text(
     """
-    SELECT person.email, person.email_key, member.language, account.balance
+    SELECT person.email, member.language, account.balance
     FROM member
     JOIN person ON person.programme_id = member.programme_id AND person.member_id = member.id
     JOIN account ON account.programme_id = member.programme_id AND account.id = member.points_account_id
@@ -271,20 +274,12 @@ _LINK = text(
     ORDER BY card.id DESC, card_link.number DESC LIMIT 1
 """
 )
-_SENT_TO = text(
-    f"""
-    SELECT count(*) FROM person
-    JOIN mail ON mail.programme_id = person.programme_id AND mail.member_id = person.member_id
-    WHERE person.programme_id = :programme AND person.email_key = :email_key
-        AND mail.kind = 'card_link' AND mail.sent_at > :since AND (mail.about LIKE '{ASKED}%') = :asked
-"""
-)
 
 
 def recipient(read: Read, programme_id: int, member_id: int) -> Recipient | None:
     """The member to write to; None when they left, were erased or gave no address."""
     row = read.ask(_RECIPIENT, programme=programme_id, member=member_id).one()
-    return None if row is None else Recipient(row.email, row.email_key, row.language, row.balance)
+    return None if row is None else Recipient(row.email, row.language, row.balance)
 
 
 def newest_link(read: Read, programme_id: int, member_id: int) -> Link | None:
@@ -293,12 +288,30 @@ def newest_link(read: Read, programme_id: int, member_id: int) -> Link | None:
     return None if row is None else Link(row.id, row.key_id, row.number, bytes(row.secret_hash))
 
 
-def links_sent_to(read: Read, programme_id: int, address_key: str, *, asked: bool, since: datetime) -> int:
-    """How many links an address got since then, whoever gave it: those asked for, or the others."""
-    found: int = read.ask(
-        _SENT_TO, programme=programme_id, email_key=address_key, asked=asked, since=micros(since)
-    ).value()
-    return found
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What letters with a card's link to one mail box are counted under.
+
+    By themselves, not by looking at members: one who leaves or takes another
+    address afterwards would take the count along. `pool` keeps reasons apart.
+    """
+
+    name: str
+    window_at: int
+
+
+def quota(programme_id: int, email: str, *, pool: str, now: datetime) -> Quota:
+    """The count of one mail box, reason and day (UTC). Hashed: whose box it is is nobody's business."""
+    local, _, domain = unicodedata.normalize("NFKC", email).casefold().rpartition("@")
+    # What stands behind a plus, and letters that only look different, lead to the same box.
+    box = f"{programme_id} {local.partition('+')[0] or local}@{domain}"
+    name = f"letters:{pool}:{hashlib.sha256(box.encode()).hexdigest()}"
+    return Quota(name, micros(now) // _DAY_MICROS * _DAY_MICROS)
+
+
+def links_sent(read: Read, wanted: Quota) -> int:
+    """How many links that mail box got today, whoever typed its address."""
+    return tries(read, name=wanted.name, window_at=wanted.window_at)
 
 
 # Settling -------------------------------------------------------------------------
@@ -319,9 +332,11 @@ _END = text(f"UPDATE mail SET due_at = NULL, lease_until = 0, trouble = :trouble
 _RELEASE = text(f"UPDATE mail SET lease_until = 0 WHERE {_of_lease}")
 
 
-def settle_sent(work: Work, claim: Claim, *, now: datetime) -> None:
-    """The mail server took the letter."""
+def settle_sent(work: Work, claim: Claim, *, now: datetime, counted: Quota | None = None) -> None:
+    """The mail server took the letter; `counted` is what it is counted under."""
     work.put(_SENT, programme=claim.programme_id, letter=claim.id, now=micros(now))
+    if counted is not None:
+        count_try(work, name=counted.name, window_at=counted.window_at)
 
 
 def postpone(work: Work, claim: Claim, *, until: datetime, tried: bool, trouble: str) -> None:

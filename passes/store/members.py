@@ -188,8 +188,14 @@ _IN_A_WALLET = select(card.c.id).where(
     card.c.installed_at.is_not(None),
     card.c.removed_at.is_(None),
 )
-_BY_LINK = select(card_link.c.programme_id, card_link.c.card_id).where(
-    card_link.c.secret_hash == bindparam("secret_hash"), card_link.c.revoked_at.is_(None)
+_BY_LINK = (
+    select(card_link.c.programme_id, card_link.c.card_id)
+    .join(card, (card.c.programme_id == card_link.c.programme_id) & (card.c.id == card_link.c.card_id))
+    .where(
+        card_link.c.secret_hash == bindparam("secret_hash"),
+        card_link.c.revoked_at.is_(None),
+        card.c.voided_at.is_(None),
+    )
 )
 _COUNT_AGAIN = (
     update(join_count)
@@ -454,7 +460,7 @@ def add_link(
 
 
 def by_link(read: Read, secret_hash: bytes) -> Row | None:
-    """Programme and card of a link that still holds."""
+    """Programme and card of a link that still holds, to a card that was not withdrawn."""
     return read.ask(_BY_LINK, secret_hash=secret_hash).one()
 
 

@@ -137,6 +137,9 @@ _COUNT = {
     .on_conflict_do_update(index_elements=["name", "window_at"], set_={"count": rate.c.count + 1})
     .returning(rate.c.count),
 }
+_TRIES = select(rate.c.count).where(
+    rate.c.name == bindparam("name"), rate.c.window_at == bindparam("window_at")
+)
 _FORGET_RATES = delete(rate).where(rate.c.window_at < bindparam("before"))
 _FORGET_SESSIONS = delete(session).where(
     or_(
@@ -239,6 +242,12 @@ def count_try(work: Work, *, name: str, window_at: int) -> int:
     statement = _COUNT["postgresql" if work.postgresql else "sqlite"]
     count: int = work.ask(statement, name=name, window_at=window_at).value()
     return count
+
+
+def tries(read: Read, *, name: str, window_at: int) -> int:
+    """How many tries were counted in the window that began at `window_at`."""
+    row = read.ask(_TRIES, name=name, window_at=window_at).one()
+    return 0 if row is None else int(row.count)
 
 
 def forget(work: Work, *, before: int) -> None:

@@ -1,0 +1,118 @@
+"""What strangers and unlucky people do to customers' pages and letters: refused, or right in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from passes import correspondence, enrolment, membership
+from passes.correspondence import LINKS_A_DAY, send_due
+from passes.enrolment import Joined
+from passes.loyalty.refusals import LinkUnknown
+from passes.mail import Letter, Outcome, Taken
+from passes.membership import Known, Link
+from passes.store import Store
+from tests.shop import COFFEE, KEYS, Shop, open_shop
+
+ANA = "ana@shop.example"
+URL = "https://cards.shop.example"
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Post:
+    """A mail server that takes everything."""
+
+    letters: list[Letter] = field(default_factory=list)
+
+    def deliver(self, letters: Sequence[Letter]) -> Iterator[tuple[int, Outcome]]:
+        for letter in letters:
+            self.letters.append(letter)
+            yield letter.key, Taken()
+
+    def check(self) -> str | None:
+        return None
+
+
+@pytest.fixture
+def shop(store: Store, now: datetime) -> Shop:
+    return open_shop(store, now)
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+def send(shop: Shop, post: Post) -> None:
+    """What the worker does at once."""
+    send_due(shop.store, post, keys=KEYS, public_url=URL, now=shop.now)
+
+
+def link_of(shop: Shop, joined: Joined) -> Link:
+    return membership.link(shop.store, secret=joined.link_secret)
+
+
+def writes(shop: Shop, joined: Joined, email: str) -> None:
+    """The member says on their page that this is their address."""
+    known = Known("Eve", email, None, None)
+    membership.correct(shop.store, link_of(shop, joined), known=known, now=shop.now)
+
+
+# Somebody else's mail box ----------------------------------------------------------------
+
+
+def test_who_joins_and_leaves_over_and_over_does_not_fill_a_mail_box(shop: Shop, post: Post) -> None:
+    for _ in range(LINKS_A_DAY + 3):
+        eve = shop.join("Eve", email=ANA, letters=True)
+        send(shop, post)
+        membership.leave(shop.store, link_of(shop, eve), now=shop.now)
+    assert len(post.letters) == LINKS_A_DAY
+
+
+def test_who_joins_and_takes_another_address_over_and_over_does_not_fill_a_mail_box(
+    shop: Shop, post: Post
+) -> None:
+    for number in range(LINKS_A_DAY + 3):
+        eve = shop.join("Eve", email=ANA, letters=True)
+        send(shop, post)
+        writes(shop, eve, f"eve{number}@elsewhere.example")
+    assert len(post.letters) == LINKS_A_DAY
+
+
+def test_many_spellings_of_one_mail_box_are_one_mail_box(shop: Shop, post: Post) -> None:
+    for number in range(LINKS_A_DAY + 3):
+        shop.join("Eve", email=f"ana+{number}@shop.example", letters=True)
+    shop.join("Eve", email="ana@shop.ｅxample", letters=True)
+    shop.join("Eve", email="ａna@shop.example", letters=True)
+    send(shop, post)
+    assert len(post.letters) == LINKS_A_DAY
+
+
+def test_who_sends_their_own_card_to_somebody_cannot_use_up_that_persons_way_back(
+    shop: Shop, post: Post
+) -> None:
+    impostors = [shop.join(f"Eve {number}") for number in range(LINKS_A_DAY + 1)]
+    owner = shop.join("Ana Reyes", email=ANA)
+    for eve in impostors:
+        writes(shop, eve, ANA)
+        membership.send_card(shop.store, link_of(shop, eve), now=shop.now)
+    send(shop, post)
+    assert len(post.letters) == LINKS_A_DAY
+    post.letters.clear()
+    correspondence.ask_for_card(shop.store, programme=COFFEE, email=ANA, now=shop.now)
+    send(shop, post)
+    assert any(owner.link_secret in letter.text for letter in post.letters)
+
+
+# A card that is over ------------------------------------------------------------------------
+
+
+def test_the_browser_of_whoever_left_is_not_led_to_a_card_that_is_gone(shop: Shop) -> None:
+    ana = shop.join("Ana Reyes")
+    membership.leave(shop.store, link_of(shop, ana), now=shop.now)
+    with pytest.raises(LinkUnknown):
+        enrolment.card_by_secret(shop.store, secret=ana.link_secret)
