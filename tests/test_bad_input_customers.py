@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from flask.testing import FlaskClient
 
+from app import create_app
 from passes import correspondence, enrolment, membership
 from passes.correspondence import LINKS_A_DAY, send_due
+from passes.emulators.browsing import Answer, Astray, follow
+from passes.emulators.desk import kind_of
 from passes.enrolment import Joined
 from passes.loyalty.refusals import LinkUnknown
 from passes.mail import Letter, Outcome, Taken
 from passes.membership import Known, Link
 from passes.store import Store
+from passes.wiring import Installation
 from tests.shop import COFFEE, KEYS, Shop, open_shop
 
 ANA = "ana@shop.example"
@@ -45,6 +52,23 @@ def shop(store: Store, now: datetime) -> Shop:
 @pytest.fixture
 def post() -> Post:
     return Post()
+
+
+@pytest.fixture
+def visitor(shop: Shop) -> FlaskClient:
+    """Somebody's browser, at pages that sign nothing."""
+    office: Any = None
+    return create_app(
+        Installation(
+            store=shop.store,
+            keys=KEYS,
+            office=office,
+            clock=lambda: shop.now,
+            public_url=URL,
+            development=False,
+            phone_url=None,
+        )
+    ).test_client()
 
 
 def send(shop: Shop, post: Post) -> None:
@@ -116,3 +140,41 @@ def test_the_browser_of_whoever_left_is_not_led_to_a_card_that_is_gone(shop: Sho
     membership.leave(shop.store, link_of(shop, ana), now=shop.now)
     with pytest.raises(LinkUnknown):
         enrolment.card_by_secret(shop.store, secret=ana.link_secret)
+
+
+# What a log must not hold ---------------------------------------------------------------------
+
+
+def test_a_browsers_report_about_a_card_page_does_not_bring_its_address_into_the_log(
+    visitor: FlaskClient, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = shop.join("Ana Reyes").link_secret
+    for path in (
+        f"/card/{secret}",
+        f"/card/{secret}/details?done=link",
+        f"/download/{secret}",
+        f"\\/card\\/{secret}",
+    ):
+        body = f'{{"csp-report": {{"document-uri": "https://cards.shop.example{path}"}}}}'
+        assert visitor.post("/csp-report", data=body).status_code == 204
+    assert len(caplog.records) == 4
+    assert secret not in caplog.text
+    assert "/card/" in caplog.text
+
+
+# The virtual phone -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("link", ["http://[::1", "http://[", "https://shop.example]/"])
+@pytest.mark.parametrize("led_astray", [False, True])
+def test_what_only_looks_like_an_address_is_refused_in_words(link: str, led_astray: bool) -> None:
+    def fetch(address: str) -> Answer:
+        return Answer(302, {"location": link}, b"")
+
+    with pytest.raises(Astray):
+        follow("http://127.0.0.1/" if led_astray else link, fetch, wallet="Apple", arrived=_knows)
+    assert kind_of(link) is None
+
+
+def _knows(address: str) -> bool:
+    return urlsplit(address).path == "/there"

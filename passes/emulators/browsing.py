@@ -60,6 +60,16 @@ def follow(
     Returns the last address and its answer; no answer where `arrived` says that
     the address itself is what was wanted. Raises Elsewhere, or Astray.
     """
+    try:
+        return _followed(address, fetch, wallet, arrived)
+    except ValueError as wrong:
+        # Such as `http://[`: in what was typed, in a redirect, or in a page's button.
+        raise Astray("That is no address.") from wrong
+
+
+def _followed(
+    address: str, fetch: Callable[[str], Answer | None], wallet: str, arrived: Callable[[str], bool]
+) -> tuple[str, Answer | None]:
     pressed = False
     for _ in range(_STEPS_MAX):
         if arrived(address):

@@ -713,7 +713,10 @@ class Desk:
 
 def kind_of(link: str) -> str | None:
     """Which kind of phone a link is for, where its address tells."""
-    path = urlsplit(link).path
+    try:
+        path = urlsplit(link).path
+    except ValueError:
+        return None
     if path.startswith(_SAVE_PATH) or path.endswith("/google"):
         return ANDROID
     return IPHONE if path.endswith("/apple") else None
