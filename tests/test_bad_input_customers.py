@@ -132,6 +132,18 @@ def test_who_sends_their_own_card_to_somebody_cannot_use_up_that_persons_way_bac
     assert any(owner.link_secret in letter.text for letter in post.letters)
 
 
+# Addresses that carry too much ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["utm_source", "fbclid"])
+@pytest.mark.parametrize("page", ["/join/copperfinch", "/join/copperfinch/code.svg"])
+def test_an_address_with_more_than_a_code_can_hold_still_opens(
+    visitor: FlaskClient, page: str, name: str
+) -> None:
+    query = {name: "😀" * 2000, "utm_medium": "😀" * 2000, "utm_campaign": "😀" * 2000, "at": "west-loop"}
+    assert visitor.get(page, query_string=query).status_code == 200
+
+
 # A card that is over ------------------------------------------------------------------------
 
 

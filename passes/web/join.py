@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
@@ -64,6 +64,9 @@ _PURPOSE = "join"
 _AGAIN = "again"
 _YEAR_SECONDS = 365 * 24 * 3600
 SOURCES = ("poster", "link", "till", "email", "social")
+_ABOUT_THE_WAY = ("from", "at", "utm_source", "utm_medium", "utm_campaign")
+# Links from advertisements carry any amount; a code with more letters is too fine for a phone's camera.
+_CODE_LETTERS_MAX = 500
 # What a screen that shows an invitation is called: unguessable, and short enough for a small code.
 _DESK = re.compile(r"[A-Za-z0-9_-]{16}")
 _DESK_BYTES = 12
@@ -279,16 +282,25 @@ class _Desk:
     def __init__(self, loaded: Loaded) -> None:
         name = secrets.token_urlsafe(_DESK_BYTES)
         path = url_for("join.form", slug=loaded.slug)
-        kept = [(key, value) for key, value in request.args.items() if key not in ("lang", "new")]
-        query = urlencode([*kept, ("lang", language.current()), ("desk", name)])
+        kept = [(key, value) for key, value in request.args.items() if key in _ABOUT_THE_WAY]
         own = installation().public_url
-        self.code = Markup(artwork.qr_svg(f"{own}{path}?{query}"))
+        invitation = for_a_code(f"{own}{path}", [("lang", language.current()), ("desk", name), *kept])
+        self.code = Markup(artwork.qr_svg(invitation))
         self.short = f"{urlsplit(own).netloc}{path}"
         # A phone that scans such an address looks for us within itself.
         self.is_out_of_reach = urlsplit(own).hostname in ("127.0.0.1", "localhost", "::1")
         self.here = url_for("join.desk", slug=loaded.slug, name=name)
         self.state = url_for("join.desk_state", slug=loaded.slug, name=name)
         self.alone = f"{path}?{urlencode([*request.args.items(), ('phone', '1')])}"
+
+
+def for_a_code(address: str, query: Iterable[tuple[str, str]]) -> str:
+    """The address with as much of the query as a code that phones still read can hold, from the first on."""
+    kept: list[tuple[str, str]] = []
+    for pair in query:
+        if len(f"{address}?{urlencode([*kept, pair])}") <= _CODE_LETTERS_MAX:
+            kept.append(pair)
+    return f"{address}?{urlencode(kept)}" if kept else address
 
 
 @blueprint.get("/join/<slug>/desk/<name>")

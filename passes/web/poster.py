@@ -89,7 +89,8 @@ def code(slug: str) -> Response:
         "at": join.location(loaded),
         **{name: request.args.get(name, "")[:100] for name in ("utm_source", "utm_medium", "utm_campaign")},
     }
-    drawn = artwork.qr_svg(_invitation(loaded, query))
+    kept = [(key, value) for key, value in query.items() if value]
+    drawn = artwork.qr_svg(join.for_a_code(_invitation(loaded, {}), kept))
     # A size, so that it does not fill the page of whoever places it.
     sized = drawn.replace("<svg ", f'<svg width="{_CODE_MILLIMETRES}mm" height="{_CODE_MILLIMETRES}mm" ', 1)
     answer = make_response(sized)
