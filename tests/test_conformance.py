@@ -135,7 +135,7 @@ def test_a_marked_run_in_two_processes_prints_its_totals_and_refuses_unknown_num
     assert "test_sample.py::test_half (2 runs)" in run.stdout
     assert run.stdout.splitlines()[-4:] == [
         "apple: 1 proven, 0 argued, 126 open, 1 failing of 128",
-        "google: 1 proven, 0 argued, 65 open, 0 failing of 66",
+        "google: 1 proven, 2 argued, 63 open, 0 failing of 66",
         "loyalty: 0 proven, 0 argued, 90 open, 0 failing of 90",
         "web: 0 proven, 0 argued, 105 open, 0 failing of 105",
     ]
