@@ -262,12 +262,12 @@ def end(store: Store, *, programme: str, key: str, person: str | None = None, no
     return store.write(decide)
 
 
-def every(store: Store, *, programme: str) -> list[OfferView]:
-    """All offers of a programme, the newest first."""
+def every(store: Store, *, programme: str, language: str | None = None) -> list[OfferView]:
+    """All offers of a programme, the newest first, named in `language` or else the programme's own."""
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         used = offers.used(read, loaded)
-        return [_seen(row, loaded, used) for row in offers.every(read, loaded)]
+        return [_seen(row, loaded, used, language) for row in offers.every(read, loaded)]
 
 
 def show(store: Store, *, programme: str, key: str) -> OfferView:
@@ -321,11 +321,13 @@ def _view(read: Read, row: OfferRow, loaded: Loaded) -> OfferView:
     return _seen(row, loaded, offers.used(read, loaded, row.id))
 
 
-def _seen(row: OfferRow, loaded: Loaded, used_of: Mapping[int, Used]) -> OfferView:
+def _seen(
+    row: OfferRow, loaded: Loaded, used_of: Mapping[int, Used], language: str | None = None
+) -> OfferView:
     used = used_of.get(row.id, Used())
     return OfferView(
         key=row.offer.key,
-        title=row.offer.title.in_(loaded.programme.language),
+        title=row.offer.title.in_(language or loaded.programme.language),
         state=row.state,
         starts_at=row.offer.window.starts_at,
         ends_at=row.offer.window.ends_at,

@@ -61,5 +61,5 @@ def _last_change(programme: Programme, facts: CardFacts, zone: ZoneInfo) -> str 
         "Last change: %(points)s %(unit)s on %(day)s.",
         points=f"{'+' if moved.points > 0 else '−'}{language.shown(facts.language, abs(moved.points))}",
         unit=programme.unit.name(abs(moved.points), facts.language),
-        day=moved.occurred_at.astimezone(zone).date().isoformat(),
+        day=language.shown(facts.language, moved.occurred_at.astimezone(zone).date()),
     )

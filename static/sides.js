@@ -30,6 +30,7 @@ const arrived = () => {
     if (here) side.setAttribute("aria-current", "true");
     else side.removeAttribute("aria-current");
   }
+  if (phone) inside()?.documentElement.classList.add("beside-phone");
   inside()?.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href]");
     if (link && phone) turnToPhone(link);

@@ -65,7 +65,7 @@ def test_a_face_shows_what_was_just_booked(shop: Shop, card: Card) -> None:
     assert shown.barcode.message == card.code
     assert any(field.value == "Ana Reyes" for field in shown.row)
     [why] = [field for field in shown.back if field.key == "why"]
-    assert "Last change: +125 beans on 2026-03-14." in str(why.value)
+    assert "Last change: +125 beans on March 14, 2026." in str(why.value)
     shop.redeem(card.code, "extra-shot")
     [why] = [field for field in face(shop, card).back if field.key == "why"]
     assert "Last change: −150 beans" in str(why.value)

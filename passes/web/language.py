@@ -6,14 +6,14 @@ the languages that the page's programme has; then the programme's first one.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import cache, lru_cache
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_time, get_timezone_name
+from babel.dates import format_date, format_datetime, format_time, get_timezone_location, get_timezone_name
 from flask import Flask, Response, g, request
 
 from passes.language import LONGER, MIRRORED, SOURCE, choose, direction, languages, plural, say, shown
@@ -133,8 +133,30 @@ def moment(at: datetime, zone: str, now: datetime) -> str:
     local, today = at.astimezone(ZoneInfo(zone)), now.astimezone(ZoneInfo(zone)).date()
     if local.date() == today:
         return clock(at, zone)
-    day = format_date(local.date(), format="medium", locale=locale())
-    return f"{day}, {clock(at, zone)}"
+    return f"{_day(at, zone)}, {clock(at, zone)}"
+
+
+def starting(at: datetime, zone: str, now: datetime) -> str:
+    """When something begins: a day alone where it begins with that day."""
+    return _day(at, zone) if _is_midnight(at, zone) else moment(at, zone, now)
+
+
+def ending(at: datetime, zone: str, now: datetime) -> str:
+    """When something ends: the last whole day where it ends at midnight, which nobody reads right."""
+    return _day(at - timedelta(seconds=1), zone) if _is_midnight(at, zone) else moment(at, zone, now)
+
+
+def _is_midnight(at: datetime, zone: str) -> bool:
+    return at.astimezone(ZoneInfo(zone)).time() == time()
+
+
+def _day(at: datetime, zone: str) -> str:
+    return str(format_date(at.astimezone(ZoneInfo(zone)).date(), format="medium", locale=locale()))
+
+
+def place(zone: str) -> str:
+    """What people call a zone: the city that it is named after."""
+    return str(get_timezone_location(zone, locale=locale(), return_city=True))
 
 
 def exact(at: datetime, zone: str) -> str:
@@ -192,6 +214,9 @@ def register(app: Flask) -> None:
         clock=clock,
         moment=moment,
         exact=exact,
+        starting=starting,
+        ending=ending,
+        place=place,
         face_value=face_value,
         words_of=words_of,
         page_language=current,

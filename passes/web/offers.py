@@ -144,7 +144,7 @@ def chosen() -> AnyResponse:
 def every() -> str:
     """Every offer, those that run first; and the members' share of what is sold."""
     loaded = _loaded()
-    views = campaigns.every(installation().store, programme=loaded.slug)
+    views = campaigns.every(installation().store, programme=loaded.slug, language=_spoken(loaded))
     return render_template(
         "console/offers.html",
         groups=[(state.value, [view for view in views if view.state is state]) for state in _STATES],
@@ -205,7 +205,7 @@ def _show(key: str, *, refused: Refused | None = None) -> str:
     # Later, cards wait for other reasons than the end of this offer.
     is_leaving = view.state is OfferState.ENDED and now() < view.ends_at + LEAVING
     is_coming = is_ahead or view.state is OfferState.PAUSED
-    spoken = language.current() if language.current() in loaded.programme.languages else None
+    spoken = _spoken(loaded)
     return render_template(
         "console/offer.html",
         view=view,
@@ -217,15 +217,21 @@ def _show(key: str, *, refused: Refused | None = None) -> str:
         else [],
         told=_told(loaded, key) if is_leaving or not (is_ahead or view.state is OfferState.ENDED) else None,
         figures=None if is_ahead else _figures(loaded, key),
-        face=(face := _face(loaded, offer, spoken or loaded.programme.language)),
+        face=(face := _face(loaded, offer, spoken)),
         flaws=[
             one.words(language.current())
             for one in faces.warnings(face, loaded.programme.zone)
             if one.key in _OF_THE_OFFER and one.flaw is not faces.Flaw.SMALL
         ],
         lock_words=_lock_words(face),
-        offer_language=spoken or loaded.programme.language,
+        offer_language=spoken,
     )
+
+
+def _spoken(loaded: Loaded) -> str:
+    """The page's language where the programme has it, or else the programme's own."""
+    current = language.current()
+    return current if current in loaded.programme.languages else loaded.programme.language
 
 
 def _row(loaded: Loaded, key: str) -> OfferRow:

@@ -155,7 +155,7 @@ def test_an_offer_is_written_with_everything_a_form_can_say(desk: Desk) -> None:
     assert 'tiers = ["copper"]' in row["source"]
     assert 'shops = ["lakeview"]' in row["source"]
     assert "Mar 16, 2026, 8:00 AM" in page.text.replace("\u202f", " ")
-    assert "Time of America/Chicago" in page.text
+    assert "Chicago time" in page.text
     assert "50 extra beans." in page.text
     # Both wallets and the page, drawn with the offer on them.
     assert page.html.count("<svg") == 4
