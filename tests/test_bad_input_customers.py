@@ -132,6 +132,19 @@ def test_who_sends_their_own_card_to_somebody_cannot_use_up_that_persons_way_bac
     assert any(owner.link_secret in letter.text for letter in post.letters)
 
 
+# A flood ---------------------------------------------------------------------------------------
+
+
+def test_one_line_of_ipv6_is_one_visitor_and_so_is_each_address_of_ipv4(visitor: FlaskClient) -> None:
+    def joins(place: str) -> int:
+        return visitor.post("/join/copperfinch", environ_base={"REMOTE_ADDR": place}).status_code
+
+    tried = [joins(f"2001:db8:1:2:{number:x}::1") for number in range(121)]
+    assert tried == [422] * 120 + [429]
+    assert joins("2001:db8:1:3::1") == 422
+    assert joins("::ffff:192.0.2.1") == joins("::ffff:192.0.2.2") == joins("192.0.2.3") == 422
+
+
 # Addresses that carry too much ---------------------------------------------------------------
 
 

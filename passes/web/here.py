@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from flask import current_app, g, request
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
+
+_LINE_BITS = 64
 
 
 def installation() -> Installation:
@@ -32,8 +34,15 @@ def https() -> bool:
 
 
 def address() -> str:
-    """Where the request came from."""
-    return request.remote_addr or "unknown"
+    """Where the request came from, as limits count it: one customer line has 2**64 addresses of IPv6."""
+    found = request.remote_addr or "unknown"
+    try:
+        line = ip_address(found)
+    except ValueError:
+        return found
+    if line.version == 4:
+        return found
+    return str(line.ipv4_mapped or IPv6Network((line, _LINE_BITS), strict=False))
 
 
 def on_this_machine() -> bool:
@@ -46,6 +55,7 @@ def on_this_machine() -> bool:
         return False
     host = request.host.rpartition(":")[0] if ":" in request.host.rpartition("]")[2] else request.host
     try:
-        return ip_address(address()).is_loopback and host in ("127.0.0.1", "localhost", "[::1]")
+        is_near = ip_address(request.remote_addr or "").is_loopback
     except ValueError:
         return False
+    return is_near and host in ("127.0.0.1", "localhost", "[::1]")
