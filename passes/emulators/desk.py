@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +37,7 @@ _CHROME = (
 )
 _SAVE_PATH = "/gp/v/save/"
 _PICTURES_MAX = 300
+_SAME_CHANGE = timedelta(seconds=10)
 _LINKS = ("http://", "https://")
 
 
@@ -424,7 +425,12 @@ class Android:
     def heard(self) -> list[Heard]:
         cards = {one.object_id: one for one in self._phone.cards}
         found = []
-        for one in reversed(self._phone.notices):
+        rang: dict[str, datetime] = {}
+        for one in self._phone.notices:
+            if not one.silent:
+                rang[one.object_id] = one.at
+            elif not one.words and one.object_id in rang and one.at - rang[one.object_id] < _SAME_CHANGE:
+                continue  # A change comes in several requests: the card rang for it just now.
             card = cards.get(one.object_id)
             found.append(
                 Heard(
@@ -437,7 +443,7 @@ class Android:
                     one.title,
                 )
             )
-        return found
+        return found[::-1]
 
     def asked(self) -> list[Asked]:
         found = [

@@ -30,6 +30,7 @@ from passes.google.schema import (
     refuse_invalid,
 )
 from passes.loyalty.card import CardFace, FaceField, FieldKind, OfferLine, Say, Symbology
+from passes.loyalty.letters import upper
 from passes.loyalty.money import decimal_text, minor_digits
 from passes.loyalty.programme import Contact, Programme
 from passes.loyalty.text import Text
@@ -121,7 +122,7 @@ def _said(languages: Sequence[str], say: Say) -> dict[str, Text]:
     spoken = {
         language: {
             "card": say(language, "Card"),
-            "member": say(language, "Member"),
+            "member": upper(say(language, "Member"), language),  # As the rows beside it are written.
             "terms": say(language, "Terms"),
             # Descriptions of links are cut after 20 characters on the phone.
             "website": say(language, "Website"),

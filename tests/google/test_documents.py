@@ -120,7 +120,7 @@ def test_names_and_labels_come_in_every_language_of_the_programme() -> None:
         "defaultValue": {"language": "en", "value": "Finch Club"},
         "translatedValues": [{"language": "tr", "value": "Finch Kulübü"}],
     }
-    assert document["localizedAccountNameLabel"]["translatedValues"] == [{"language": "tr", "value": "Üye"}]
+    assert document["localizedAccountNameLabel"]["translatedValues"] == [{"language": "tr", "value": "ÜYE"}]
     alone = replace(programme, languages=("tr",))
     turkish = loyalty_class(alone, class_id=CLASS_ID, pictures=Pictures(LOGO), say=say)
     assert turkish["localizedProgramName"] == {"defaultValue": {"language": "tr", "value": "Finch Kulübü"}}
