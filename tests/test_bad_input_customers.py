@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,12 +18,16 @@ from passes import correspondence, enrolment, membership
 from passes.correspondence import LINKS_A_DAY, send_due
 from passes.emulators.browsing import Answer, Astray, follow
 from passes.emulators.desk import kind_of
+from passes.emulators.google_objects import OBJECT
 from passes.enrolment import Joined
+from passes.google.wallet import Wanted
 from passes.loyalty.refusals import LinkUnknown
 from passes.mail import Letter, Outcome, Taken
 from passes.membership import Known, Link
 from passes.store import Store
+from passes.wallet import Install
 from passes.wiring import Installation
+from tests.google.rehearsal import rehearsal
 from tests.shop import COFFEE, KEYS, Shop, open_shop
 
 ANA = "ana@shop.example"
@@ -155,6 +161,48 @@ def test_an_address_with_more_than_a_code_can_hold_still_opens(
 ) -> None:
     query = {name: "😀" * 2000, "utm_medium": "😀" * 2000, "utm_campaign": "😀" * 2000, "at": "west-loop"}
     assert visitor.get(page, query_string=query).status_code == 200
+
+
+# Google, which takes its time -------------------------------------------------------------------
+
+
+class Died(Exception):
+    """A worker was killed."""
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_change_on_its_way_while_somebody_leaves_does_not_keep_their_name_at_google(
+    shop: Shop, dies: bool
+) -> None:
+    with rehearsal(shop) as town:
+        card, _, object_id = town.a_held_card("Zuleyka Ferrer")
+        secret = KEYS.link_secret("k1", card.card_id, 1)
+        name = Known("Zuleyka Ferrer Santos", None, None, None)
+        membership.correct(shop.store, membership.link(shop.store, secret=secret), known=name, now=shop.now)
+        worker = town.another_worker()
+        prepared = worker.wallet._wanted_of
+
+        def prepared_late(install: Install) -> Wanted | None:
+            wanted = prepared(install)
+            membership.leave(shop.store, membership.link(shop.store, secret=secret), now=shop.now)
+            assert town.upkeep.run_due(now=shop.now).erased == 1
+            return wanted
+
+        def die(_: object) -> NoReturn:
+            raise Died
+
+        worker.wallet._wanted_of = prepared_late
+        if dies:
+            worker._settled = die
+        with suppress(Died):
+            town.deliver(worker)
+        worker.close()
+        for _ in range(3):
+            shop.now += timedelta(minutes=11)
+            town.upkeep.run_due(now=shop.now)
+            town.deliver()
+        assert "Zuleyka" not in json.dumps(town.google.resources.get(OBJECT, object_id))
+        assert town.told(object_id).erased
 
 
 # A card that is over ------------------------------------------------------------------------

@@ -139,6 +139,9 @@ _NEW = text("""
 _KEEP_TOLD = text(
     "UPDATE google_object SET told = :told WHERE programme_id = :programme_id AND card_id = :card_id"
 )
+_ERASE_AGAIN = text("""
+    UPDATE google_object SET erased_at = NULL WHERE programme_id = :programme_id AND card_id = :card_id
+""")
 _INSERTED = text("""
     UPDATE google_object SET revision = :revision, inserted_at = :now, erased_at = NULL,
         check_due_at = coalesce(check_due_at, :check_at)
@@ -205,6 +208,8 @@ def settle(work: Work, sent: Sent) -> bool:
     else:
         for member in sent.digests:
             told.pop(member, None)
+        # What was sent may have come after the object was erased.
+        work.put(_ERASE_AGAIN, programme_id=sent.programme_id, card_id=sent.card_id)
     _keep(work, sent.programme_id, sent.card_id, told)
     return is_mine
 
@@ -354,6 +359,10 @@ _SLICE = text("""
     JOIN member m ON m.programme_id = c.programme_id AND m.id = c.member_id
     ORDER BY o.programme_id, o.card_id
 """)
+_ERASED_FOR_NOW = text("""
+    UPDATE google_object SET told = '{}', check_due_at = NULL
+    WHERE programme_id = :programme_id AND card_id = :card_id
+""")
 _ERASED = text("""
     UPDATE google_object SET erased_at = :now, told = '{}', check_due_at = NULL
     WHERE programme_id = :programme_id AND card_id = :card_id
@@ -378,8 +387,15 @@ def to_erase(read: Read, *, after: Place, limit: int) -> tuple[list[str], Place 
 
 
 def erased(work: Work, found: Object, *, now: datetime) -> None:
-    """The object says nothing about anybody any more."""
-    work.put(_ERASED, programme_id=found.programme_id, card_id=found.card_id, now=micros(now))
+    """The object says nothing about anybody any more.
+
+    While something else was on its way there, it may say so again in a moment,
+    even if its sender died: then it is erased once more.
+    """
+    if _MARK in _locked(work, found.programme_id, found.card_id):
+        work.put(_ERASED_FOR_NOW, programme_id=found.programme_id, card_id=found.card_id)
+    else:
+        work.put(_ERASED, programme_id=found.programme_id, card_id=found.card_id, now=micros(now))
 
 
 # Callbacks ------------------------------------------------------------------------
