@@ -219,7 +219,7 @@ def test_old_foreign_and_forged_forms_are_refused(now: datetime) -> None:
 
 
 def test_each_kind_of_try_has_its_own_count(store: Store, now: datetime) -> None:
-    for _ in range(60):
+    for _ in range(120):
         access.limit(store, Limit.JOIN_ADDRESS, SHOP, now=now)
     with pytest.raises(TooManyTries):
         access.limit(store, Limit.JOIN_ADDRESS, SHOP, now=now)
