@@ -53,6 +53,8 @@ LEAVING = timedelta(hours=1)
 # What a marketer can do something about, of all that a card shows.
 _OF_THE_OFFER = ("offer", NEWS_KEY)
 _FORM_KEY_LETTERS_MAX = 40
+# Beside the offers' own pages: an offer of that name would have none.
+_PAGES = ("new", "file")
 _EXAMPLE_CODE = bytes(range(codes.RANDOM_BYTES))
 
 
@@ -356,7 +358,8 @@ def send_file() -> AnyResponse | tuple[str, int]:
     sent = request.files.get("file")
     if not name and sent and sent.filename:
         name = sent.filename
-    return _keep_file(name.removesuffix(".toml"), _source())
+    key = name.removesuffix(".toml")
+    return _keep_file(f"{key}-offer" if key in _PAGES else key, _source())
 
 
 def _draft(key: str) -> tuple[OfferRow, str]:
