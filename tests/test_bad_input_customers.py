@@ -218,7 +218,7 @@ def test_a_change_on_its_way_while_somebody_leaves_does_not_keep_their_name_at_g
 
         worker.wallet._wanted_of = prepared_late
         if dies:
-            worker._settled = die
+            worker._settled = die  # type: ignore[method-assign, assignment]
         with suppress(Died):
             town.deliver(worker)
         worker.close()
