@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from passes import books
 from passes.loyalty.receipt import Receipt
@@ -46,9 +46,8 @@ def unguarded(store: Store, statement: Any) -> None:
     """Change a guarded table as somebody with the database's keys could."""
 
     def decide(work: Work) -> None:
-        work._connection.execute(
-            "DROP TRIGGER posting_kept ON posting" if work.postgresql else "DROP TRIGGER posting_kept"
-        )
+        on = " ON posting" if work.postgresql else ""
+        work.put(text(f"DROP TRIGGER posting_kept{on}"))
         work.put(statement)
 
     store.write(decide)
@@ -122,9 +121,8 @@ def test_a_missing_posting_or_block_is_found(busy: Shop) -> None:
     store = busy.store
 
     def decide(work: Work) -> None:
-        work._connection.execute(
-            "DROP TRIGGER block_not_deleted ON block" if work.postgresql else "DROP TRIGGER block_not_deleted"
-        )
+        on = " ON block" if work.postgresql else ""
+        work.put(text(f"DROP TRIGGER block_not_deleted{on}"))
         work.put(delete(block).where(block.c.number == 1))
 
     store.write(decide)
