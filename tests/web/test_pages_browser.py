@@ -421,6 +421,7 @@ def test_a_hand_scanner_works_wherever_the_focus_is(
 
 def test_a_photo_is_looked_at_as_soon_as_it_is_taken(browse: Open, ana: Joined) -> None:
     page = to_the_till(browse())
+    page.wait_for_load_state()  # the script that sends it is there by then
     photo: FilePayload = {"name": "photo.png", "mimeType": "image/png", "buffer": artwork.qr_png(ana.code)}
     page.locator("#photo").set_input_files(photo)
     expect(page.locator(".member h1")).to_have_text("Ana Reyes")
