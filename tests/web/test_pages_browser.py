@@ -145,6 +145,8 @@ def to_the_till(window: Watched) -> Page:
     """The demonstration's one click."""
     page = window.open("/")
     page.locator(".doors button", has_text="Cashier").click()
+    page.wait_for_url("**/till/")
+    page.wait_for_load_state()  # the till's script hears by then
     expect(page.locator("#code")).to_be_visible()
     return page
 
@@ -421,7 +423,6 @@ def test_a_hand_scanner_works_wherever_the_focus_is(
 
 def test_a_photo_is_looked_at_as_soon_as_it_is_taken(browse: Open, ana: Joined) -> None:
     page = to_the_till(browse())
-    page.wait_for_load_state()  # the script that sends it is there by then
     photo: FilePayload = {"name": "photo.png", "mimeType": "image/png", "buffer": artwork.qr_png(ana.code)}
     page.locator("#photo").set_input_files(photo)
     expect(page.locator(".member h1")).to_have_text("Ana Reyes")
