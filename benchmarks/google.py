@@ -105,7 +105,6 @@ def _drained(opened: Store, sink: str, rate: int, count: int) -> float:
             wallet=delivery.GOOGLE,
             now=ground.now(),
             limit=rate * delivery.GOOGLE_ROUND_SECONDS,
-            lease_seconds=delivery.GOOGLE_LEASE_SECONDS,
         )
     ).claimed:
         told += done.accepted

@@ -32,14 +32,8 @@ PACE_REFILL = timedelta(minutes=1)
 _REFILL_MICROS = PACE_REFILL // timedelta(microseconds=1)
 
 LEASE_SECONDS = 60
-"""Longer than any round takes; Google's may wait for the last of eight slow answers."""
-GOOGLE_LEASE_SECONDS = 180
 GOOGLE_ROUND_SECONDS = 10
 """What is claimed at once for Google is what its rate drains in so long."""
-GOOGLE_SETTLES = 20
-"""So many accepted cards are written down together: whoever watches an offer go out sees it move."""
-GOOGLE_LATEST_PART = 3
-"""One in so many of them are those that changed last."""
 BATCH = 500
 # SQLite has one writer, and a checkout that waits for it should not notice:
 # pieces of this size take it for some milliseconds.
@@ -63,27 +57,44 @@ ALARM_REJECTED = "push_request_refused"
 
 
 @dataclass(frozen=True, slots=True)
-class Alarms:
-    """The names of a wallet's alarms and what they say; `%s` is what the wallet said."""
+class Manner:
+    """How a wallet takes announcements.
 
+    A lease is longer than any round takes. `settles` accepted ones are written
+    down together. Of a slow wallet's claims one in `latest_part` are what
+    changed last, and those go first; 0 where a round is over in no time. The
+    others are its alarms' names and words; `%s` is what the wallet said.
+    """
+
+    lease_seconds: int
+    settles: int
+    latest_part: int
     parked: str
     parked_words: str
     rejected: str
     rejected_words: str
 
 
-ALARMS: Mapping[str, Alarms] = {
-    APPLE: Alarms(
-        ALARM_PARKED,
-        "The push service refuses this account; nothing is announced. It says: %s",
-        ALARM_REJECTED,
-        "The push service rejects our requests: %s",
+MANNERS: Mapping[str, Manner] = {
+    APPLE: Manner(
+        lease_seconds=LEASE_SECONDS,
+        settles=BATCH,
+        latest_part=0,
+        parked=ALARM_PARKED,
+        parked_words="The push service refuses this account; nothing is announced. It says: %s",
+        rejected=ALARM_REJECTED,
+        rejected_words="The push service rejects our requests: %s",
     ),
-    GOOGLE: Alarms(
-        "google_account_refused",
-        "Cards at Google are not updated. %s",
-        "google_request_refused",
-        "Google rejects what we say about a card: %s",
+    GOOGLE: Manner(
+        # A round may wait for the last of eight slow answers.
+        lease_seconds=180,
+        # Whoever watches an offer go out sees it move.
+        settles=20,
+        latest_part=3,
+        parked="google_account_refused",
+        parked_words="Cards at Google are not updated. %s",
+        rejected="google_request_refused",
+        rejected_words="Google rejects what we say about a card: %s",
     ),
 }
 
@@ -190,16 +201,16 @@ def announce_due(
     wallet: str = APPLE,
     now: datetime,
     limit: int = BATCH,
-    lease_seconds: int = LEASE_SECONDS,
 ) -> Told:
     """Announce what is owed to up to `limit` installs of a wallet, and write down what became of it.
 
     One push for each phone, however many of its cards changed. No transaction
     is open while the wallet's service is spoken to; a worker that dies leaves
-    leases that run out after `lease_seconds`.
+    leases that run out.
     """
-    lease_until = now + timedelta(seconds=lease_seconds)
-    latest = limit // GOOGLE_LATEST_PART if wallet == GOOGLE else 0
+    manner = MANNERS[wallet]
+    lease_until = now + timedelta(seconds=manner.lease_seconds)
+    latest = limit // manner.latest_part if manner.latest_part else 0
     claims = store.write(
         lambda work: installs.claim(
             work, wallet=wallet, now=now, lease_until=lease_until, limit=limit - latest, latest=latest
@@ -207,7 +218,7 @@ def announce_due(
     )
     if not claims:
         return Told()
-    if wallet == GOOGLE:
+    if manner.latest_part:
         # A round takes seconds: whoever stands at a till looks at the phone now.
         claims.sort(key=lambda claim: claim.due_at, reverse=True)
     pushes = _by_phone(claims)
@@ -219,7 +230,7 @@ def announce_due(
     try:
         for install, outcome in wallets[wallet].announce(batch):
             _note(running, install.key, outcome, now)
-            if len(running.accepted) >= (GOOGLE_SETTLES if wallet == GOOGLE else BATCH):
+            if len(running.accepted) >= manner.settles:
                 _write_accepted(store, running, now=now)
     finally:
         # What was answered is written down even when the wallet fails half-way.
@@ -271,7 +282,7 @@ def _write_accepted(store: Store, running: _Round, *, now: datetime) -> None:
 
     def decide(work: Work) -> None:
         installs.settle_accepted(work, accepted)
-        known = ALARMS[running.wallet]
+        known = MANNERS[running.wallet]
         alarms.clear(work, known.parked, now=now)
         if any(claim.attempts for claim in accepted):
             # What was rejected is among what is tried again; if it still is, it sounds once more.
@@ -318,7 +329,7 @@ def _settle(store: Store, running: _Round, *, now: datetime) -> tuple[int, bool]
 
 
 def _sound(work: Work, running: _Round, bad_tokens: int, *, now: datetime) -> None:
-    known = ALARMS[running.wallet]
+    known = MANNERS[running.wallet]
     if running.parked is not None:
         alarms.sound(work, known.parked, known.parked_words % running.parked, now=now)
     if bad_tokens:
@@ -413,9 +424,7 @@ def run_google(
             with store.read() as read:
                 waiting = now >= announce_at and installs.is_due(read, wallet=GOOGLE, now=now)
             if waiting:
-                told = announce_due(
-                    store, wallets, wallet=GOOGLE, now=now, limit=limit, lease_seconds=GOOGLE_LEASE_SECONDS
-                )
+                told = announce_due(store, wallets, wallet=GOOGLE, now=now, limit=limit)
                 busy = told.claimed > 0
                 if told.stopped:
                     announce_at = now + timedelta(seconds=TROUBLE_SECONDS)

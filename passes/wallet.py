@@ -1,6 +1,6 @@
 """The seam every wallet fills.
 
-A wallet (Apple, later Google) is told which installs changed and answers,
+A wallet (Apple or Google) is told which installs changed and answers,
 for each, what became of it. What is owed, retried or removed is decided by
 `delivery`; how a change reaches a phone is the wallet's own business.
 """

@@ -98,13 +98,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     if google is not None:
         cared = Upkeep(store, google).run_due(now=now)
         while (
-            told := delivery.announce_due(
-                store,
-                wallets,
-                wallet=delivery.GOOGLE,
-                now=now,
-                lease_seconds=delivery.GOOGLE_LEASE_SECONDS,
-            )
+            told := delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now)
         ).claimed and not told.stopped:
             announced += told.accepted
     while handled := books.seal_due(store, now=now):

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-MEDIA_TYPE = "application/vnd.apple.pkpass"
-
 PASS, MANIFEST, SIGNATURE = "pass.json", "manifest.json", "signature"
 
 PICTURE = re.compile(

@@ -49,8 +49,6 @@ from passes.google.schema import Document, DocumentInvalid, refuse_invalid
 
 TIMEOUT_SECONDS = 10
 """Google's own advice for clients."""
-RATE_PER_SECOND = 15.0
-"""Below the 20 that Google publishes."""
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 KEYS_BYTES_MAX = 256 * 1024
 AGENT = "passes"
@@ -66,32 +64,6 @@ class Resource(StrEnum):
     def type_name(self) -> str:
         """Its name in the schema."""
         return "LoyaltyClass" if self is Resource.CLASS else "LoyaltyObject"
-
-
-class EvenPace:
-    """At most so many requests a second, evenly, for everybody who shares this one.
-
-    Calling it reserves the next free moment and answers how many seconds to
-    wait for it. Several processes need one that they share, say in the database.
-    """
-
-    def __init__(
-        self, rate_per_second: float = RATE_PER_SECOND, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        if rate_per_second <= 0:
-            raise ValueError("the rate must be above zero")
-        self._apart_seconds = 1 / rate_per_second
-        self._monotonic = monotonic
-        self._next = 0.0
-        self._reserving = threading.Lock()
-
-    def __call__(self) -> float:
-        """Seconds to wait before the request may be sent."""
-        with self._reserving:
-            now = self._monotonic()
-            at = max(now, self._next)
-            self._next = at + self._apart_seconds
-        return at - now
 
 
 class GoogleApi:

@@ -234,10 +234,6 @@ class GoogleWallet:
         """Put a message on one card; whether it notifies. Raises GoogleFailed."""
         return self._api.add_message(Resource.OBJECT, object_id, message)
 
-    def tell_everybody(self, class_id: str, message: Mapping[str, Any]) -> bool:
-        """Put a message on all cards of a class by one request; whether it notifies. Raises GoogleFailed."""
-        return self._api.add_message(Resource.CLASS, class_id, message)
-
     def is_held(self, object_id: str) -> bool:
         """Whether at least one person has the card, for callbacks that were missed or came out of order."""
         return self._api.get(Resource.OBJECT, object_id).get("hasUsers") is True

@@ -97,7 +97,7 @@ class Rehearsal:
             delivery.GOOGLE: announcer or self.announcer,
         }
         delivery.announce_due(store, wallets, now=now)
-        return delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now, lease_seconds=180)
+        return delivery.announce_due(store, wallets, wallet=delivery.GOOGLE, now=now)
 
     def callback(self, object_id: str, event: str, **options: Any) -> bytes:
         """What Google would send."""

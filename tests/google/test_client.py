@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 
 from passes.google.addresses import Addresses
 from passes.google.callbacks import KeysUnavailable
-from passes.google.client import EvenPace, GoogleApi, Resource, fetch_root_keys
+from passes.google.client import GoogleApi, Resource, fetch_root_keys
 from passes.google.documents import object_patch, offer_message
 from passes.google.problems import (
     AccountRefused,
@@ -400,46 +399,18 @@ def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | 
 # Pace -------------------------------------------------------------------------
 
 
-def test_a_hundred_requests_take_five_seconds_at_twenty_a_second_whoever_sends_them(
-    google: Google, clock: Clock
-) -> None:
-    wall = [0.0]
-    pace = EvenPace(20, monotonic=lambda: wall[0])
+def test_every_request_waits_for_its_turn_retries_included(google: Google, clock: Clock) -> None:
+    turns = iter(range(1, 1000))
     waited: list[float] = []
-    apis = [make(google, clock, waited, pace=pace) for _ in range(4)]
+    api = make(google, clock, waited, pace=lambda: float(next(turns)))
     google.classes[CLASS_ID] = club()
     google.faults.extend([error(503)] * 2)
-    for turn in range(100):
-        apis[turn % 4].get(Resource.CLASS, CLASS_ID)
-    # Time stands still here, so the last one was told to wait for all others; retries count.
-    assert max(waited) == pytest.approx(101 / 20)
-    wall[0] = 60.0
-    assert pace() == 0
-    assert pace() == pytest.approx(1 / 20)
-    for one in apis:
-        one.close()
-
-
-def test_the_pace_holds_on_the_clock_of_the_wall(google: Google, clock: Clock) -> None:
-    api = make(google, clock, [], pace=EvenPace(100), pause=time.sleep)
-    google.classes[CLASS_ID] = club()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: api.get(Resource.CLASS, CLASS_ID), range(30)))
-    assert google.times[-1] - google.times[0] >= 0.28
+    for _ in range(10):
+        api.get(Resource.CLASS, CLASS_ID)
+    # Ten answers and two tries more; what it waits between tries comes on top.
+    assert next(turns) == 13
+    assert {float(turn) for turn in range(1, 13)} <= set(waited)
     api.close()
-    with pytest.raises(ValueError, match="above zero"):
-        EvenPace(0)
-
-
-def test_moments_are_reserved_once_by_many_threads() -> None:
-    pace = EvenPace(10, monotonic=lambda: 5.0)
-    found: list[float] = []
-    threads = [threading.Thread(target=lambda: found.append(pace())) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(found) == pytest.approx([number / 10 for number in range(20)])
 
 
 # Root keys --------------------------------------------------------------------

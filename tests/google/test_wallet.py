@@ -383,15 +383,11 @@ def test_who_holds_a_card_can_be_asked(counter: Shop) -> None:
     assert not counter.wallet.is_held(number(0))
 
 
-def test_a_message_goes_to_one_card_or_to_all_by_one_request(counter: Shop) -> None:
+def test_a_message_goes_to_one_card_by_one_request(counter: Shop) -> None:
     counter.holds(640)
     sale = message("campaign-7", header="Sale", body="Now", ends_at=NOW + timedelta(days=1), alert=True)
     assert counter.wallet.tell(number(0), sale)
-    assert counter.wallet.tell_everybody(CLASS_ID, sale)
-    assert [call[1] for call in counter.google.calls] == [
-        f"/loyaltyObject/{number(0)}/addMessage",
-        f"/loyaltyClass/{CLASS_ID}/addMessage",
-    ]
+    assert [call[1] for call in counter.google.calls] == [f"/loyaltyObject/{number(0)}/addMessage"]
 
 
 FAULTS: dict[str, Callable[[], list[Fault]]] = {
