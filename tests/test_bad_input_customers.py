@@ -17,8 +17,8 @@ from app import create_app
 from passes import access, correspondence, enrolment, membership
 from passes.correspondence import LINKS_A_DAY, send_due
 from passes.emulators.browsing import Answer, Astray, follow
-from passes.emulators.desk import kind_of
 from passes.emulators.google_objects import OBJECT
+from passes.emulators.seats import kind_of
 from passes.enrolment import Joined
 from passes.google.wallet import Wanted
 from passes.loyalty.refusals import LinkUnknown

@@ -25,8 +25,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes.emulators.browsing import Elsewhere, link_in
-from passes.emulators.desk import ANDROID, IPHONE, Desk, OnPhone, Refused, Seat, Sheet, is_link, kind_of
+from passes.emulators.desk import Desk
 from passes.emulators.phone import Phones
+from passes.emulators.seats import ANDROID, IPHONE, OnPhone, Refused, Seat, Sheet, is_link, kind_of
 from passes.emulators.wallet_file import STAGES
 
 if TYPE_CHECKING:

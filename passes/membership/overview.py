@@ -20,7 +20,7 @@ from passes.loyalty.refusals import LinkUnknown
 from passes.loyalty.rewards import Reward, RewardKind
 from passes.loyalty.stamps import STAMPS
 from passes.loyalty.text import Text
-from passes.loyalty.tiers import Tier, TierMetric, TierWindow, period_of, window_of
+from passes.loyalty.tiers import Tier, TierMetric, TierWindow, next_tier, period_of, window_of
 from passes.store import (
     Read,
     Row,
@@ -246,17 +246,15 @@ def _level(
         metric = due.metrics(read, programme_id, rule.metric, [window])[0].value
     elif standing.metric_period != period_of(rule, now, rules.zone, joined_at):
         metric = 0
-    above = sorted(
-        (one for one in rules.tiers if one.threshold > tier.threshold), key=lambda one: one.threshold
-    )
+    following = next_tier(rules.tiers, tier.threshold)
     return Level(
         name=tier.name.in_(language),
         perk=tier.perk.in_(language) if tier.perk else None,
         kept_until=_last_day(standing.tier_until, rules.zone),
         counts=rule.metric,
         metric=max(metric, 0),
-        next_name=above[0].name.in_(language) if above else None,
-        threshold=above[0].threshold if above else 0,
+        next_name=following.name.in_(language) if following else None,
+        threshold=following.threshold if following else 0,
     )
 
 

@@ -12,14 +12,13 @@ from flask import Blueprint, Response, abort, make_response, request, url_for
 from markupsafe import Markup
 
 from passes import artwork
-from passes.faces import Face, Pictures, draw, warnings
+from passes.faces import Face, Pictures, draw
 from passes.faces.colours import CONTRAST_MIN as CONTRAST_MIN
 from passes.faces.colours import contrast as contrast
 from passes.loyalty.card import CardFace, Strip
 from passes.loyalty.design import Colours
 from passes.store import programmes
 from passes.store.programmes import Loaded
-from passes.web import language
 from passes.web.here import installation
 
 blueprint = Blueprint("theme", __name__, url_prefix="/static-theme")
@@ -88,12 +87,6 @@ def card_svg(
         live=live,
     )
     return Markup(drawn)
-
-
-@blueprint.app_template_global()
-def card_warnings(face: CardFace, loaded: Loaded) -> list[str]:
-    """What a wallet would cut or make hard to read, as sentences in the page's language."""
-    return [one.words(language.current()) for one in warnings(face, loaded.programme.zone)]
 
 
 @blueprint.get("/<slug>.css")

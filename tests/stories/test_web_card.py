@@ -10,7 +10,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.cast import rows
 from tests.stories.town import Town, at_the_till, browser, install, join, until
-from tests.web.test_pages_browser import FLAGS
+from tests.web.browser.window import FLAGS
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from passes import api_keys, books
 from passes.api_keys import Scope
 from passes.loyalty.refusals import ApiKeyInvalid, ApiKeyUnknown, LocationUnknown
-from passes.web.api import ROOT, served, wire
+from passes.web.api import ROOT, wire
 from passes.web.errors import STATUS
 from tests.shop import BOOKS, COFFEE, Shop
 
@@ -159,7 +159,7 @@ def test_every_operation_needs_a_key_in_force_with_its_scope(app: Flask, house: 
         expires_at=house.now,
         now=house.now - timedelta(days=1),
     )
-    for operation in served.all:
+    for operation in COUNTER.all:
         path = operation.rule.replace("<code>", "x").replace("<receipt_id>", "1")
         others = [scope for scope in Scope if scope is not operation.scope]
         strangers = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,23 +15,12 @@ from passes.programmes import load
 from tests.cast import PHONE, Card, PushService, an_install, deliver
 from tests.shop import COFFEE, KEYS, PASS_TYPE, Shop
 from tests.test_campaigns import ASKED, offer_file, programme_file
+from tests.web.browser.window import Open, Watched, faults, plain_english, too_small
 from tests.web.conftest import PASSWORD
-from tests.web.test_pages_browser import (  # noqa: F401
-    SCHEMES,
-    Open,
-    Watched,
-    browse,
-    chromium,
-    served,
-    store,
-    violations,
-)
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FROM_THE_SHOP = re.compile(
-    "Finch|Maple|Mo|Perch|Flight|Copper|West|Wicker|Lakeview|iPhone|Android|Only now|My phone"
-)
+OWN_WORDS = "Finch|Maple|Mo|Perch|Flight|Copper|West|Wicker|Lakeview|iPhone|Android|Only now|My phone"
 
 
 @pytest.fixture
@@ -113,56 +101,39 @@ def every_page(window: Watched, house: Shop, language: str) -> Iterator[str]:
 @pytest.mark.check("W-01", "W-08", "W-09")
 @pytest.mark.parametrize(("language", "width"), [("en", 360), ("ar-XB", 1280), ("tr", 360)])
 def test_every_page_of_the_console_is_accessible_and_fits(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     ana: Joined,
     language: str,
     width: int,
 ) -> None:
     window = browse(width=width)
-    page = window.page
     wrong: list[str] = []
     for state in every_page(window, house, language):
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
-        small = page.evaluate(
-            """() => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
-              .filter((one) => !one.closest(".skip, .alert, p, li > a") && one.checkVisibility())
-              .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
-              .filter(([one, box]) => box.height && (box.height < 43.5 || box.width < 43.5))
-              .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${box.width}x${box.height}`)"""
-        )
-        wrong += [f"{state}: {one}" for one in small]
-        for other in (320, width):
-            page.set_viewport_size({"width": other, "height": 900})
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if over > 0:
-                wrong.append(f"{state}: {over} px too wide at {other}")
+        wrong += faults(window, state, width=width)
+        wrong += too_small(window, state, but_for=".skip, .alert, p, li > a")
     assert wrong == []
 
 
 @pytest.mark.check("W-10")
 def test_the_console_speaks_no_plain_english_in_a_made_up_language(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     ana: Joined,
 ) -> None:
     window = browse(width=360)
     wrong: list[str] = []
     for state in every_page(window, house, "en-XA"):
-        texts = window.page.locator("h1, h2, label, button, summary, .lead, .hint, figcaption, a.button")
-        wrong += [
-            f"{state}: {text}"
-            for text in texts.all_inner_texts()
-            if re.search(r"[a-z]{3}", text) and "[" not in text and not FROM_THE_SHOP.search(text)
-        ]
+        wrong += plain_english(
+            window,
+            state,
+            where="h1, h2, label, button, summary, .lead, .hint, figcaption, a.button",
+            own_words=OWN_WORDS,
+        )
     assert wrong == []
 
 
-def test_the_form_counts_letters_while_they_are_typed(browse: Open, ana: Joined) -> None:  # noqa: F811
+def test_the_form_counts_letters_while_they_are_typed(browse: Open, ana: Joined) -> None:
     window = browse()
     sign_in(window)
     page = window.open("/console/offers/new")
@@ -180,7 +151,7 @@ def test_the_form_counts_letters_while_they_are_typed(browse: Open, ana: Joined)
 
 @pytest.mark.check("L-85")
 def test_an_offer_is_published_watched_seen_on_the_web_card_and_ended(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     ana: Joined,
 ) -> None:
@@ -218,7 +189,7 @@ def test_an_offer_is_published_watched_seen_on_the_web_card_and_ended(
     assert "Maple Cortado is back" not in member.open(f"/card/{ana.link_secret}").content()
 
 
-def test_the_page_works_without_script(browse: Open, house: Shop, ana: Joined) -> None:  # noqa: F811
+def test_the_page_works_without_script(browse: Open, house: Shop, ana: Joined) -> None:
     window = browse(java_script_enabled=False)
     sign_in(window)
     values: dict[str, Any] = {"programme": COFFEE, "now": house.now}

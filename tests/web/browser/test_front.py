@@ -18,18 +18,7 @@ from passes import artwork
 from passes.enrolment import Joined
 from passes.wiring import Installation
 from tests.shop import Shop
-from tests.web.test_pages_browser import (  # noqa: F401
-    SCHEMES,
-    Open,
-    Watched,
-    ana,
-    browse,
-    chromium,
-    focused,
-    ring,
-    store,
-    violations,
-)
+from tests.web.browser.window import Open, Watched, faults, focused, ring
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -91,7 +80,7 @@ def served(installation: Installation, phone: FakePhone, tmp_path: Path) -> Iter
     server.server_close()
 
 
-def every_state(window: Watched, ana: Joined, language: str) -> Iterator[str]:  # noqa: F811
+def every_state(window: Watched, ana: Joined, language: str) -> Iterator[str]:
     page = window.open(f"/?lang={language}")
     yield "front"
     page.locator("#start-over ~ details summary").click()
@@ -118,8 +107,8 @@ def every_state(window: Watched, ana: Joined, language: str) -> Iterator[str]:  
     ("language", "width"), [("en", 1280), ("tr", 360), ("ar-XB", 1280), ("ar-XB", 360), ("en-XA", 360)]
 )
 def test_front_and_hood_are_accessible_quiet_and_fit(
-    browse: Open,  # noqa: F811
-    ana: Joined,  # noqa: F811
+    browse: Open,
+    ana: Joined,
     language: str,
     width: int,
 ) -> None:
@@ -127,17 +116,7 @@ def test_front_and_hood_are_accessible_quiet_and_fit(
     page = window.page
     wrong: list[str] = []
     for state in every_state(window, ana, language):
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
-        wrong += [f"{state}: something moves" for _ in page.evaluate("document.getAnimations()")]
-        for other in (320, 1920, width):
-            page.set_viewport_size({"width": other, "height": 900})
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if over > 0:
-                wrong.append(f"{state}: {over} px too wide at {other}")
+        wrong += faults(window, state, width=width)
         assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar-XB" else "ltr")
         assert page.evaluate("document.documentElement.lang") == language
     assert wrong == []
@@ -158,8 +137,8 @@ LIGHT, DARK = "rgb(250, 248, 245)", "rgb(20, 25, 28)"
 @pytest.mark.check("W-07")
 @pytest.mark.parametrize("system", ["light", "dark"])
 def test_a_page_looks_as_the_system_does_or_as_somebody_chose(
-    browse: Open,  # noqa: F811
-    ana: Joined,  # noqa: F811
+    browse: Open,
+    ana: Joined,
     system: str,
 ) -> None:
     # Without script: what is chosen stands in the page before anything could run.
@@ -179,7 +158,7 @@ def test_a_page_looks_as_the_system_does_or_as_somebody_chose(
 
 
 @pytest.mark.check("W-10")
-def test_the_language_switch_keeps_the_page_and_what_it_shows(browse: Open, ana: Joined) -> None:  # noqa: F811
+def test_the_language_switch_keeps_the_page_and_what_it_shows(browse: Open, ana: Joined) -> None:
     window = browse()
     page = window.open(f"/hood?code={ana.code}")
     page.locator(".languages").get_by_role("link", name="Türkçe").click()
@@ -192,7 +171,7 @@ def test_the_language_switch_keeps_the_page_and_what_it_shows(browse: Open, ana:
 
 
 @pytest.mark.check("W-03")
-def test_every_door_opens_by_keyboard(browse: Open) -> None:  # noqa: F811
+def test_every_door_opens_by_keyboard(browse: Open) -> None:
     window = browse(width=1280)
     page = window.open("/")
     doors = []
@@ -211,7 +190,7 @@ def test_every_door_opens_by_keyboard(browse: Open) -> None:  # noqa: F811
     window.complaints.clear()
 
 
-def test_the_list_ticks_itself_while_somebody_looks(browse: Open, house: Shop) -> None:  # noqa: F811
+def test_the_list_ticks_itself_while_somebody_looks(browse: Open, house: Shop) -> None:
     page = browse().open("/")
     first = page.locator(".steps > li").first
     expect(first).not_to_have_class("done")
@@ -221,7 +200,7 @@ def test_the_list_ticks_itself_while_somebody_looks(browse: Open, house: Shop) -
     expect(first).to_contain_text("done")
 
 
-def test_a_reset_is_waited_for(browse: Open, tmp_path: Path) -> None:  # noqa: F811
+def test_a_reset_is_waited_for(browse: Open, tmp_path: Path) -> None:
     page = browse().open("/")
     page.locator("#start-over ~ details summary").click()
     page.get_by_role("button", name="Reset the demonstration").click()
@@ -234,7 +213,7 @@ def test_a_reset_is_waited_for(browse: Open, tmp_path: Path) -> None:  # noqa: F
 
 
 @pytest.mark.check("W-06")
-def test_a_toast_is_said_stays_and_waits_for_whoever_reads_it(browse: Open) -> None:  # noqa: F811
+def test_a_toast_is_said_stays_and_waits_for_whoever_reads_it(browse: Open) -> None:
     window = browse()
     page = window.page
     page.clock.install()
@@ -272,7 +251,7 @@ def beside(window: Watched, name: str) -> Frame:
 
 
 @pytest.fixture
-def sides(browse: Open) -> Watched:  # noqa: F811
+def sides(browse: Open) -> Watched:
     """A wide window with phone and shop side by side: two origins, as nowhere else."""
     window = browse(width=1440, height=1000)
     window.deaf = True
@@ -299,7 +278,7 @@ def test_what_leads_to_a_wallet_opens_on_the_phone_beside_it(sides: Watched, pho
 def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
     sides: Watched,
     phone: FakePhone,
-    ana: Joined,  # noqa: F811
+    ana: Joined,
 ) -> None:
     customer = sides.page.locator("[data-side=page]")
     expect(customer).to_have_attribute("aria-current", "true")

@@ -15,17 +15,13 @@ from sqlalchemy import text
 from passes import programmes
 from tests.cast import rows
 from tests.shop import PASS_TYPE, Shop
-from tests.web.test_join import ANDROID, IPHONE, ask
-from tests.web.test_pages_browser import (  # noqa: F401
-    SCHEMES,
+from tests.web.browser.window import (
     Open,
     Watched,
-    browse,
-    chromium,
-    served,
-    store,
-    violations,
+    faults,
+    too_small,
 )
+from tests.web.test_join import ANDROID, IPHONE, ask
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -79,7 +75,7 @@ def every_state(window: Watched, house: Shop, language: str) -> Iterator[str]:
 @pytest.mark.check("W-01", "W-02", "W-08")
 @pytest.mark.parametrize(("language", "width"), [("en", 360), ("tr", 360), ("ar-XB", 360), ("ar-XB", 1280)])
 def test_every_join_page_is_accessible_quiet_and_fits(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     language: str,
     width: int,
@@ -88,24 +84,8 @@ def test_every_join_page_is_accessible_quiet_and_fits(
     page = window.page
     wrong: list[str] = []
     for state in every_state(window, house, language):
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
-        for other in (320, 1920, width):
-            page.set_viewport_size({"width": other, "height": 900})
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if over > 0:
-                wrong.append(f"{state}: {over} px too wide at {other}")
-        small = page.evaluate(
-            """() => [...document.querySelectorAll("a, button, summary, select, input:not([type=hidden])")]
-              .filter((one) => !one.closest(".skip, .alert") && one.checkVisibility())
-              .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
-              .filter(([one, box]) => box.height && (box.height < 43.5 || box.width < 43.5))
-              .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${box.width}x${box.height}`)"""
-        )
-        wrong += [f"{state}: {one}" for one in small]
+        wrong += faults(window, state, width=width)
+        wrong += too_small(window, state)
         assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar-XB" else "ltr")
     assert wrong == []
 
@@ -113,7 +93,7 @@ def test_every_join_page_is_accessible_quiet_and_fits(
 @pytest.mark.check("W-20")
 @pytest.mark.parametrize(("agent", "kind"), [(IPHONE, "apple-front"), (ANDROID, "google-front")])
 def test_the_card_shows_the_name_while_it_is_typed(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     agent: str,
     kind: str,
@@ -141,7 +121,7 @@ def test_the_card_shows_the_name_while_it_is_typed(
 
 @pytest.mark.check("W-18")
 def test_a_screen_moves_on_by_itself_when_the_phone_has_the_card(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
 ) -> None:
     desk = browse(width=1280).open("/join/copperfinch?from=poster&at=lakeview&lang=en")
@@ -161,8 +141,8 @@ def test_a_screen_moves_on_by_itself_when_the_phone_has_the_card(
 
 
 def test_the_form_works_without_script_and_by_keyboard(
-    chromium: Browser,  # noqa: F811
-    served: str,  # noqa: F811
+    chromium: Browser,
+    served: str,
     house: Shop,
 ) -> None:
     context = chromium.new_context(viewport=PHONE, java_script_enabled=False, user_agent=IPHONE)  # type: ignore[arg-type]
@@ -182,7 +162,7 @@ def test_the_form_works_without_script_and_by_keyboard(
 
 
 @pytest.mark.check("W-12")
-def test_an_impatient_finger_joins_once(browse: Open, house: Shop) -> None:  # noqa: F811
+def test_an_impatient_finger_joins_once(browse: Open, house: Shop) -> None:
     page = browse(**PHONE).open("/join/copperfinch")
     page.locator("#name").fill("Ana")
     page.locator("form button[type=submit]").dblclick()
@@ -196,7 +176,7 @@ def test_an_impatient_finger_joins_once(browse: Open, house: Shop) -> None:  # n
     [(IPHONE, ["Add to Apple Wallet"]), (ANDROID, ["Add to Apple Wallet"]), (None, ["Add to Apple Wallet"])],
 )
 def test_the_buttons_are_large_and_stand_clear(
-    browse: Open,  # noqa: F811
+    browse: Open,
     house: Shop,
     agent: str | None,
     words: list[str],
@@ -244,7 +224,7 @@ def test_the_buttons_are_large_and_stand_clear(
     ],
 )
 def test_a_poster_is_one_sheet_with_a_code_that_can_be_read(
-    browse: Open,  # noqa: F811
+    browse: Open,
     address: str,
     paper: str,
     inches: tuple[float, float],
@@ -271,7 +251,7 @@ def test_a_poster_is_one_sheet_with_a_code_that_can_be_read(
     assert cut == 0
 
 
-def test_links_are_copied_with_a_word(browse: Open, served: str) -> None:  # noqa: F811
+def test_links_are_copied_with_a_word(browse: Open, served: str) -> None:
     window = browse(width=1280, permissions=["clipboard-read", "clipboard-write"])
     page = window.open("/join/copperfinch/snippet?lang=en")
     page.locator("[data-copy]").first.click()

@@ -3,142 +3,27 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator
 
 import pytest
-from flask import Flask
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    FilePayload,
-    Page,
-    Request,
-    Route,
-    expect,
-    sync_playwright,
-)
-from werkzeug.serving import make_server
+from playwright.sync_api import FilePayload, Page, Route, expect
 
-from app import create_app
 from passes import artwork
 from passes.enrolment import Joined
-from passes.store import Store
-from passes.store import open as open_store
-from passes.wiring import Installation
 from tests.shop import Shop
-
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-expect.set_options(timeout=15_000)
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-
-
-# Names and words of the shops and their people, which no page translates.
-FROM_THE_SHOP = (
-    "Finch|Sayfa|Marginalya|Copperfinch|Ana|Cy|West|Wicker|Lakeview|Alsancak|Extra shot|Perch|"
-    "may tell|may ring"
+from tests.web.browser.window import (
+    Open,
+    Watched,
+    faults,
+    focused,
+    plain_english,
+    ring,
+    too_small,
+    too_wide,
+    violations,
 )
 
-
-@dataclass
-class Watched:
-    """A page of which every complaint is kept."""
-
-    page: Page
-    base: str
-    complaints: list[str] = field(default_factory=list)
-    deaf: bool = False
-
-    def open(self, address: str) -> Page:
-        self.page.goto(self.base + address)
-        return self.page
-
-    def watch(self) -> None:
-        def heard(text: str) -> None:
-            # A refused form answers 422; Chromium reports that as a failure to load.
-            if "Failed to load resource" not in text and not self.deaf:
-                self.complaints.append(text)
-
-        def asked(request: Request) -> None:
-            if not request.url.startswith((self.base, "data:", "blob:")):
-                self.complaints.append(f"asked {request.url}")
-
-        self.page.on("console", lambda message: heard(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", asked)
-
-
-@pytest.fixture
-def store(sqlite_url: str) -> Iterator[Store]:
-    """One engine is enough to look at pages."""
-    opened = open_store(sqlite_url, writer_thread=True)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def served(installation: Installation) -> Iterator[str]:
-    """The address of the running application."""
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    base = f"http://127.0.0.1:{server.server_port}"
-    server.app = create_app(replace(installation, public_url=base))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield base
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-Open = Callable[..., Watched]
-
-
-@pytest.fixture
-def browse(chromium: Browser, served: str) -> Iterator[Open]:
-    """Make a browser window; at the end nothing may have been complained about."""
-    windows: list[tuple[BrowserContext, Watched]] = []
-
-    def open_window(*, width: int = 412, height: int = 915, **options: Any) -> Watched:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, reduced_motion="reduce", **options
-        )
-        # Generous: the first page draws the card's pictures, and the machine may be busy.
-        context.set_default_timeout(30_000)
-        watched = Watched(context.new_page(), served)
-        watched.watch()
-        windows.append((context, watched))
-        return watched
-
-    yield open_window
-    complaints = [one for _, watched in windows for one in watched.complaints]
-    for context, _ in windows:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def ana(house: Shop) -> Joined:
-    """The regular: 640 beans."""
-    joined = house.join("Ana Reyes")
-    house.buy(joined.code, 54_00)
-    return joined
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def to_the_till(window: Watched) -> Page:
@@ -225,33 +110,9 @@ def test_every_page_is_accessible_quiet_and_fits(
     page = window.page
     wrong: list[str] = []
     for state in every_page(window, ana, language):
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
-        wrong += [f"{state}: something moves" for _ in page.evaluate("document.getAnimations()")]
-        # 320 is a small phone, and what 640 becomes at 200 % zoom.
-        for other in (320, 1920, width):
-            page.set_viewport_size({"width": other, "height": 900})
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if over > 0:
-                wrong.append(f"{state}: {over} px too wide at {other}")
+        wrong += faults(window, state, width=width)
         assert page.evaluate("document.documentElement.dir") == ("rtl" if language == "ar-XB" else "ltr")
     assert wrong == []
-
-
-SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
-
-
-def violations(window: Watched) -> list[str]:
-    """What axe finds, in one line each. Axe itself tries inline styles, so nobody listens meanwhile."""
-    window.deaf = True
-    if not window.page.evaluate("typeof axe === 'object'"):
-        window.page.evaluate(AXE + ";1")
-    found = window.page.evaluate("(rules) => axe.run(document, {runOnly: rules})", RULES)
-    window.deaf = False
-    return [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"]]
 
 
 def test_the_gate_sees_what_is_wrong(browse: Open) -> None:
@@ -274,14 +135,8 @@ def test_no_page_shows_plain_english_in_a_made_up_language(browse: Open, ana: Jo
     page = window.page
     wrong: list[str] = []
     for state in every_page(window, ana, "en-XA"):
-        texts = page.locator("h1, h2, h3, label, button, summary, .lead, .hint, a.button").all_inner_texts()
-        wrong += [
-            f"{state}: {text}"
-            for text in texts
-            if re.search(r"[a-z]{3}", text) and "[" not in text and not re.search(FROM_THE_SHOP, text)
-        ]
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if over > 0:
+        wrong += plain_english(window, state)
+        if (over := too_wide(page)) > 0:
             wrong.append(f"{state}: {over} px too wide")
     assert wrong == []
 
@@ -292,22 +147,10 @@ def test_everything_on_the_till_is_large_enough_to_hit(browse: Open, ana: Joined
     wrong = []
     for state in every_page(window, ana, "en"):
         least = 56 if "/till/" in window.page.url else 44
-        small = window.page.evaluate(
-            """(least) => [...document.querySelectorAll("a, button, summary, input:not([type=hidden])")]
-              .filter((one) => !one.closest(".skip, .alert") && one.checkVisibility())
-              .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
-              .filter(([one, box]) => box.height && (box.height < least - 0.5 || box.width < 44))
-              .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${box.width}x${box.height}`)""",
-            least,
-        )
-        wrong += [f"{state}: {one}" for one in small]
-        if window.page.locator("#amount:visible").count():
-            assert (
-                float(
-                    window.page.locator("#amount").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
-                )
-                >= 24
-            )
+        wrong += too_small(window, state, least=least)
+        amount = window.page.locator("#amount:visible")
+        if amount.count():
+            assert float(amount.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")) >= 24
     assert wrong == []
 
 
@@ -458,25 +301,3 @@ def test_joining_and_the_till_work_without_script(browse: Open, house: Shop) -> 
 
 
 # What the tests above look with ------------------------------------------------------------------
-
-
-def focused(page: Page) -> str:
-    name: str = page.evaluate(
-        """() => {
-          const one = document.activeElement;
-          const rest = one.id ? `#${one.id}` : one.matches("a[class]") ? `.${one.className}` : "";
-          return one.localName + rest;
-        }"""
-    )
-    return name
-
-
-def ring(page: Page) -> bool:
-    """Whether the focus can be seen."""
-    seen: bool = page.evaluate(
-        """() => {
-          const style = getComputedStyle(document.activeElement);
-          return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
-        }"""
-    )
-    return seen

@@ -1,10 +1,7 @@
 """The member's page in a real Chromium: it follows the card by itself, and lasts without network."""
 
-# ruff: noqa: F811 -- fixtures are asked for by the names under which they were imported
-
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +12,14 @@ from playwright.sync_api import Browser, Page, expect
 from passes import artwork, membership, programmes
 from passes.enrolment import Joined
 from tests.shop import BOOKS, COFFEE, KEYS, PASS_TYPE, Shop
-from tests.web.test_pages_browser import (  # noqa: F401
+from tests.web.browser.window import (
     FLAGS,
     FROM_THE_SHOP,
-    SCHEMES,
     Open,
     Watched,
-    ana,
-    browse,
-    chromium,
-    served,
-    store,
+    faults,
+    plain_english,
+    too_small,
     violations,
 )
 
@@ -261,32 +255,15 @@ def test_every_state_is_accessible_and_fits(
     width: int,
 ) -> None:
     window = browse(width=width)
-    page = window.page
     wrong: list[str] = []
     for state in every_state(window, ana, house, language):
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            wrong += [f"{state}, {scheme}: {one}" for one in violations(window)]
-        for other in (320, 1920, width):
-            page.set_viewport_size({"width": other, "height": 900})
-            over = page.evaluate(
-                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            if over > 0:
-                wrong.append(f"{state}: {over} px too wide at {other}")
-        small = page.evaluate(
-            """() => [...document.querySelectorAll("a, button, summary, select, input:not([type=hidden])")]
-              .filter((one) => !one.closest(".skip, .alert, p, li, .hint") && one.checkVisibility())
-              .map((one) => [one, (one.closest("label") ?? one).getBoundingClientRect()])
-              .filter(([one, box]) => box.height && (box.height < 43.5 || box.width < 43.5))
-              .map(([one, box]) => `${one.outerHTML.slice(0, 90)} ${box.width}x${box.height}`)"""
-        )
-        wrong += [f"{state}: {one}" for one in small]
+        wrong += faults(window, state, width=width)
+        wrong += too_small(window, state, but_for=".skip, .alert, p, li, .hint")
         if language == "en-XA":
-            said = page.locator("h1, h2, label, legend, button, summary, a, p, small").all_inner_texts()
-            wrong += [
-                f"{state}: {one}"
-                for one in said
-                if re.search(r"[a-z]{3}", one) and "[" not in one and not re.search(OWN_WORDS, one)
-            ]
+            wrong += plain_english(
+                window,
+                state,
+                where="h1, h2, label, legend, button, summary, a, p, small",
+                own_words=OWN_WORDS,
+            )
     assert wrong == []
