@@ -1067,6 +1067,205 @@ api_key = _table(
     _of("programme", "programme_id", target=("id",)),
 )
 
+# Tills ---------------------------------------------------------------------
+
+till = _table(
+    "till",
+    _id("programme_id"),
+    _id("id"),
+    Column("name", String(64), nullable=False),
+    # Where it stands; NULL in a programme without shops.
+    Column("location", String(64), nullable=True),
+    # Of the code that pairs a device with it, for a few minutes.
+    Column("pairing_hash", LargeBinary(32), nullable=True),
+    _at("pairing_until", nullable=True),
+    # Of the secret in the paired device; another device paired later takes its place.
+    Column("secret_hash", LargeBinary(32), nullable=True),
+    _at("created_at"),
+    _at("paired_at", nullable=True),
+    _at("revoked_at", nullable=True),
+    # When it was heard of last, to the minute, and when it last had nothing left to send.
+    _at("seen_at", nullable=True),
+    _at("synced_at", nullable=True),
+    # The last number of its queue: a copied device counts on from the same one.
+    Column("sequence", BigInteger, nullable=False),
+    _key("programme_id", "id"),
+    _of("programme", "programme_id", target=("id",)),
+    UniqueConstraint("secret_hash"),
+    UniqueConstraint("pairing_hash"),
+)
+
+# What a till did without network that could not be booked as it came.
+till_review = _table(
+    "till_review",
+    _id("programme_id"),
+    _id("id"),
+    _id("till_id"),
+    Column("key", String(128), nullable=False),
+    Column("operation", String(32), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("person", String(64), nullable=True),
+    # A stable code: why a person has to look at it.
+    Column("why", String(64), nullable=False),
+    _at("occurred_at"),
+    _at("received_at"),
+    # open, booked or dismissed
+    Column("state", String(16), nullable=False),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("decided_by", String(64), nullable=True),
+    _at("decided_at", nullable=True),
+    Column("note", String(200), nullable=True),
+    _key("programme_id", "id"),
+    UniqueConstraint("programme_id", "till_id", "key"),
+    Index(
+        "ix_till_review_open",
+        "programme_id",
+        "received_at",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+    has_long_rows=True,
+)
+
+# A code that was sent to a member, or shown on their own page, to prove that they are here.
+one_time_code = _table(
+    "one_time_code",
+    _id("programme_id"),
+    _id("id"),
+    _id("member_id"),
+    Column("code_hash", LargeBinary(32), nullable=False),
+    _at("created_at"),
+    _at("expires_at"),
+    Column("tries", Integer, nullable=False),
+    _at("used_at", nullable=True),
+    _key("programme_id", "id"),
+    Index(None, "programme_id", "member_id"),
+)
+
+# Other people's programs ---------------------------------------------------
+
+# Where the shop's own programs want to be told. The secret that signs is derived from its number.
+webhook = _table(
+    "webhook",
+    _id("programme_id"),
+    _id("id"),
+    Column("address", String(500), nullable=False),
+    # Kinds of events, apart by spaces.
+    Column("events", String(500), nullable=False),
+    # Which server key, and how often it was rotated.
+    Column("key_id", String(16), nullable=False),
+    Column("rotation", Integer, nullable=False),
+    _at("rotated_at", nullable=True),
+    _at("created_at"),
+    _at("disabled_at", nullable=True),
+    Column("disabled_why", String(64), nullable=True),
+    # Everything recorded up to then was looked at.
+    _at("looked_at"),
+    _key("programme_id", "id"),
+    _of("programme", "programme_id", target=("id",)),
+)
+
+# What happened, once for all who want to know; `about` is a receipt or a member.
+webhook_event = _table(
+    "webhook_event",
+    _id("programme_id"),
+    _id("id"),
+    Column("kind", String(32), nullable=False),
+    _id("about"),
+    _at("happened_at"),
+    _key("programme_id", "id"),
+    UniqueConstraint("programme_id", "kind", "about"),
+)
+
+webhook_delivery = _table(
+    "webhook_delivery",
+    _id("programme_id"),
+    _id("id"),
+    _id("webhook_id"),
+    _id("event_id"),
+    # waiting, taken or given_up
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _at("due_at", nullable=True),
+    _at("lease_until", nullable=True),
+    _at("tried_at", nullable=True),
+    Column("status", Integer, nullable=True),
+    Column("milliseconds", Integer, nullable=True),
+    # The beginning of what came back, or why nothing did.
+    Column("answer", String(500), nullable=True),
+    _key("programme_id", "id"),
+    UniqueConstraint("programme_id", "webhook_id", "event_id"),
+    Index(
+        "ix_webhook_delivery_due",
+        "due_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
+# A register of another maker that tells us of its orders: Shopify, Square, Odoo.
+register = _table(
+    "register",
+    _id("programme_id"),
+    _id("id"),
+    Column("kind", String(16), nullable=False),
+    Column("name", String(64), nullable=False),
+    # What it signs with, encrypted under a key derived from the server's.
+    Column("key_id", String(16), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    # Its locations and ours, as JSON.
+    Column("places", Text, nullable=False),
+    _at("created_at"),
+    _at("revoked_at", nullable=True),
+    _at("heard_at", nullable=True),
+    _key("programme_id", "id"),
+    _of("programme", "programme_id", target=("id",)),
+    has_long_rows=True,
+)
+
+# Each message of a register once, whatever became of it.
+register_message = _table(
+    "register_message",
+    _id("programme_id"),
+    _id("register_id"),
+    Column("message_key", String(128), nullable=False),
+    Column("topic", String(64), nullable=False),
+    Column("order_key", String(128), nullable=True),
+    # As it came, without what names a person, while it still waits; empty afterwards.
+    Column("content", Text, nullable=False),
+    # waiting, booked, ignored or refused
+    Column("state", String(16), nullable=False),
+    Column("why", String(64), nullable=True),
+    Column("receipt_id", BigInteger, nullable=True),
+    Column("attempts", Integer, nullable=False),
+    _at("received_at"),
+    _at("due_at", nullable=True),
+    _key("programme_id", "register_id", "message_key"),
+    Index(None, "programme_id", "register_id", "order_key"),
+    Index(
+        "ix_register_message_due",
+        "due_at",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    has_long_rows=True,
+)
+
+# Which purchase an order of a register became.
+register_order = _table(
+    "register_order",
+    _id("programme_id"),
+    _id("register_id"),
+    Column("order_key", String(128), nullable=False),
+    _id("purchase_id"),
+    Column("receipt_id", BigInteger, nullable=True),
+    # Which of its lines are ours, as JSON: their keys to line numbers.
+    Column("lines", Text, nullable=False),
+    _at("at"),
+    _key("programme_id", "register_id", "order_key"),
+    has_long_rows=True,
+)
+
 # Staff ---------------------------------------------------------------------
 
 staff = _table(
@@ -1075,9 +1274,23 @@ staff = _table(
     Column("login", String(64), nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("password_hash", String(300), nullable=False),
+    # What opens a paired till, and nothing else; NULL where somebody has none.
+    Column("pin_hash", String(300), nullable=True),
     _at("created_at"),
     _at("disabled_at", nullable=True),
     _key("id"),
+)
+
+# Cards of the people who work here: nobody books on their own.
+staff_card = _table(
+    "staff_card",
+    _id("programme_id"),
+    _id("staff_id"),
+    _id("member_id"),
+    _at("added_at"),
+    _key("programme_id", "staff_id", "member_id"),
+    _of("staff", "staff_id", target=("id",)),
+    Index(None, "programme_id", "member_id"),
 )
 
 staff_grant = _table(
@@ -1097,11 +1310,19 @@ session = _table(
     Column("form_token", String(64), nullable=False),
     Column("programme_id", BigInteger, nullable=True),
     Column("location", String(64), nullable=True),
+    # The paired till at which somebody signed in with a PIN.
+    Column("till_id", BigInteger, nullable=True),
     _at("created_at"),
     _at("expires_at"),
     _at("revoked_at", nullable=True),
     _key("token_hash"),
     Index(None, "staff_id"),
+    Index(
+        "ix_session_till",
+        "till_id",
+        sqlite_where=text("till_id IS NOT NULL"),
+        postgresql_where=text("till_id IS NOT NULL"),
+    ),
 )
 
 rate = _table(

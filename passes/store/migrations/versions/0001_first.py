@@ -624,6 +624,25 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "one_time_code",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_one_time_code")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_one_time_code_programme_id_member_id"),
+        "one_time_code",
+        ["programme_id", "member_id"],
+        unique=False,
+    )
+    op.create_table(
         "owed",
         sa.Column("pass_type_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("device_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -849,6 +868,51 @@ def upgrade() -> None:
         postgresql_where=sa.text("purchase_id IS NOT NULL"),
     )
     op.create_table(
+        "register_message",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("register_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("message_key", sa.String(length=128), nullable=False),
+        sa.Column("topic", sa.String(length=64), nullable=False),
+        sa.Column("order_key", sa.String(length=128), nullable=True),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("why", sa.String(length=64), nullable=True),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "programme_id", "register_id", "message_key", name=op.f("pk_register_message")
+        ),
+        sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "ix_register_message_due",
+        "register_message",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        op.f("ix_register_message_programme_id_register_id_order_key"),
+        "register_message",
+        ["programme_id", "register_id", "order_key"],
+        unique=False,
+    )
+    op.create_table(
+        "register_order",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("register_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("order_key", sa.String(length=128), nullable=False),
+        sa.Column("purchase_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "register_id", "order_key", name=op.f("pk_register_order")),
+        sqlite_with_rowid=True,
+    )
+    op.create_table(
         "request",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.String(length=128), nullable=False),
@@ -878,6 +942,7 @@ def upgrade() -> None:
         sa.Column("form_token", sa.String(length=64), nullable=False),
         sa.Column("programme_id", sa.BigInteger(), nullable=True),
         sa.Column("location", sa.String(length=64), nullable=True),
+        sa.Column("till_id", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
@@ -885,12 +950,21 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_session_staff_id"), "session", ["staff_id"], unique=False)
+    op.create_index(
+        "ix_session_till",
+        "session",
+        ["till_id"],
+        unique=False,
+        sqlite_where=sa.text("till_id IS NOT NULL"),
+        postgresql_where=sa.text("till_id IS NOT NULL"),
+    )
     op.create_table(
         "staff",
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("login", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("password_hash", sa.String(length=300), nullable=False),
+        sa.Column("pin_hash", sa.String(length=300), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
@@ -923,6 +997,37 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "till_review",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("till_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.String(length=128), nullable=False),
+        sa.Column("operation", sa.String(length=32), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("person", sa.String(length=64), nullable=True),
+        sa.Column("why", sa.String(length=64), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("receipt_id", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("note", sa.String(length=200), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_till_review")),
+        sa.UniqueConstraint(
+            "programme_id", "till_id", "key", name=op.f("uq_till_review_programme_id_till_id_key")
+        ),
+        sqlite_with_rowid=True,
+    )
+    op.create_index(
+        "ix_till_review_open",
+        "till_review",
+        ["programme_id", "received_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
         "wallet_event",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -945,6 +1050,50 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_wallet_log")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "webhook_delivery",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("webhook_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("milliseconds", sa.Integer(), nullable=True),
+        sa.Column("answer", sa.String(length=500), nullable=True),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_webhook_delivery")),
+        sa.UniqueConstraint(
+            "programme_id",
+            "webhook_id",
+            "event_id",
+            name=op.f("uq_webhook_delivery_programme_id_webhook_id_event_id"),
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_webhook_delivery_due",
+        "webhook_delivery",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_table(
+        "webhook_event",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("about", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("happened_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_webhook_event")),
+        sa.UniqueConstraint(
+            "programme_id", "kind", "about", name=op.f("uq_webhook_event_programme_id_kind_about")
+        ),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -993,6 +1142,22 @@ def upgrade() -> None:
         op.f("ix_registration_pass_type_id_card_id"),
         "registration",
         ["pass_type_id", "card_id"],
+        unique=False,
+    )
+    op.create_table(
+        "staff_card",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("staff_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_staff_card_staff_id")),
+        sa.PrimaryKeyConstraint("programme_id", "staff_id", "member_id", name=op.f("pk_staff_card")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_staff_card_programme_id_member_id"),
+        "staff_card",
+        ["programme_id", "member_id"],
         unique=False,
     )
     op.create_table(
@@ -1093,6 +1258,60 @@ def upgrade() -> None:
             ["programme_id"], ["programme.id"], name=op.f("fk_programme_version_programme_id")
         ),
         sa.PrimaryKeyConstraint("programme_id", "version", name=op.f("pk_programme_version")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "register",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=16), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("places", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("heard_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_register_programme_id")),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_register")),
+        sqlite_with_rowid=True,
+    )
+    op.create_table(
+        "till",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("location", sa.String(length=64), nullable=True),
+        sa.Column("pairing_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("pairing_until", sa.BigInteger(), nullable=True),
+        sa.Column("secret_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("paired_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=True),
+        sa.Column("synced_at", sa.BigInteger(), nullable=True),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_till_programme_id")),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_till")),
+        sa.UniqueConstraint("pairing_hash", name=op.f("uq_till_pairing_hash")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_till_secret_hash")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "webhook",
+        sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("address", sa.String(length=500), nullable=False),
+        sa.Column("events", sa.String(length=500), nullable=False),
+        sa.Column("key_id", sa.String(length=16), nullable=False),
+        sa.Column("rotation", sa.Integer(), nullable=False),
+        sa.Column("rotated_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("disabled_at", sa.BigInteger(), nullable=True),
+        sa.Column("disabled_why", sa.String(length=64), nullable=True),
+        sa.Column("looked_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["programme_id"], ["programme.id"], name=op.f("fk_webhook_programme_id")),
+        sa.PrimaryKeyConstraint("programme_id", "id", name=op.f("pk_webhook")),
         sqlite_with_rowid=False,
     )
     op.create_table(
