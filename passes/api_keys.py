@@ -41,13 +41,18 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a key in force. `location` is where it stands, None where it may name one."""
+    """Who asks: a key in force, or a till. `location` is where it stands, None where it may name one.
+
+    `person` is who is known to stand there; a key leaves it to each request.
+    """
 
     id: int
     name: str
     scopes: frozenset[Scope]
     location: str | None
     loaded: Loaded
+    channel: str = "api"
+    person: str | None = None
 
     @property
     def programme(self) -> str:

@@ -75,49 +75,81 @@ class Asked:
         return Counter(
             location=self.caller.place(place.location),
             till=place.till or self.caller.name[:64],
-            person=place.person,
-            channel="api",
+            person=self.caller.person or place.person,
+            channel=self.caller.channel,
         )
+
+    @property
+    def request_key(self) -> str:
+        """The write's name among all callers: two registers may count their requests alike."""
+        return f"{self.caller.channel}:{self.caller.id}:{self.key}"
 
 
 class Operations:
-    """The operations of a blueprint, in the order in which they were added."""
+    """Operations in the order in which they were added, and what answers each."""
 
-    def __init__(self, blueprint: Blueprint) -> None:
-        self._blueprint = blueprint
-        self.all: list[Operation] = []
-        blueprint.register_error_handler(Refused, refuse)
-        blueprint.register_error_handler(HTTPException, fail)
-        blueprint.register_error_handler(Exception, crash)
+    def __init__(self) -> None:
+        self._views: dict[Operation, View] = {}
+
+    @property
+    def all(self) -> tuple[Operation, ...]:
+        """What can be asked."""
+        return tuple(self._views)
 
     def add(self, operation: Operation) -> Callable[[View], View]:
         """Let a function answer it: called with `Asked`, the body if there is one, and the path's parts."""
-        self.all.append(operation)
 
-        def register(view: View) -> View:
-            def answer(**path: str) -> Response:
-                asked = Asked(_caller(operation.scope), _key() if operation.is_write else "")
-                if operation.body is None:
-                    return _json(view(asked, **path), operation.status)
-                return _json(view(asked, _body(operation.body), **path), operation.status)
-
-            self._blueprint.add_url_rule(
-                operation.rule, operation.name, answer, methods=[operation.method], strict_slashes=False
-            )
+        def keep(view: View) -> View:
+            self._views[operation] = view
             return view
 
-        return register
+        return keep
+
+    def named(self, name: str) -> tuple[Operation, View]:
+        """An operation and what answers it, by the operation's name."""
+        return next(pair for pair in self._views.items() if pair[0].name == name)
+
+    def serve(self, blueprint: Blueprint, whose: Callable[[Operation], Caller], prefix: str = "") -> None:
+        """Answer all of them under a blueprint; `whose` finds out who asks, or refuses."""
+        for operation, view in self._views.items():
+            blueprint.add_url_rule(
+                prefix + operation.rule,
+                operation.name,
+                _answering(operation, view, whose),
+                methods=[operation.method],
+                strict_slashes=False,
+            )
+
+
+def _answering(
+    operation: Operation, view: View, whose: Callable[[Operation], Caller]
+) -> Callable[..., Response]:
+    def answer(**path: str) -> Response:
+        asked = Asked(whose(operation), _key() if operation.is_write else "")
+        if operation.body is None:
+            return answered(view(asked, **path), operation.status)
+        return answered(view(asked, body(operation.body), **path), operation.status)
+
+    return answer
+
+
+def speak_json(blueprint: Blueprint) -> None:
+    """Let a blueprint say every refusal as a problem."""
+    blueprint.register_error_handler(Refused, refuse)
+    blueprint.register_error_handler(HTTPException, fail)
+    blueprint.register_error_handler(Exception, crash)
 
 
 # Asking -----------------------------------------------------------------------
 
 
-def _caller(scope: Scope) -> Caller:
+def key_holder(operation: Operation) -> Caller:
+    """Who shows a key that may do this. Raises ApiKeyInvalid, ScopeMissing."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise ApiKeyInvalid()
     caller = api_keys.caller(installation().store, secret=secret.strip(), now=now())
-    caller.require(scope)
+    caller.require(operation.scope)
     return caller
 
 
@@ -128,7 +160,8 @@ def _key() -> str:
     return key
 
 
-def _body(model: type[Model]) -> Model:
+def body(model: type[Model]) -> Model:
+    """What was sent, checked. Raises RequestInvalid with the places that are wrong."""
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise _Malformed([{"pointer": "", "detail": f"at most {BODY_BYTES_MAX} bytes"}])
     raw = request.get_data(cache=False)
@@ -154,7 +187,8 @@ class _Malformed(RequestInvalid):
 # Answering --------------------------------------------------------------------
 
 
-def _json(content: Mapping[str, Any], status: int, kind: str = "application/json") -> Response:
+def answered(content: Mapping[str, Any], status: int, kind: str = "application/json") -> Response:
+    """An answer that nobody may keep."""
     answer = Response(orjson.dumps(content), status, content_type=kind)
     # Balances are of this moment, and nobody else's business.
     answer.headers["Cache-Control"] = "no-store"
@@ -171,7 +205,7 @@ def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | 
         "code": code,
         "errors": errors or [],
     }
-    answer = _json(content, status, PROBLEMS)
+    answer = answered(content, status, PROBLEMS)
     if status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
