@@ -17,6 +17,7 @@ from passes import api_keys, books
 from passes.api_keys import Scope
 from passes.loyalty.refusals import ApiKeyInvalid, ApiKeyUnknown, LocationUnknown
 from passes.web.api import ROOT, wire
+from passes.web.api.counter import COUNTER
 from passes.web.errors import STATUS
 from tests.shop import BOOKS, COFFEE, Shop
 
