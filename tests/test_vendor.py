@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import tomllib
+from importlib.metadata import distribution
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 VENDOR = ROOT / "static" / "vendor"
-OURS = {"vendor.toml", "vendor.lock.json", "update.py"}
+OURS = {"vendor.toml", "vendor.lock.json", "update.py", "zxing-cpp.LICENSE"}
 SHIPPED = {"MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Apache-2.0", "OFL-1.1"}
 LOCK: list[dict[str, Any]] = json.loads((VENDOR / "vendor.lock.json").read_text())
 
@@ -61,3 +64,19 @@ def test_the_lock_names_no_download_address() -> None:
 def test_names_carry_the_version_so_that_browsers_may_keep_them() -> None:
     for package in LOCK:
         assert all(package["version"] in name for name in package["files"])
+
+
+def test_the_reader_of_barcodes_is_the_one_that_its_script_was_built_with() -> None:
+    # With another the script starts and then dies with "memory access out of bounds".
+    script = (VENDOR / "zxing-wasm-3.1.4-reader.js").read_text()
+    built_with = re.findall(r"ZXING_WASM_SHA256=`([0-9a-f]{64})`", script)
+    wasm = (VENDOR / "zxing-wasm-3.1.4-reader.wasm").read_bytes()
+    assert built_with == [hashlib.sha256(wasm).hexdigest()]
+
+
+def test_the_engine_inside_the_wasm_brings_its_licence_too() -> None:
+    # Its npm package leaves it out; the same engine's Python package has it.
+    files = distribution("zxing-cpp").files or []
+    (text,) = [file.read_text() for file in files if file.name == "LICENSE"]
+    assert (VENDOR / "zxing-cpp.LICENSE").read_text() == text
+    assert "Apache License" in text
