@@ -1,4 +1,4 @@
-"""Cashiers: scan, see the member, book, redeem, undo.
+"""The pages that cashiers use without script: scan, see the member, book, redeem, undo.
 
 Every page works without script; `till.js` only makes it quicker. A visit is
 named on the server when a card is scanned, and that name is the request key of
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
 
-from flask import Blueprint, Response, g, jsonify, redirect, render_template, request, url_for
+from flask import Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, checkout
-from passes.access import Area, Limit, Person, Role
+from passes.access import Area, Limit, Role
 from passes.checkout import MemberView
 from passes.loyalty import codes
 from passes.loyalty.explanation import Explained
@@ -38,12 +37,10 @@ from passes.loyalty.refusals import (
 from passes.loyalty.stamps import STAMPS
 from passes.store import cards, programmes
 from passes.store.cards import CardFacts
-from passes.store.programmes import Loaded
-from passes.web import language, signin, theme
+from passes.web import language, signin
 from passes.web.errors import status_of
 from passes.web.here import installation, now
-
-blueprint = Blueprint("till", __name__, url_prefix="/till")
+from passes.web.till.place import Place, blueprint, here, who
 
 PICTURE_BYTES_MAX = 12_000_000
 PICTURE_PIXELS_MAX = 50_000_000
@@ -56,66 +53,7 @@ _NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, PictureUnreadabl
 _AMOUNT = (AmountInvalid, AmountTooLarge)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the person works: a programme, and its shop where it has any."""
-
-    loaded: Loaded
-    location: str | None
-
-    @property
-    def shop_name(self) -> str:
-        """What to call it on the page."""
-        for shop in self.loaded.programme.shops:
-            if shop.key == self.location:
-                return shop.name.in_(language.current())
-        return self.loaded.programme.organisation.in_(language.current())
-
-
-# Who may come in ---------------------------------------------------------------
-
-
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only cashiers, and only forms of their own session. Holds for every route of the till."""
-    found = signin.person(Area.TILL)
-    if found is None:
-        return redirect(url_for("signin.form"), 303)
-    g.person = found
-    if request.method == "POST":
-        access.check_form_token(found, request.form.get("form_token", ""))
-    if not access.programmes_for(found, Role.CASHIER):
-        raise NotAllowed
-    if request.endpoint == "till.place" or request.endpoint == "till.choose":
-        return None
-    # A right that was taken away meanwhile counts at once.
-    if found.loaded is None or not access.may(found, found.loaded.slug, Role.CASHIER):
-        return redirect(url_for("till.place"), 303)
-    g.place = Place(found.loaded, found.location)
-    return None
-
-
-@blueprint.context_processor
-def setting() -> dict[str, object]:
-    """What every page of the till shows."""
-    place: Place | None = g.get("place")
-    return {
-        "person": g.get("person"),
-        "place": place,
-        "programme": place.loaded.programme if place else None,
-        "theme": theme.address(place.loaded) if place else None,
-        "now": now(),
-    }
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
-
-
-def _place() -> Place:
-    place: Place = g.place
-    return place
+# Where --------------------------------------------------------------------------
 
 
 @blueprint.get("/place")
@@ -143,7 +81,7 @@ def choose() -> AnyResponse:
 def _choices() -> list[tuple[str, str | None]]:
     found: list[tuple[str, str | None]] = []
     with installation().store.read() as read:
-        for slug in access.programmes_for(_person(), Role.CASHIER):
+        for slug in access.programmes_for(who(), Role.CASHIER):
             shops = programmes.by_slug(read, slug).programme.shops
             found += [(slug, shop.key) for shop in shops] or [(slug, None)]
     return found
@@ -197,7 +135,7 @@ def _scan(
 
 
 def _read(text: str) -> str:
-    return codes.read(text, _place().loaded.programme.code_kind)
+    return codes.read(text, here().loaded.programme.code_kind)
 
 
 def _from_picture() -> str:
@@ -218,7 +156,7 @@ def _look(code: str) -> MemberView:
     try:
         return checkout.look(
             installation().store,
-            programme=_place().loaded.slug,
+            programme=here().loaded.slug,
             code=code,
             language=language.current(),
             now=now(),
@@ -264,7 +202,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
             return _member(code, typed=typed, amount_minor=amount_minor), 200
         receipt = checkout.accrue(
             installation().store,
-            programme=_place().loaded.slug,
+            programme=here().loaded.slug,
             code=code,
             amount_minor=amount_minor,
             key=f"{_visit()}:sale",
@@ -283,7 +221,7 @@ def redeem(code: str) -> tuple[str, int] | AnyResponse:
     try:
         receipt = checkout.redeem(
             installation().store,
-            programme=_place().loaded.slug,
+            programme=here().loaded.slug,
             code=code,
             reward=reward,
             key=f"{_visit()}:{reward}"[:128],
@@ -302,7 +240,7 @@ def use(code: str) -> tuple[str, int] | AnyResponse:
     try:
         receipt = checkout.use(
             installation().store,
-            programme=_place().loaded.slug,
+            programme=here().loaded.slug,
             code=code,
             redemption_id=int(redemption) if _NUMBER.fullmatch(redemption) else 0,
             key=f"{_visit()}:use:{redemption}"[:128],
@@ -363,7 +301,7 @@ def _card_in(typed: str) -> str | None:
 
 def _amount(typed: str) -> int:
     """Minor units of an amount as people write it in the page's language. Raises AmountInvalid."""
-    currency = _place().loaded.programme.currency
+    currency = here().loaded.programme.currency
     decimal, group = language.decimal_signs()
     for sign in (currency, language.currency_sign(currency)):
         typed = typed.replace(sign, "")
@@ -372,7 +310,7 @@ def _amount(typed: str) -> int:
 
 def _echo(code: str, amount_minor: int) -> str:
     """The amount as we read it, and what it earns."""
-    programme = _place().loaded.programme
+    programme = here().loaded.programme
     amount = language.money(amount_minor, programme.currency)
     if not code:
         return amount
@@ -389,7 +327,7 @@ def _echo(code: str, amount_minor: int) -> str:
 
 
 def _counter() -> Counter:
-    return Counter(location=_place().location, person=_person().login)
+    return Counter(location=here().location, person=who().login)
 
 
 # Afterwards ----------------------------------------------------------------------
@@ -424,7 +362,7 @@ def _parts(receipt: Receipt) -> tuple[Explained, ...]:
         return ()
     return checkout.why(
         installation().store,
-        programme=_place().loaded.slug,
+        programme=here().loaded.slug,
         receipt_id=receipt.id,
         language=language.current(),
     ).parts
@@ -435,7 +373,7 @@ def undo(receipt_id: int) -> AnyResponse:
     """Reverse a booking."""
     receipt = checkout.undo(
         installation().store,
-        programme=_place().loaded.slug,
+        programme=here().loaded.slug,
         receipt_id=receipt_id,
         key=f"undo:{receipt_id}",
         at=_counter(),
@@ -457,7 +395,7 @@ def sale() -> tuple[str, int] | AnyResponse:
             return _scan(sale_amount=typed, sale_minor=amount_minor, sale_key=key), 200
         checkout.sale(
             installation().store,
-            programme=_place().loaded.slug,
+            programme=here().loaded.slug,
             amount_minor=amount_minor,
             key=f"{key}:guest",
             at=_counter(),
@@ -485,17 +423,17 @@ def today() -> str:
 
 
 def _mine() -> list[Receipt]:
-    return checkout.recent(installation().store, programme=_place().loaded.slug, person=_person().login)
+    return checkout.recent(installation().store, programme=here().loaded.slug, person=who().login)
 
 
 def _card(receipt: Receipt) -> CardFacts | None:
     """The card that a receipt belongs to, with the member's name and the code to open it by."""
     with installation().store.read() as read:
-        return cards.facts(read, _place().loaded.id, receipt.card_id)
+        return cards.facts(read, here().loaded.id, receipt.card_id)
 
 
 def _reward_name(receipt: Receipt) -> str:
-    programme = _place().loaded.programme
+    programme = here().loaded.programme
     if receipt.reward_key == STAMPS and programme.stamps is not None:
         return programme.stamps.name.in_(language.current())
     for reward in programme.rewards:

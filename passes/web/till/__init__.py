@@ -1,0 +1,9 @@
+"""The till: pages that work without script, and what the installable app asks.
+
+`place` is who may come in, `pages` work without script, `desk` answers the app.
+"""
+
+from passes.web.till import pages
+from passes.web.till.place import Place, blueprint
+
+__all__ = ["Place", "blueprint", "pages"]
