@@ -74,7 +74,7 @@ class Asked:
         """Where and by whom, as the receipt keeps it. Raises LocationUnknown."""
         return Counter(
             location=self.caller.place(place.location),
-            till=place.till or self.caller.name[:64],
+            till=place.till or self.caller.name[:64] or None,
             person=self.caller.person or place.person,
             channel=self.caller.channel,
         )
@@ -109,11 +109,18 @@ class Operations:
         """An operation and what answers it, by the operation's name."""
         return next(pair for pair in self._views.items() if pair[0].name == name)
 
-    def serve(self, blueprint: Blueprint, whose: Callable[[Operation], Caller], prefix: str = "") -> None:
-        """Answer all of them under a blueprint; `whose` finds out who asks, or refuses."""
+    def serve(
+        self, blueprint: Blueprint, whose: Callable[[Operation], Caller], *, writes: bool = True
+    ) -> None:
+        """Answer all of them under a blueprint, or without `writes` only the questions.
+
+        `whose` finds out who asks, or refuses.
+        """
         for operation, view in self._views.items():
+            if operation.is_write and not writes:
+                continue
             blueprint.add_url_rule(
-                prefix + operation.rule,
+                operation.rule,
                 operation.name,
                 _answering(operation, view, whose),
                 methods=[operation.method],
@@ -164,7 +171,11 @@ def body(model: type[Model]) -> Model:
     """What was sent, checked. Raises RequestInvalid with the places that are wrong."""
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise _Malformed([{"pointer": "", "detail": f"at most {BODY_BYTES_MAX} bytes"}])
-    raw = request.get_data(cache=False)
+    return checked(model, request.get_data(cache=False))
+
+
+def checked(model: type[Model], raw: bytes) -> Model:
+    """What stands in this JSON. Raises RequestInvalid with the places that are wrong."""
     try:
         return model.model_validate_json(raw)
     except ValidationError as invalid:
@@ -196,8 +207,13 @@ def answered(content: Mapping[str, Any], status: int, kind: str = "application/j
 
 
 def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> Response:
-    """Why not, as RFC 9457 writes it. The type is `about:blank`: the code says which problem it is."""
-    content: dict[str, Any] = {
+    """Why not, as RFC 9457 writes it."""
+    return _as_answer(_problem(status, code, detail, errors))
+
+
+def _problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None) -> dict[str, Any]:
+    # The type is `about:blank`: the code says which problem it is.
+    return {
         "type": "about:blank",
         "title": TITLES.get(status, OTHERWISE),
         "status": status,
@@ -205,16 +221,24 @@ def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | 
         "code": code,
         "errors": errors or [],
     }
-    answer = answered(content, status, PROBLEMS)
-    if status == 401:
+
+
+def _as_answer(content: dict[str, Any]) -> Response:
+    answer = answered(content, content["status"], PROBLEMS)
+    if answer.status_code == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
+def told(refused: Refused) -> dict[str, Any]:
+    """A refusal as a problem's content: its stable code, and words in the language asked for."""
+    errors = refused.errors if isinstance(refused, _Malformed) else None
+    return _problem(status_of(refused), refused.code, language.words_of(refused), errors)
+
+
 def refuse(refused: Refused) -> Response:
     """A refusal with its stable code and words."""
-    errors = refused.errors if isinstance(refused, _Malformed) else None
-    answer = problem(status_of(refused), refused.code, language.words_of(refused), errors)
+    answer = _as_answer(told(refused))
     if type(refused) in _RETRY_SECONDS:
         answer.headers["Retry-After"] = _RETRY_SECONDS[type(refused)]
     return answer
