@@ -5,8 +5,9 @@ answers as it did first; a refusal keeps nothing, not even the key.
 """
 
 from passes.checkout.claims import claim
-from passes.checkout.looking import IssuedView, MemberView, Quote, RewardView, Why, look, quote, recent, why
+from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
 from passes.checkout.purchases import Sale, accrue, sale
+from passes.checkout.quoting import AsMoney, Quote, Why, quote, recent, why
 from passes.checkout.returns import (
     Exchanged,
     Returnable,
@@ -23,10 +24,13 @@ from passes.checkout.undoing import undo
 from passes.loyalty.receipt import Receipt
 
 __all__ = [
+    "AsMoney",
     "Exchanged",
     "Held",
     "IssuedView",
+    "Lapsing",
     "MemberView",
+    "OfferHere",
     "Quote",
     "Receipt",
     "Returnable",

@@ -19,7 +19,8 @@ from passes.loyalty.refusals import (
     ReceiptUnknown,
     TimeInvalid,
 )
-from passes.store import Read, Row, Work, journal, members
+from passes.store import Read, Row, Work, counter, journal, members
+from passes.store.counter import Seen
 from passes.store.instants import instant, instant_or_none
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
@@ -67,6 +68,17 @@ def card(read: Read, loaded: Loaded, code: str, answer: Answer) -> Standing:
     if standing.voided_at is not None:
         raise CardVoided()
     return standing
+
+
+def seen(read: Read, loaded: Loaded, code: str, answer: Answer) -> Seen:
+    """As `card`, for a member who is only looked at."""
+    checked = codes.read(code, loaded.programme.code_kind)
+    found = counter.seen(answer)
+    if found is None:
+        raise CardForeign() if members.code_elsewhere(read, checked) else CodeUnknown()
+    if found.standing.voided_at is not None:
+        raise CardVoided()
+    return found
 
 
 def receipt(work: Work, loaded: Loaded, receipt_id: int) -> tuple[Row, Standing]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,6 +104,7 @@ def take_back(
     at: Counter,
     lines: Mapping[int, int] | None = None,
     amount_minor: int | None = None,
+    parts: Mapping[int, tuple[int, int]] | None = None,
     reason: str = "",
     occurred_at: datetime | None = None,
     now: datetime,
@@ -111,13 +112,13 @@ def take_back(
     """Take back goods of the purchase that a receipt is about.
 
     `lines` names pieces by line number, `amount_minor` is money back without
-    naming goods; without either everything comes back. The receipt's
-    `amount_minor` is what the goods cost; its reason "return" says what is
-    refunded of that. Raises ReceiptUnknown, NotAPurchase, AlreadyUndone,
+    naming goods, `parts` pieces and money of each line; without any of them
+    everything comes back. The receipt's `amount_minor` is what the goods cost;
+    its reason "return" says what is refunded of that. Raises ReceiptUnknown, NotAPurchase, AlreadyUndone,
     ReturnTooLate, ReturnBeforeSale, NothingLeftToReturn, ReturnTooLarge,
     ReturnLineUnknown, AmountInvalid, KeyInvalid or KeyReused.
     """
-    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at)
+    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at, parts or {})
     content = {"receipt": receipt_id, **wanted.content()}
 
     def decide(work: Work) -> Receipt:
@@ -202,6 +203,7 @@ def take_back_sale(
     at: Counter,
     lines: Mapping[int, int] | None = None,
     amount_minor: int | None = None,
+    parts: Mapping[int, tuple[int, int]] | None = None,
     reason: str = "",
     occurred_at: datetime | None = None,
     now: datetime,
@@ -211,7 +213,7 @@ def take_back_sale(
     Raises PurchaseUnknown, also for a member's purchase, and what `take_back`
     raises for goods and keys.
     """
-    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at)
+    wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at, parts or {})
     content = {"purchase": purchase_id, **wanted.content()}
 
     def decide(work: Work) -> SaleReturned:
@@ -300,14 +302,19 @@ class _Wanted:
     amount_minor: int | None
     reason: str
     occurred_at: datetime | None
+    parts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
-        return {
+        content: dict[str, Any] = {
             "lines": {str(number): quantity for number, quantity in self.lines.items()},
             "amount_minor": self.amount_minor,
             "reason": self.reason,
             "occurred_at": micros(self.occurred_at) if self.occurred_at else None,
         }
+        # Only where it is given: an earlier key keeps its content.
+        if self.parts:
+            content["parts"] = {str(number): part for number, part in self.parts.items()}
+        return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +360,11 @@ def _goods(
     lines = sold(sale.basket, paid)
     before = left(lines, returned.lines_back(work, loaded.id, sale.id))
     back = coming_back(
-        before, lines=wanted.lines, amount_minor=wanted.amount_minor, currency=loaded.programme.currency
+        before,
+        lines=wanted.lines,
+        amount_minor=wanted.amount_minor,
+        currency=loaded.programme.currency,
+        parts=wanted.parts,
     )
     return _Goods(
         sale, rules, lines, before, back, left(before, back), reason=wanted.reason, happened_at=happened_at

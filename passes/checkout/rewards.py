@@ -24,14 +24,11 @@ from passes.loyalty.refusals import (
     RedemptionOver,
     RedemptionUnknown,
     RewardLimitReached,
-    RewardNotForTier,
-    RewardNotHere,
-    RewardNotNow,
     RewardSoldOut,
 )
-from passes.loyalty.rewards import Reward, RewardKind, choice, worth
+from passes.loyalty.rewards import Reward, RewardKind, choice, in_the_way, worth
 from passes.loyalty.stamps import STAMPS, StampRule
-from passes.store import Row, Store, Work, allowances, journal, members, redemptions
+from passes.store import Read, Row, Store, Work, allowances, journal, members, redemptions
 from passes.store.instants import instant, micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
@@ -349,21 +346,23 @@ def _price(booking: Booking, wanted: Reward, points: int | None, basket_minor: i
 def _allow(booking: Booking, wanted: Reward, at: Counter) -> None:
     """Whether this member may have this reward here and now; takes it from the stock."""
     standing, loaded, now = booking.standing, booking.loaded, booking.now
-    if wanted.window is not None and not wanted.window.contains(now):
-        raise RewardNotNow()
-    if wanted.locations and at.location not in wanted.locations:
-        raise RewardNotHere()
-    if wanted.tiers and standing.tier not in wanted.tiers:
-        raise RewardNotForTier()
-    if wanted.member_limit is not None:
-        since = micros(now - timedelta(days=wanted.member_days)) if wanted.member_days is not None else 0
-        had = redemptions.count_since(booking.work, loaded.id, standing.member_id, wanted.key, since=since)
-        if had >= wanted.member_limit:
-            raise RewardLimitReached(limit=wanted.member_limit)
+    if (refused := in_the_way(wanted, tier=standing.tier, location=at.location, now=now)) is not None:
+        raise refused
+    if limit_reached(booking.work, loaded, standing.member_id, wanted, now=now):
+        raise RewardLimitReached(limit=wanted.member_limit)
     if wanted.stock is not None and not allowances.take(
         booking.work, loaded.id, allowances.stock_name(wanted.key), 1, limit=wanted.stock
     ):
         raise RewardSoldOut()
+
+
+def limit_reached(read: Read, loaded: Loaded, member_id: int, wanted: Reward, *, now: datetime) -> bool:
+    """Whether a member had a reward as often as one member may have it."""
+    if wanted.member_limit is None:
+        return False
+    since = micros(now - timedelta(days=wanted.member_days)) if wanted.member_days is not None else 0
+    had = redemptions.count_since(read, loaded.id, member_id, wanted.key, since=since)
+    return had >= wanted.member_limit
 
 
 def _issue(booking: Booking, wanted: Reward, price: int, basket_minor: int | None, *, is_used: bool) -> int:

@@ -63,3 +63,9 @@ def is_quiet(at: datetime, zone: str) -> bool:
 def on_date(month: int, day: int, year: int) -> date:
     """A yearly day in a year; 29 February falls on the 28th in common years."""
     return date(year, month, min(day, monthrange(year, month)[1]))
+
+
+def near_yearly(month: int, day: int, today: date, *, days: int) -> bool:
+    """Whether a yearly day is at most so many days before or after this one."""
+    near = (on_date(month, day, today.year + years) for years in (-1, 0, 1) if 1 < today.year + years < 9999)
+    return any(abs((one - today).days) <= days for one in near)

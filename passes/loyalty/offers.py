@@ -328,6 +328,18 @@ _LOOK_ALIKES = str.maketrans("OIL", "011")
 
 def applicable(standing: Standing, basket: Basket, situation: Situation) -> Refused | None:
     """Why the offer does not hold for this purchase, or None when it does."""
+    if (refused := holds(standing, situation)) is not None:
+        return refused
+    offer = standing.offer
+    if basket.net_minor < offer.minimum_minor:
+        return OfferMinimum(minimum=Money(offer.minimum_minor, situation.currency))
+    if not any(offer.items.fits_line(line) for line in basket.lines):
+        return OfferItems()
+    return None
+
+
+def holds(standing: Standing, situation: Situation) -> Refused | None:
+    """Why the offer does not hold here and now for this member, whatever is bought; None when it does."""
     offer, window = standing.offer, standing.offer.window
     if standing.state is OfferState.DRAFT:
         return OfferCodeUnknown()
@@ -355,10 +367,6 @@ def applicable(standing: Standing, basket: Basket, situation: Situation) -> Refu
         return OfferNotHere()
     if not window.contains(situation.at):
         return OfferNotNow()
-    if basket.net_minor < offer.minimum_minor:
-        return OfferMinimum(minimum=Money(offer.minimum_minor, situation.currency))
-    if not any(offer.items.fits_line(line) for line in basket.lines):
-        return OfferItems()
     return None
 
 

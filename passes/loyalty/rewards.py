@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from passes.loyalty.conditions import Window
+from passes.loyalty.refusals import Refused, RewardNotForTier, RewardNotHere, RewardNotNow
 from passes.loyalty.text import Text
 
 
@@ -62,6 +64,17 @@ class Reward:
     def price(self, tier: str | None) -> int:
         """Its points for a member of this tier."""
         return dict(self.tier_points).get(tier or "", self.points)
+
+
+def in_the_way(reward: Reward, *, tier: str | None, location: str | None, now: datetime) -> Refused | None:
+    """Why a member of this tier cannot have the reward here and now, limits and points aside; None if so."""
+    if reward.window is not None and not reward.window.contains(now):
+        return RewardNotNow()
+    if reward.locations and location not in reward.locations:
+        return RewardNotHere()
+    if reward.tiers and tier not in reward.tiers:
+        return RewardNotForTier()
+    return None
 
 
 @dataclass(frozen=True, slots=True)

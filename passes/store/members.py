@@ -93,32 +93,30 @@ _STANDING_OF = {
     "member_id": member.c.id,
     "balance": account.c.balance,
 }
-_counter_columns = tuple(
+STANDING_COLUMNS = tuple(
     (_STANDING_OF[field.name] if field.name in _STANDING_OF else member.c[field.name]).label(field.name)
     for field in fields(Standing)
 )
-_card_member_account = card.join(
+CARD_MEMBER_ACCOUNT = card.join(
     member, (member.c.programme_id == card.c.programme_id) & (member.c.id == card.c.member_id)
 ).join(
     account,
     (account.c.programme_id == member.c.programme_id) & (account.c.id == member.c.points_account_id),
 )
+CARD_OF_CODE = CARD_MEMBER_ACCOUNT.join(
+    card_code, (card_code.c.programme_id == card.c.programme_id) & (card_code.c.card_id == card.c.id)
+)
 _LOOK = (
-    select(*_counter_columns)
-    .select_from(
-        _card_member_account.join(
-            card_code,
-            (card_code.c.programme_id == card.c.programme_id) & (card_code.c.card_id == card.c.id),
-        )
-    )
+    select(*STANDING_COLUMNS)
+    .select_from(CARD_OF_CODE)
     .where(card_code.c.programme_id == bindparam("programme_id"), card_code.c.code == bindparam("code"))
 )
 # Everything that the decision reads is locked with the account: PostgreSQL
 # re-reads locked rows only, so a till that waited here decides on fresh facts.
 _AT_COUNTER = _LOOK.with_for_update(of=[account, member, card])
 _OF_CARD = (
-    select(*_counter_columns)
-    .select_from(_card_member_account)
+    select(*STANDING_COLUMNS)
+    .select_from(CARD_MEMBER_ACCOUNT)
     .where(card.c.programme_id == bindparam("programme_id"), card.c.id == bindparam("card_id"))
     .with_for_update(of=[account, member, card])
 )
