@@ -107,13 +107,17 @@ def coming_back(
     lines: Mapping[int, int],
     amount_minor: int | None,
     currency: str,
+    parts: Mapping[int, tuple[int, int]] | None = None,
 ) -> tuple[BackLine, ...]:
     """What comes back of what is left: `lines` (number to pieces), or `amount_minor`, or all of it.
 
     Money without goods is spread over the lines in proportion to what was paid
-    for them; the last of it takes the goods along. Raises NothingLeftToReturn,
-    ReturnLineUnknown, ReturnTooLarge or AmountInvalid.
+    for them; the last of it takes the goods along. `parts` (number to pieces
+    and money) says both, where another maker's register has reckoned already.
+    Raises NothingLeftToReturn, ReturnLineUnknown, ReturnTooLarge or AmountInvalid.
     """
+    if parts:
+        return _of_parts(here, parts, currency)
     if lines and amount_minor is not None:
         raise AmountInvalid()
     if any(quantity <= 0 for quantity in lines.values()) or (amount_minor is not None and amount_minor <= 0):
@@ -156,6 +160,26 @@ def _of_amount(here: Sequence[SoldLine], amount_minor: int, currency: str) -> tu
         for line, part in parts
         if part
     )
+
+
+def _of_parts(
+    here: Sequence[SoldLine], parts: Mapping[int, tuple[int, int]], currency: str
+) -> tuple[BackLine, ...]:
+    known = {line.number: line for line in here}
+    back = []
+    for number, (quantity, paid_minor) in sorted(parts.items()):
+        if (line := known.get(number)) is None:
+            raise ReturnLineUnknown(line=number)
+        if quantity < 0 or paid_minor < 0 or not (quantity or paid_minor):
+            raise AmountInvalid()
+        if quantity > line.quantity:
+            raise ReturnTooLarge(left=line.quantity)
+        # Goods cannot all come back while some of their money stays.
+        if paid_minor > line.paid_minor or (quantity == line.quantity and paid_minor < line.paid_minor):
+            raise ReturnTooLarge(left=Money(line.paid_minor, currency))
+        part, whole = (paid_minor, line.paid_minor) if line.paid_minor else (quantity, line.quantity)
+        back.append(BackLine(number, quantity, line.gross_minor * part // whole, paid_minor))
+    return tuple(back)
 
 
 def basket_left(basket: Basket, here: Sequence[SoldLine]) -> Basket:

@@ -285,3 +285,18 @@ def test_a_rule_with_a_minimum_takes_everything_once_it_is_not_reached() -> None
         for policy in (ReturnPolicy.RECOMPUTE, ReturnPolicy.PROPORTIONAL)
     ]
     assert taken == [12, 6]
+
+
+def test_parts_say_pieces_and_money_of_each_line() -> None:
+    here = sold(Basket((Line(3, 100), Line(1, 500))), [300, 500])
+    back = coming_back(here, lines={}, amount_minor=None, currency="USD", parts={1: (2, 200), 2: (0, 120)})
+    assert back == (BackLine(1, 2, 200, 200), BackLine(2, 0, 120, 120))
+    rest = left(here, back)
+    assert [(line.quantity, line.paid_minor) for line in rest] == [(1, 100), (1, 380)]
+    for wrong in ({1: (3, 299)}, {1: (4, 300)}, {2: (1, 501)}):
+        with pytest.raises(ReturnTooLarge):
+            coming_back(here, lines={}, amount_minor=None, currency="USD", parts=wrong)
+    with pytest.raises(AmountInvalid):
+        coming_back(here, lines={}, amount_minor=None, currency="USD", parts={1: (0, 0)})
+    with pytest.raises(ReturnLineUnknown):
+        coming_back(here, lines={}, amount_minor=None, currency="USD", parts={3: (1, 1)})
