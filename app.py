@@ -39,6 +39,7 @@ from passes.web import (
     till,
     wallets,
 )
+from passes.web.till import shell
 
 if TYPE_CHECKING:
     from passes.wiring import Installation
@@ -55,7 +56,7 @@ REQUEST_BYTES_MAX = 16_000_000
 # A form with a picture may be large, and is read only once it is known who sends it; its one text is a code.
 _FORM = "application/x-www-form-urlencoded"
 # Whatever type their callers name: not forms, and with limits of their own.
-_READ_ELSEWHERE = ("devices.", "health.", "google.", "api.")
+_READ_ELSEWHERE = ("devices.", "health.", "google.", "api.", "desk.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -78,6 +79,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         wallets,
         member,
         till,
+        shell,
         offers,
         signin,
         theme,
@@ -85,6 +87,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         devices,
         google,
         api,
+        till.desk,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(hood.blueprint, url_prefix="/hood")

@@ -66,6 +66,11 @@ PUBLIC = {
     "signin.send",
     "signin.leave",
     "signin.demonstrate",
+    # The till as an app: its page and files, which hold nothing of anybody.
+    "shell.app",
+    "shell.files",
+    "shell.worker",
+    "shell.manifest",
     "health.health",
     "health.report",
     # Google's own programs: pictures, and messages that are believed for their signature.
