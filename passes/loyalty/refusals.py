@@ -705,6 +705,20 @@ class NotAllowed(Refused):
     words = "You may not do this."
 
 
+class SignInNeeded(Refused):
+    """Nobody is signed in at this till, or their session has ended."""
+
+    code = "sign_in_needed"
+    words = "Sign in first."
+
+
+class PlaceMissing(Refused):
+    """Somebody is signed in and has not said in which shop they work."""
+
+    code = "place_missing"
+    words = "Choose your shop first."
+
+
 class FormStale(Refused):
     """The page's form token is missing or belongs to another session."""
 
@@ -748,6 +762,27 @@ class RequestInvalid(Refused):
 
     code = "request_invalid"
     words = "This request is not well formed."
+
+
+class CursorInvalid(Refused):
+    """A list is gone on with by what it said itself, asked with the same filters."""
+
+    code = "cursor_invalid"
+    words = "This list cannot be gone on with from here. Begin it again without a cursor."
+
+
+class MemberUnknown(Refused):
+    """The programme has no member with this number."""
+
+    code = "member_unknown"
+    words = "There is no member with this number."
+
+
+class TooManyRequests(Refused):
+    """A key asked more often than any register needs to."""
+
+    code = "too_many_requests"
+    words = "Too many requests with this key. Wait a moment and go on slower."
 
 
 class LocationUnknown(Refused):

@@ -265,17 +265,6 @@ def test_texts_that_no_database_holds_are_refused_in_words(till: Register, house
     assert books.verify(house.store).problems == ()
 
 
-def test_too_much_is_refused_unread(till: Register) -> None:
-    answer = till.post("/purchases", b" " * 300_000)
-    assert problem(answer) == (422, "request_invalid")
-
-
-def test_an_unknown_address_or_method_is_a_problem_too(till: Register) -> None:
-    assert problem(till.get("/nothing")) == (404, "http_404")
-    assert problem(till.get("/")) == (404, "http_404")
-    assert till.get("/purchases").status_code in (404, 405)
-
-
 def test_refusals_speak_the_language_asked_for(till: Register, house: Shop) -> None:
     till.headers["Accept-Language"] = "tr"
     answer = till.get("/members/nonsense")

@@ -9,17 +9,20 @@ serves the requests.
 from __future__ import annotations
 
 import orjson
-from flask import Blueprint, Response
-from werkzeug.exceptions import NotFound
+from flask import Blueprint, Response, request
+from flask.globals import request_ctx
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from passes.web.api import openapi, operations
+from passes.web.api import openapi, operations, pace
 from passes.web.api.counter import COUNTER
 from passes.web.here import installation
 
 ROOT = "/api/v1"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 blueprint = Blueprint("api", __name__, url_prefix=ROOT)
 operations.speak_json(blueprint)
+blueprint.record_once(lambda state: pace.register(state.app))
 COUNTER.serve(blueprint, operations.key_holder)
 
 
@@ -34,8 +37,27 @@ def document() -> Response:
     return answer
 
 
-@blueprint.route("/", defaults={"rest": ""}, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-@blueprint.route("/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+@blueprint.before_request
+def options() -> Response | None:
+    """What may be done at an address. Browsers of other sites get no more: keys do not belong into pages."""
+    if request.method != "OPTIONS":
+        return None
+    answer = Response(status=204)
+    answer.headers["Allow"] = ", ".join(_methods())
+    return answer
+
+
+@blueprint.route("/", defaults={"rest": ""}, methods=_METHODS)
+@blueprint.route("/<path:rest>", methods=_METHODS)
 def nothing(rest: str) -> Response:
-    """No page for programs: an unknown address is a problem like any other."""
-    return operations.fail(NotFound())
+    """No page for programs: an unknown address or a wrong method is a problem like any other."""
+    allowed = _methods()
+    return operations.fail(MethodNotAllowed(valid_methods=allowed) if allowed else NotFound())
+
+
+def _methods() -> list[str]:
+    """What may be asked of this address, by what is served there."""
+    adapter = request_ctx.url_adapter
+    assert adapter is not None
+    served = [one for one in _METHODS if adapter.match(method=one)[0] != f"{blueprint.name}.nothing"]
+    return [*served, "HEAD", "OPTIONS"] if "GET" in served else [*served, "OPTIONS"] if served else []

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from passes import api_keys
 from passes.api_keys import Caller, Scope
@@ -26,10 +27,11 @@ from passes.loyalty.refusals import (
     IdempotencyKeyMissing,
     Refused,
     RequestInvalid,
+    TooManyRequests,
     TooManyTries,
 )
 from passes.web import language
-from passes.web.api import wire
+from passes.web.api import pace, wire
 from passes.web.errors import BROKEN_TITLE, BROKEN_WORDS, OTHERWISE, TITLES, status_of
 from passes.web.here import installation, now
 
@@ -37,8 +39,10 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 256_000
 PROBLEMS = "application/problem+json"
+REQUEST_ID = "X-Request-Id"
+REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
-_RETRY_SECONDS = {Busy: "2", TooManyTries: "60"}
+_RETRY_SECONDS = {Busy: "2", TooManyTries: "60", TooManyRequests: "1"}
 
 Model = TypeVar("Model", bound=BaseModel)
 View = Callable[..., Mapping[str, Any]]
@@ -46,7 +50,11 @@ View = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked. `rule` is Flask's; `name` is unique and stable."""
+    """One thing that can be asked. `rule` is Flask's; `name` is unique and stable.
+
+    `query` describes what may stand behind the question mark. `refusals` are
+    those of its own, beside what keys, bodies and the database can refuse.
+    """
 
     name: str
     method: str
@@ -56,6 +64,8 @@ class Operation:
     answer: type[BaseModel]
     body: type[BaseModel] | None = None
     status: int = 200
+    query: type[BaseModel] | None = None
+    refusals: tuple[type[Refused], ...] = ()
 
     @property
     def is_write(self) -> bool:
@@ -97,7 +107,7 @@ class Operations:
         return tuple(self._views)
 
     def add(self, operation: Operation) -> Callable[[View], View]:
-        """Let a function answer it: called with `Asked`, the body if there is one, and the path's parts."""
+        """Let a function answer it: called with `Asked`, query and body if any, and the path's parts."""
 
         def keep(view: View) -> View:
             self._views[operation] = view
@@ -133,29 +143,54 @@ def _answering(
 ) -> Callable[..., Response]:
     def answer(**path: str) -> Response:
         asked = Asked(whose(operation), _key() if operation.is_write else "")
-        if operation.body is None:
-            return answered(view(asked, **path), operation.status)
-        return answered(view(asked, body(operation.body), **path), operation.status)
+        said: list[BaseModel] = []
+        if operation.query is not None:
+            said.append(query(operation.query))
+        if operation.body is not None:
+            said.append(body(operation.body))
+        content = view(asked, *said, **path)
+        given = answered(content, operation.status)
+        # What an earlier instant booked was answered before.
+        if operation.is_write and content.get("recorded_at", now()) != now():
+            given.headers[REPLAYED] = "true"
+        return given
 
     return answer
 
 
 def speak_json(blueprint: Blueprint) -> None:
-    """Let a blueprint say every refusal as a problem."""
+    """Let a blueprint say every refusal as a problem, and number its answers."""
     blueprint.register_error_handler(Refused, refuse)
     blueprint.register_error_handler(HTTPException, fail)
     blueprint.register_error_handler(Exception, crash)
+    blueprint.after_request(_number)
+
+
+def _request_id() -> str:
+    """The number of this request in logs: the caller's own if it can stand in one, or else a new one."""
+    if "request_id" not in g:
+        named = request.headers.get(REQUEST_ID, "")
+        g.request_id = named if _KEY.match(named) else secrets.token_hex(8)
+    number: str = g.request_id
+    return number
+
+
+def _number(answer: Response) -> Response:
+    answer.headers[REQUEST_ID] = _request_id()
+    return answer
 
 
 # Asking -----------------------------------------------------------------------
 
 
 def key_holder(operation: Operation) -> Caller:
-    """Who shows a key that may do this. Raises ApiKeyInvalid, ScopeMissing."""
+    """Who shows a key that may do this. Raises ApiKeyInvalid, ScopeMissing, TooManyRequests."""
     scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise ApiKeyInvalid()
     caller = api_keys.caller(installation().store, secret=secret.strip(), now=now())
+    if not pace.here().allows(caller.id, now()):
+        raise TooManyRequests()
     caller.require(operation.scope)
     return caller
 
@@ -169,8 +204,10 @@ def _key() -> str:
 
 def body(model: type[Model]) -> Model:
     """What was sent, checked. Raises RequestInvalid with the places that are wrong."""
-    if (request.content_length or 0) > BODY_BYTES_MAX:
-        raise _Malformed([{"pointer": "", "detail": f"at most {BODY_BYTES_MAX} bytes"}])
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType()
+    # Also of a body that does not say how long it is: reading ends there.
+    request.max_content_length = BODY_BYTES_MAX
     return checked(model, request.get_data(cache=False))
 
 
@@ -179,12 +216,25 @@ def checked(model: type[Model], raw: bytes) -> Model:
     try:
         return model.model_validate_json(raw)
     except ValidationError as invalid:
-        raise _Malformed(
-            [
-                {"pointer": "".join(f"/{part}" for part in error["loc"]), "detail": error["msg"]}
-                for error in invalid.errors(include_url=False, include_context=False, include_input=False)
-            ]
-        ) from None
+        raise _Malformed(_flaws(invalid, "/")) from None
+
+
+def query(model: type[Model]) -> Model:
+    """What stands behind the question mark, checked. Raises RequestInvalid with the names that are wrong."""
+    given = request.args.to_dict(flat=False)
+    if twice := [name for name, values in given.items() if len(values) > 1]:
+        raise _Malformed([{"pointer": f"?{name}", "detail": "named twice"} for name in twice])
+    try:
+        return model.model_validate({name: value for name, (value,) in given.items()}, strict=False)
+    except ValidationError as invalid:
+        raise _Malformed(_flaws(invalid, "?")) from None
+
+
+def _flaws(invalid: ValidationError, before: str) -> list[dict[str, str]]:
+    return [
+        {"pointer": "".join(f"{before}{part}" for part in error["loc"]), "detail": error["msg"]}
+        for error in invalid.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 class _Malformed(RequestInvalid):
@@ -247,14 +297,23 @@ def refuse(refused: Refused) -> Response:
 def fail(error: HTTPException) -> Response:
     """What HTTP itself refuses: an unknown address, a wrong method, too large a body."""
     status = error.code or 500
-    title = TITLES.get(status, OTHERWISE) if status < 500 else BROKEN_WORDS
-    answer = problem(status, f"http_{status}", language.words(title))
+    words = BROKEN_WORDS if status >= 500 else _WORDS.get(status, TITLES.get(status, OTHERWISE))
+    answer = problem(status, f"http_{status}", language.words(words))
     if error.response is None and "Allow" in (headers := dict(error.get_headers())):
         answer.headers["Allow"] = headers["Allow"]
     return answer
 
 
+_WORDS = {
+    400: "This request makes no sense.",
+    404: "There is nothing at this address.",
+    405: "This address is not asked that way.",
+    413: "The body is too large.",
+    415: "Send the body as application/json.",
+}
+
+
 def crash(error: Exception) -> Response:
     """Our own mistake: said, logged, and nothing of it shown."""
-    log.error("an operation failed", exc_info=error)
+    log.error("an operation failed (request %s)", _request_id(), exc_info=error)
     return problem(500, "internal", f"{language.words(BROKEN_TITLE)}. {language.words(BROKEN_WORDS)}")
