@@ -1152,8 +1152,9 @@ webhook = _table(
     Column("address", String(500), nullable=False),
     # Kinds of events, apart by spaces.
     Column("events", String(500), nullable=False),
-    # Which server key, and how often it was rotated.
+    # Which server key, and how often it was rotated. The secret before signs for a day beside it.
     Column("key_id", String(16), nullable=False),
+    Column("previous_key_id", String(16), nullable=True),
     Column("rotation", Integer, nullable=False),
     _at("rotated_at", nullable=True),
     _at("created_at"),
@@ -1161,6 +1162,12 @@ webhook = _table(
     Column("disabled_why", String(64), nullable=True),
     # Everything recorded up to then was looked at.
     _at("looked_at"),
+    # One worker at a time has its turn, which keeps the order.
+    _at("lease_until"),
+    # Nothing is sent before; failures in a row since one was taken, and since when.
+    _at("quiet_until"),
+    Column("failures", Integer, nullable=False),
+    _at("failing_since", nullable=True),
     _key("programme_id", "id"),
     _of("programme", "programme_id", target=("id",)),
 )
@@ -1187,7 +1194,6 @@ webhook_delivery = _table(
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     _at("due_at", nullable=True),
-    _at("lease_until", nullable=True),
     _at("tried_at", nullable=True),
     Column("status", Integer, nullable=True),
     Column("milliseconds", Integer, nullable=True),
@@ -1195,9 +1201,12 @@ webhook_delivery = _table(
     Column("answer", String(500), nullable=True),
     _key("programme_id", "id"),
     UniqueConstraint("programme_id", "webhook_id", "event_id"),
+    # Taken webhook by webhook, in order.
     Index(
-        "ix_webhook_delivery_due",
-        "due_at",
+        "ix_webhook_delivery_waiting",
+        "programme_id",
+        "webhook_id",
+        "id",
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
