@@ -37,6 +37,7 @@ class Scope(StrEnum):
     PURCHASES = "purchases"  # book and undo purchases
     REWARDS = "rewards"  # redeem points
     RETURNS = "returns"  # take goods back
+    MEMBERS = "members"  # find members by name or number, and make new ones
 
 
 @dataclass(frozen=True, slots=True)

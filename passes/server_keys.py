@@ -22,6 +22,7 @@ from passes.loyalty.refusals import LinkUnknown
 
 _SECRET_BYTES = 32
 _MAC_BYTES = 18
+_CLAIM_BYTES = 12
 
 
 class ServerKeyMissing(Exception):
@@ -82,6 +83,20 @@ class ServerKeys:
     def form_proof(self, *parts: str) -> str:
         """A proof that this server made a form's hidden values."""
         return _text(self._mac(self.current_id, "form", *parts)[:_MAC_BYTES])
+
+    def claim_proof(self, programme_id: int, sale_id: int) -> str:
+        """What a receipt shows besides its number, so that nobody claims sales by guessing numbers."""
+        return self._claim_proof(self.current_id, programme_id, sale_id)
+
+    def is_claim_proof(self, proof: str, programme_id: int, sale_id: int) -> bool:
+        """Whether this server wrote that proof, with whichever of its keys: receipts last for days."""
+        return any(
+            hmac.compare_digest(proof.encode(), self._claim_proof(key_id, programme_id, sale_id).encode())
+            for key_id in self._secrets
+        )
+
+    def _claim_proof(self, key_id: str, programme_id: int, sale_id: int) -> str:
+        return _text(self._mac(key_id, "claim", str(programme_id), str(sale_id))[:_CLAIM_BYTES])
 
     def download_token(self, programme_id: int, card_id: int, *, expires_at: datetime) -> str:
         """An address part that downloads one card until `expires_at`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from passes.checkout import arrival, purchases
-from passes.loyalty import dates
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import AlreadyClaimed, ClaimTooLate, SaleUnknown
 from passes.store import Store, Work
@@ -45,8 +44,8 @@ def claim(
             raise SaleUnknown()
         if sold.member_id is not None:
             raise AlreadyClaimed()
-        rules = loaded.programme
-        if now >= dates.next_day_start(sold.occurred_at, rules.zone, rules.earning.claim_days):
+        until = purchases.claim_until(loaded.programme, sold.occurred_at)
+        if until is None or now >= until:
             raise ClaimTooLate()
         if returned.any_of(work, loaded.id, sale_id):
             raise SaleUnknown()

@@ -37,11 +37,12 @@ _NO_LIMIT = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A sale without a member."""
+    """A sale without a member. Until `claim_until` a guest may make it theirs; None where guests may not."""
 
     id: int
     net_minor: int
     currency: str
+    claim_until: datetime | None = None
 
 
 def accrue(
@@ -128,14 +129,22 @@ def sale(
         finding = Finding(work, programme)
         asked = journal.Asked(work, finding.id, key, "sale", content)
         loaded = finding.loaded()
+        until = claim_until(loaded.programme, happened_at)
         if (before := asked.before()) is not None:
-            return Sale(int(before), amount_minor, loaded.programme.currency)
+            return Sale(int(before), amount_minor, loaded.programme.currency, until)
         basket = as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
         sale_id = _write(work, loaded, None, basket, bool(lines), at, happened_at, now)
         asked.answered(work, str(sale_id), now=now)
-        return Sale(sale_id, amount_minor, loaded.programme.currency)
+        return Sale(sale_id, amount_minor, loaded.programme.currency, until)
 
     return store.write(decide)
+
+
+def claim_until(rules: Programme, sold_at: datetime) -> datetime | None:
+    """Up to when a guest may claim a sale; None where the programme lets nobody."""
+    if not rules.earning.claim_days:
+        return None
+    return dates.next_day_start(sold_at, rules.zone, rules.earning.claim_days)
 
 
 def as_basket(

@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from passes import checkout
+from flask import url_for
+
+from passes import checkout, enrolment
 from passes.api_keys import Scope
+from passes.checkout import Sale
+from passes.enrolment import Source
+from passes.loyalty import codes
 from passes.loyalty.refusals import ReceiptUnknown
 from passes.web import language
 from passes.web.api import wire
@@ -31,15 +36,15 @@ COUNTER = Operations()
 )
 def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
     """What a cashier sees."""
-    return wire.member(
-        checkout.look(
-            installation().store,
-            programme=asked.caller.programme,
-            code=code,
-            language=language.current(),
-            now=now(),
-        )
+    found = checkout.look(
+        installation().store,
+        programme=asked.caller.programme,
+        code=code,
+        language=language.current(),
+        at=asked.counter(wire.HERE),
+        now=now(),
     )
+    return wire.member(found, identified="card", now=now())
 
 
 @COUNTER.add(
@@ -96,6 +101,40 @@ def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
 
 @COUNTER.add(
     Operation(
+        "bookSale",
+        "POST",
+        "/sales",
+        Scope.PURCHASES,
+        "Book a sale without a member; the guest may claim its points afterwards.",
+        wire.SaleAnswer,
+        body=wire.SaleAsked,
+        status=201,
+    )
+)
+def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
+    """A guest's sale, with the address at which it can be claimed."""
+    booked = checkout.sale(
+        installation().store,
+        programme=asked.caller.programme,
+        amount_minor=body.amount_minor,
+        lines=[line.line() for line in body.lines],
+        discount_minor=body.discount_minor,
+        occurred_at=body.occurred_at,
+        key=asked.request_key,
+        at=asked.counter(body),
+        now=now(),
+    )
+    return {
+        "id": str(booked.id),
+        "amount_minor": booked.net_minor,
+        "currency": booked.currency,
+        "claim_url": _claim_url(asked, booked) if booked.claim_until else None,
+        "claim_until": booked.claim_until,
+    }
+
+
+@COUNTER.add(
+    Operation(
         "redeemReward",
         "POST",
         "/redemptions",
@@ -125,6 +164,77 @@ def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]
 
 @COUNTER.add(
     Operation(
+        "useReward",
+        "POST",
+        "/uses",
+        Scope.REWARDS,
+        "Use a reward that the member was given.",
+        wire.ReceiptAnswer,
+        body=wire.UseAsked,
+        status=201,
+    )
+)
+def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
+    """A reward in hand."""
+    return wire.receipt(
+        checkout.use(
+            installation().store,
+            programme=asked.caller.programme,
+            code=body.code,
+            redemption_id=int(body.redemption_id),
+            purchase_receipt_id=None if body.purchase_receipt_id is None else int(body.purchase_receipt_id),
+            key=asked.request_key,
+            at=asked.counter(body),
+            now=now(),
+        )
+    )
+
+
+@COUNTER.add(
+    Operation(
+        "listReturnable",
+        "GET",
+        "/receipts/<receipt_id>/returnable",
+        Scope.READ,
+        "What of a purchase can still come back, line by line.",
+        wire.ReturnableAnswer,
+    )
+)
+def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
+    """Lines with what is left of them."""
+    lines = checkout.returnable(
+        installation().store, programme=asked.caller.programme, receipt_id=_number(receipt_id)
+    )
+    return wire.returnable(_number(receipt_id), asked.caller.loaded.programme.currency, lines)
+
+
+@COUNTER.add(
+    Operation(
+        "previewReturn",
+        "POST",
+        "/returns/preview",
+        Scope.READ,
+        "What taking goods back would do to points and money. Books nothing.",
+        wire.ReturnPreview,
+        body=wire.ReturnPreviewAsked,
+    )
+)
+def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, Any]:
+    """The same booking, undone before it counts."""
+    return wire.return_preview(
+        checkout.preview_return(
+            installation().store,
+            programme=asked.caller.programme,
+            receipt_id=_number(body.receipt_id),
+            lines=_pieces(body),
+            amount_minor=body.amount_minor,
+            now=now(),
+        )
+    )
+
+
+@COUNTER.add(
+    Operation(
         "takeBackGoods",
         "POST",
         "/returns",
@@ -142,7 +252,7 @@ def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
             installation().store,
             programme=asked.caller.programme,
             receipt_id=_number(body.receipt_id),
-            lines={line.number: line.quantity for line in body.lines} or None,
+            lines=_pieces(body),
             amount_minor=body.amount_minor,
             reason=body.reason,
             occurred_at=body.occurred_at,
@@ -199,6 +309,53 @@ def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping
             now=now(),
         )
     )
+
+
+@COUNTER.add(
+    Operation(
+        "enrolMember",
+        "POST",
+        "/members",
+        Scope.MEMBERS,
+        "Make a member on the spot; the answer leads to the card.",
+        wire.NewMemberAnswer,
+        body=wire.MemberAsked,
+        status=201,
+    )
+)
+def enrol_member(asked: Asked, body: wire.MemberAsked) -> Mapping[str, Any]:
+    """A new member with a card."""
+    at, rules = asked.counter(body), asked.caller.loaded.programme
+    joined = enrolment.join(
+        installation().store,
+        programme=asked.caller.programme,
+        name=body.name,
+        email=body.email or None,
+        phone=body.phone or None,
+        language=body.language if body.language in rules.languages else rules.language,
+        consents=body.consents,
+        source=Source("till", location=at.location),
+        key=asked.request_key,
+        keys=installation().keys,
+        now=now(),
+        letters=installation().post is not None,
+    )
+    return {
+        "member_id": str(joined.member_id),
+        "card_id": str(joined.card_id),
+        "code": codes.grouped(joined.code),
+        "card_url": installation().public_url + url_for("member.card", secret=joined.link_secret),
+    }
+
+
+def _claim_url(asked: Asked, booked: Sale) -> str:
+    proof = installation().keys.claim_proof(asked.caller.loaded.id, booked.id)
+    path = url_for("join.form", slug=asked.caller.programme, claim=f"{booked.id}.{proof}")
+    return installation().public_url + path
+
+
+def _pieces(body: wire.ReturnPreviewAsked) -> dict[int, int] | None:
+    return {line.number: line.quantity for line in body.lines} or None
 
 
 def _bought(body: wire.QuoteAsked) -> dict[str, Any]:

@@ -6,16 +6,27 @@ they have more digits than some languages' numbers. Instants carry an offset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from passes.checkout import MemberView, Quote, Receipt, Why
+from passes.checkout import (
+    AsMoney,
+    MemberView,
+    Quote,
+    Receipt,
+    Returnable,
+    RewardView,
+    Why,
+    refund_of,
+)
 from passes.loyalty.basket import Line
 from passes.loyalty.explanation import Explained
+from passes.loyalty.receipt import ReceiptKind
 
 _LIMIT = 2**53
 
@@ -37,6 +48,10 @@ class Place(Asked):
     location: Key | None = Field(None, description="The shop's key in the programme.")
     till: Key | None = None
     person: Key | None = Field(None, description="Who served, as the register knows them.")
+
+
+HERE = Place.model_validate({})
+"""Where the caller stands, said by nobody else."""
 
 
 class LineAsked(Asked):
@@ -98,6 +113,39 @@ class RedemptionAsked(Place):
     )
 
 
+class UseAsked(Place):
+    """A reward that the member has already."""
+
+    code: Code
+    redemption_id: Id = Field(description="Of `issued` in the member's answer.")
+    purchase_receipt_id: Id | None = Field(
+        None, description="The purchase in which it is used, so that a return gives it back."
+    )
+
+
+class SaleAsked(Place):
+    """A sale without a member."""
+
+    amount_minor: Minor = Field(description="What was paid, in the programme's currency.")
+    lines: Annotated[list[LineAsked], Field(max_length=500)] = []
+    discount_minor: Minor = Field(0, description="Taken off the whole, after the lines' own discounts.")
+    occurred_at: AwareDatetime | None = Field(None, description="When, if not just now.")
+
+
+class MemberAsked(Place):
+    """A new member."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    email: Annotated[str, Field(max_length=320)] | None = None
+    phone: Annotated[str, Field(max_length=40)] | None = None
+    language: Annotated[str, Field(min_length=2, max_length=16)] | None = Field(
+        None, description="One of the programme's; its first where none is named."
+    )
+    consents: Annotated[dict[Key, bool], Field(max_length=20)] = Field(
+        {}, description="What the person said to the programme's questions, by purpose; no where unsaid."
+    )
+
+
 class ReturnedLine(Asked):
     """Pieces of one line that come back."""
 
@@ -105,12 +153,17 @@ class ReturnedLine(Asked):
     quantity: Annotated[int, Field(ge=1, lt=1_000_000)]
 
 
-class ReturnAsked(Place):
-    """Goods that come back; without lines and amount, all of them."""
+class ReturnPreviewAsked(Place):
+    """Goods that may come back; without lines and amount, all of them."""
 
     receipt_id: Id
     lines: Annotated[list[ReturnedLine], Field(max_length=500)] = []
     amount_minor: Annotated[int, Field(ge=1, lt=_LIMIT)] | None = None
+
+
+class ReturnAsked(ReturnPreviewAsked):
+    """Goods that come back; without lines and amount, all of them."""
+
     reason: Annotated[str, Field(max_length=200)] = ""
     occurred_at: AwareDatetime | None = None
 
@@ -141,6 +194,7 @@ class ReceiptAnswer(BaseModel):
     balance_before: int
     balance: int = Field(description="What can be spent now.")
     amount_minor: int | None
+    refund_minor: int | None = Field(description="What a return pays out; null for everything else.")
     currency: str
     reward: str | None
     location: str | None
@@ -168,6 +222,17 @@ class OfferAnswer(BaseModel):
     words: str | None
 
 
+class AsMoneyAnswer(BaseModel):
+    """Points that can be paid as money: `least` to `most` of them, in steps worth `step_minor`; 0: none."""
+
+    reward: str
+    name: str
+    least: int
+    most: int
+    step: int
+    step_minor: int
+
+
 class QuoteAnswer(BaseModel):
     """What the purchase would come to. Nothing was booked."""
 
@@ -177,15 +242,45 @@ class QuoteAnswer(BaseModel):
     balance: int = Field(description="What could be spent afterwards.")
     offers: list[OfferAnswer]
     why: list[Reason]
+    as_money: list[AsMoneyAnswer]
 
 
 class RewardAnswer(BaseModel):
-    """A reward of the programme; `missing` points are 0 when it is ready."""
+    """A reward of the programme; `missing` points are 0 when the balance pays for it."""
 
     key: str
     name: str
+    kind: str
     points: int
     missing: int
+    ready: bool = Field(description="Whether it can be had here and now.")
+    refused: str | None = Field(description="The stable code of why not.")
+    why: str | None = Field(description="Why not, in words.")
+
+
+class IssuedAnswer(BaseModel):
+    """A reward that the member was given and can use."""
+
+    id: Id
+    key: str
+    name: str
+    expires_at: datetime | None
+
+
+class OfferHereAnswer(BaseModel):
+    """An offer that holds for this member, here and now, for what it is about."""
+
+    key: str
+    title: str
+    text: str
+    ends_at: datetime | None
+
+
+class Expiring(BaseModel):
+    """Points that cannot be spent any more from `at` on."""
+
+    points: int
+    at: datetime
 
 
 class MemberAnswer(BaseModel):
@@ -195,12 +290,82 @@ class MemberAnswer(BaseModel):
     card_id: Id
     code: str
     name: str
+    identified: Literal["card", "found"] = Field(
+        description="`found` by name or number: redeeming then needs a one-time code."
+    )
     balance: int
     unit: str
     tier: str | None
+    tier_name: str | None
     pending: int
     held: int
+    stamps: int
+    stamps_needed: int | None = Field(description="How many fill a card; null where there are no stamps.")
+    issued: list[IssuedAnswer]
     rewards: list[RewardAnswer]
+    next_reward: RewardAnswer | None = Field(
+        description="The cheapest that the balance does not pay for yet."
+    )
+    as_money: list[AsMoneyAnswer] = Field(description="What the balance allows, whatever the basket.")
+    offers: list[OfferHereAnswer]
+    recent: list[ReceiptAnswer]
+    last_visit_at: datetime | None
+    expiring: Expiring | None = Field(description="Points that lapse within 30 days.")
+    birthday: bool = Field(description="Whether it is within 7 days.")
+    as_of: datetime
+
+
+class SaleAnswer(BaseModel):
+    """A sale that was booked without a member."""
+
+    id: Id
+    amount_minor: int
+    currency: str
+    claim_url: str | None = Field(
+        description="Where the guest may make its points theirs, for a QR code on the receipt."
+    )
+    claim_until: datetime | None
+
+
+class NewMemberAnswer(BaseModel):
+    """A new member. The page at `card_url` is theirs alone: show it as a QR code, keep it nowhere."""
+
+    member_id: Id
+    card_id: Id
+    code: str
+    card_url: str
+
+
+class ReturnableLine(BaseModel):
+    """A line of a purchase: of its `sold` pieces `quantity` can still come back, for `paid_minor`."""
+
+    number: int
+    name: str | None
+    category: str | None
+    sold: int
+    quantity: int
+    paid_minor: int
+
+
+class ReturnableAnswer(BaseModel):
+    """What of a purchase can still come back."""
+
+    receipt_id: Id
+    currency: str
+    paid_minor: int = Field(description="For everything that is left.")
+    lines: list[ReturnableLine]
+
+
+class ReturnPreview(BaseModel):
+    """What taking goods back would do. Nothing was booked."""
+
+    amount_minor: int = Field(description="What the goods cost.")
+    refund_minor: int = Field(description="What is paid out.")
+    currency: str
+    points: int
+    stamps: int
+    balance_before: int
+    balance: int
 
 
 class FieldProblem(BaseModel):
@@ -233,6 +398,7 @@ def receipt(booked: Receipt) -> dict[str, Any]:
         "balance_before": booked.balance_before,
         "balance": booked.balance_after,
         "amount_minor": booked.amount_minor,
+        "refund_minor": refund_of(booked) if booked.kind is ReceiptKind.RETURN else None,
         "currency": booked.currency,
         "reward": booked.reward_key,
         "location": booked.counter.location,
@@ -268,25 +434,99 @@ def quote(found: Quote) -> dict[str, Any]:
             for one in found.offers
         ],
         "why": _reasons(found.why),
+        "as_money": [_as_money(one) for one in found.as_money],
     }
 
 
-def member(found: MemberView) -> dict[str, Any]:
+def member(found: MemberView, *, identified: str, now: datetime) -> dict[str, Any]:
     """As `MemberAnswer`."""
     return {
         "member_id": str(found.member_id),
         "card_id": str(found.card_id),
         "code": found.code,
         "name": found.name,
+        "identified": identified,
         "balance": found.balance,
         "unit": found.unit,
         "tier": found.tier_key,
+        "tier_name": found.tier_name,
         "pending": found.pending,
         "held": found.held,
-        "rewards": [
-            {"key": one.key, "name": one.name, "points": one.points, "missing": one.missing}
-            for one in found.rewards
+        "stamps": found.stamps,
+        "stamps_needed": found.stamps_needed,
+        "issued": [
+            {"id": str(one.id), "key": one.key, "name": one.name, "expires_at": one.expires_at}
+            for one in found.issued
         ],
+        "rewards": [_reward(one) for one in found.rewards],
+        "next_reward": _reward(found.next_reward) if found.next_reward else None,
+        "as_money": [_as_money(one) for one in found.as_money],
+        "offers": [
+            {"key": one.key, "title": one.title, "text": one.text, "ends_at": one.ends_at}
+            for one in found.offers
+        ],
+        "recent": [receipt(one) for one in found.recent],
+        "last_visit_at": found.last_visit_at,
+        "expiring": {"points": found.lapsing.points, "at": found.lapsing.at} if found.lapsing else None,
+        "birthday": found.is_birthday,
+        "as_of": now,
+    }
+
+
+def _reward(one: RewardView) -> dict[str, Any]:
+    return {
+        "key": one.key,
+        "name": one.name,
+        "kind": one.kind.value,
+        "points": one.points,
+        "missing": one.missing,
+        "ready": one.ready,
+        "refused": one.refused,
+        "why": one.why,
+    }
+
+
+def _as_money(one: AsMoney) -> dict[str, Any]:
+    return {
+        "reward": one.reward_key,
+        "name": one.name,
+        "least": one.least,
+        "most": one.most,
+        "step": one.step,
+        "step_minor": one.step_minor,
+    }
+
+
+def returnable(receipt_id: int, currency: str, lines: Sequence[Returnable]) -> dict[str, Any]:
+    """As `ReturnableAnswer`."""
+    return {
+        "receipt_id": str(receipt_id),
+        "currency": currency,
+        "paid_minor": sum(line.paid_minor for line in lines),
+        "lines": [
+            {
+                "number": line.number,
+                "name": line.name,
+                "category": line.category,
+                "sold": line.sold,
+                "quantity": line.quantity,
+                "paid_minor": line.paid_minor,
+            }
+            for line in lines
+        ],
+    }
+
+
+def return_preview(shown: Receipt) -> dict[str, Any]:
+    """As `ReturnPreview`."""
+    return {
+        "amount_minor": shown.amount_minor,
+        "refund_minor": refund_of(shown),
+        "currency": shown.currency,
+        "points": shown.points,
+        "stamps": shown.stamps,
+        "balance_before": shown.balance_before,
+        "balance": shown.balance_after,
     }
 
 
