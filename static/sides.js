@@ -1,6 +1,8 @@
 // Phone and shop side by side. What adds a card adds it to the phone beside the page, and a card that
 // is held to the till on the phone is seen by the till: its pixels go where a camera's would.
 
+import { held, letGo } from "./till/hold.js";
+
 const LOOK_EVERY_MS = 600;
 
 const page = document.querySelector("iframe[name=page]");
@@ -39,8 +41,7 @@ const arrived = () => {
 page.addEventListener("load", arrived);
 if (inside()?.readyState === "complete") arrived();
 
-// The card that was read last and is held still: it is read again only after the phone let go of it.
-let read = null;
+// A card that is held still is read again only after the phone let go of it.
 let isFirstLook = true;
 let isOpening = false;
 page.addEventListener("load", () => {
@@ -50,29 +51,21 @@ page.addEventListener("load", () => {
 const look = async (desk) => {
   const wasFirst = isFirstLook;
   isFirstLook = false;
-  const answer = await fetch(`${desk}/held.json`, { cache: "no-store" });
-  if (answer.status !== 200) {
-    read = null;
-    return;
-  }
-  const held = (await answer.json()).screen;
-  if (held === read || isOpening) return;
-  if (!isTill()) {
+  if (isOpening) return;
+  const field = isTill() ? inside().querySelector("form[data-scan] input[type=file]") : null;
+  if (isTill() && !field) return; // The cashier is busy with somebody; the next scan will see it.
+  const pixels = await held(desk);
+  if (!pixels) return;
+  if (!field) {
     // Held just now it was meant for a till; a phone that still lies there from before was not.
-    if (wasFirst) read = held;
-    else {
-      isOpening = true;
-      toTheTill.requestSubmit();
-    }
+    if (wasFirst) return;
+    letGo();
+    isOpening = true;
+    toTheTill.requestSubmit();
     return;
   }
-  const field = inside().querySelector("form[data-scan] input[type=file]");
-  if (!field) return; // The cashier is busy with somebody; the next scan will see it.
-  const screen = await fetch(`${desk}/held.png`, { cache: "no-store" });
-  if (!screen.ok) return;
-  read = held;
   const given = new DataTransfer();
-  given.items.add(new File([await screen.blob()], "camera.png", { type: "image/png" }));
+  given.items.add(new File([pixels], "camera.png", { type: "image/png" }));
   field.files = given.files;
   field.dispatchEvent(new Event("change", { bubbles: true }));
 };

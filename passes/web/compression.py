@@ -1,6 +1,6 @@
 """Smaller answers for slow connections.
 
-Style sheets, scripts and drawings always. Of the pages only those that ask for
+Style sheets, scripts, drawings and what decodes barcodes always. Of the pages only those that ask for
 it by `compressed`: where a page repeats what somebody wrote into its address
 beside a secret that stays the same, its compressed length gives the secret
 away (BREACH), so pages of a session or of a card are sent as they are.
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from flask import Flask, Response, request
 
-_KINDS = frozenset({"text/css", "text/javascript", "application/javascript", "image/svg+xml"})
+_KINDS = frozenset({"text/css", "text/javascript", "application/javascript", "image/svg+xml", "application/wasm"})
 _BYTES_MIN = 600  # below, it is one packet either way
 
 

@@ -1,0 +1,65 @@
+// Looks for a barcode in a picture, beside the page's own thread. A classic worker: the library comes as one
+// script. Only this file's answer allows wasm (script-src 'wasm-unsafe-eval'); no page does.
+
+importScripts("/static/vendor/zxing-wasm-3.1.4-reader.js");
+
+const FORMATS = { qr: "QRCode", aztec: "Aztec", pdf417: "PDF417", code128: "Code128", ean13: "EAN13" };
+// Bars are only found when they run nearly across or along the picture; square symbols at any angle.
+const UPRIGHT = new Set(["PDF417", "Code128", "EAN13"]);
+const PHOTO_SIDES = [1600, 3200]; // A photo of twelve megapixels is mostly table: small first.
+
+ZXingWASM.prepareZXingModule({
+  overrides: { locateFile: () => "/static/vendor/zxing-wasm-3.1.4-reader.wasm" },
+  fireImmediately: true,
+}).catch(() => {}); // Each picture that needs it hears of it.
+
+const canvas = new OffscreenCanvas(1, 1);
+const context = canvas.getContext("2d", { willReadFrequently: true });
+
+const find = async (bitmap, { formats, side = Infinity, turn = 0 }) => {
+  const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
+  canvas.width = Math.round(bitmap.width * scale);
+  canvas.height = Math.round(bitmap.height * scale);
+  if (turn) {
+    context.translate(canvas.width / 2, canvas.height / 2);
+    context.rotate((turn * Math.PI) / 180);
+    context.translate(-canvas.width / 2, -canvas.height / 2);
+  }
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  const found = await ZXingWASM.readBarcodes(pixels, {
+    formats, tryHarder: true, maxNumberOfSymbols: 1, textMode: "Plain",
+  });
+  return found.find((symbol) => symbol.isValid)?.text ?? null;
+};
+
+const inFrame = async (bitmap, formats, turn) => {
+  const text = await find(bitmap, { formats });
+  const upright = formats.filter((format) => UPRIGHT.has(format));
+  return text !== null || !turn || !upright.length ? text : find(bitmap, { formats: upright, turn });
+};
+
+const inPhoto = async (bitmap, formats) => {
+  for (const side of PHOTO_SIDES) {
+    for (const turn of [0, 15, -15, 30, -30, 45, -45]) {
+      const wanted = turn ? formats.filter((format) => UPRIGHT.has(format)) : formats;
+      const text = wanted.length ? await find(bitmap, { formats: wanted, side, turn }) : null;
+      if (text !== null) return text;
+    }
+    if (Math.max(bitmap.width, bitmap.height) <= side) break;
+  }
+  return null;
+};
+
+self.addEventListener("message", async ({ data }) => {
+  const { id, bitmap, isPhoto, turn } = data;
+  try {
+    const formats = data.formats.map((format) => FORMATS[format]);
+    const text = isPhoto ? await inPhoto(bitmap, formats) : await inFrame(bitmap, formats, turn);
+    self.postMessage({ id, text });
+  } catch (error) {
+    self.postMessage({ id, trouble: String(error) });
+  } finally {
+    bitmap?.close();
+  }
+});
