@@ -3,7 +3,7 @@
 `place` is who may come in, `pages` work without script, `desk` answers the app.
 """
 
-from passes.web.till import pages
+from passes.web.till import desk, pages, queue
 from passes.web.till.place import Place, blueprint
 
-__all__ = ["Place", "blueprint", "pages"]
+__all__ = ["Place", "blueprint", "desk", "pages", "queue"]

@@ -34,12 +34,11 @@ from passes.loyalty.refusals import (
     Refused,
     TooManyTries,
 )
-from passes.loyalty.stamps import STAMPS
-from passes.store import cards, programmes
-from passes.store.cards import CardFacts
+from passes.store import programmes
 from passes.web import language, signin
 from passes.web.errors import status_of
 from passes.web.here import installation, now
+from passes.web.till import receipts
 from passes.web.till.place import Place, blueprint, here, who
 
 PICTURE_BYTES_MAX = 12_000_000
@@ -349,9 +348,9 @@ def done(receipt_id: int) -> str:
     return render_template(
         "till/done.html",
         receipt=receipt,
-        card=_card(receipt),
+        card=receipts.card(here().loaded, receipt),
         visit=_new_visit(),
-        reward=_reward_name(receipt),
+        reward=receipts.reward_name(here().loaded, receipt),
         parts=_parts(receipt),
     )
 
@@ -410,7 +409,10 @@ def sale() -> tuple[str, int] | AnyResponse:
 @blueprint.get("/today")
 def today() -> str:
     """The last twenty bookings of this person."""
-    rows = [(receipt, _card(receipt), _reward_name(receipt)) for receipt in _mine()]
+    rows = [
+        (receipt, receipts.card(here().loaded, receipt), receipts.reward_name(here().loaded, receipt))
+        for receipt in _mine()
+    ]
     standing = [
         receipt for receipt, _, _ in rows if receipt.amount_minor is not None and receipt.undone_by is None
     ]
@@ -424,19 +426,3 @@ def today() -> str:
 
 def _mine() -> list[Receipt]:
     return checkout.recent(installation().store, programme=here().loaded.slug, person=who().login)
-
-
-def _card(receipt: Receipt) -> CardFacts | None:
-    """The card that a receipt belongs to, with the member's name and the code to open it by."""
-    with installation().store.read() as read:
-        return cards.facts(read, here().loaded.id, receipt.card_id)
-
-
-def _reward_name(receipt: Receipt) -> str:
-    programme = here().loaded.programme
-    if receipt.reward_key == STAMPS and programme.stamps is not None:
-        return programme.stamps.name.in_(language.current())
-    for reward in programme.rewards:
-        if reward.key == receipt.reward_key:
-            return reward.name.in_(language.current())
-    return ""

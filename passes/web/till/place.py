@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from flask import Blueprint, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -17,9 +15,6 @@ from passes.web import language, signin, theme
 from passes.web.here import now
 
 blueprint = Blueprint("till", __name__, url_prefix="/till")
-
-View = TypeVar("View", bound=Callable[..., Any])
-_open: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +33,9 @@ class Place:
         return self.loaded.programme.organisation.in_(language.current())
 
 
-def open_to_all(view: View) -> View:
-    """A page or file of the till that everybody may have, because nothing in it is anybody's business."""
-    _open.add(f"{blueprint.name}.{view.__name__}")
-    return view
-
-
 @blueprint.before_request
 def guard() -> AnyResponse | None:
-    """Only cashiers, and only forms of their own session. Holds for every route that is not `open_to_all`."""
-    if request.endpoint in _open:
-        return None
+    """Only cashiers, and only forms of their own session. Holds for every page of the till."""
     found = signin.person(Area.TILL)
     if found is None:
         return redirect(url_for("signin.form"), 303)

@@ -1,0 +1,182 @@
+"""What the till's app asks and sends: JSON, with a session or a paired device."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from passes.web.api.counter import COUNTER
+from tests.shop import Shop
+from tests.web.visitor import Visitor
+
+API = "/till/api"
+_numbers = count(1)
+
+
+@dataclass
+class Device:
+    """A browser that runs the app."""
+
+    visitor: Visitor
+    house: Shop
+    sequence: int = 0
+
+    def get(self, path: str) -> TestResponse:
+        """A question."""
+        return self.visitor.client.get(API + path, base_url=self.visitor.base)
+
+    def now(self) -> Any:
+        """What the app knows."""
+        return self.get("/now").get_json()
+
+    def post(self, path: str, body: Mapping[str, Any], **headers: str) -> TestResponse:
+        """With the form token of the session, where there is one."""
+        token = self.now()["form_token"]
+        given = ({"X-Form-Token": token} if token else {}) | headers
+        return self.visitor.client.post(API + path, json=body, headers=given, base_url=self.visitor.base)
+
+    def item(self, operation: str, body: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """One write, as the app keeps it."""
+        self.sequence += 1
+        return {
+            "key": f"item-{next(_numbers):06}",
+            "sequence": self.sequence,
+            "made_at": self.house.now.isoformat(),
+            "operation": operation,
+            "person": "cy",
+            "path": {},
+            "body": dict(body),
+            **more,
+        }
+
+    def send(self, *items: Mapping[str, Any], device_time: datetime | None = None) -> list[dict[str, Any]]:
+        """What became of each item."""
+        at = (device_time or self.house.now).isoformat()
+        answer = self.post("/queue", {"device_time": at, "items": list(items)})
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.get_json()["results"]
+        return found
+
+    def buys(self, code: str, amount_minor: int, **more: Any) -> dict[str, Any]:
+        """A purchase."""
+        return self.item("bookPurchase", {"code": code, "amount_minor": amount_minor}, **more)
+
+
+@pytest.fixture
+def till(cy: Visitor, house: Shop) -> Device:
+    """Cy's device at West Loop, signed in with a password."""
+    return Device(cy, house)
+
+
+def test_a_stranger_is_told_that_nobody_is_signed_in(app: Flask, house: Shop) -> None:
+    stranger = Device(Visitor(app), house)
+    state = stranger.now()
+    assert (state["person"], state["programme"], state["form_token"]) == (None, None, None)
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("desk.") and rule.endpoint != "desk.state":
+            address = re.sub(r"<[^>]*>", "1", rule.rule)
+            for method in (rule.methods or set()) & {"GET", "POST"}:
+                answer = stranger.visitor.client.open(address, method=method, json={})
+                assert answer.status_code == 401, rule
+                assert answer.get_json()["code"] == "sign_in_needed"
+
+
+def test_the_app_learns_who_and_where_it_is(till: Device) -> None:
+    state = till.now()
+    assert state["person"] == {"login": "cy", "name": "Cy", "roles": ["cashier"]}
+    assert state["programme"]["slug"] == "copperfinch"
+    assert (state["programme"]["currency"], state["programme"]["decimals"]) == ("USD", 2)
+    assert state["server_time"]
+
+
+def test_questions_are_answered_as_registers_are(till: Device, house: Shop) -> None:
+    ana = house.join()
+    assert till.get(f"/members/{ana.code}").get_json()["name"] == "Ana Reyes"
+    quoted = till.post("/quotes", {"code": ana.code, "amount_minor": 1240})
+    assert quoted.get_json()["points"] == 124
+    assert not {one.name for one in COUNTER.all if one.is_write} & {
+        rule.endpoint.removeprefix("desk.") for rule in till.visitor.client.application.url_map.iter_rules()
+    }
+
+
+def test_a_write_goes_through_the_queue_and_lands_once(till: Device, house: Shop) -> None:
+    ana = house.join()
+    item = till.buys(ana.code, 1240)
+    (first,) = till.send(item)
+    assert (first["state"], first["status"], first["problem"]) == ("booked", 201, None)
+    assert first["answer"]["points"] == 124
+    assert (first["answer"]["person"], first["answer"]["location"]) == ("cy", "west-loop")
+    (again,) = till.send(item)
+    assert again["answer"]["id"] == first["answer"]["id"]
+    assert house.balance(ana.code) == 224
+    assert till.get(f"/requests/{item['key']}").get_json()["answer"]["id"] == first["answer"]["id"]
+    assert till.get("/requests/never-sent").status_code == 404
+    (mine,) = till.get("/mine").get_json()["receipts"]
+    assert (mine["name"], mine["may_undo"]) == ("Ana Reyes", True)
+
+
+def test_one_refused_item_holds_up_no_other(till: Device, house: Shop) -> None:
+    ana, ben = house.join(), house.join("Ben Okafor")
+    results = till.send(
+        till.buys(ana.code, 0),
+        {"key": "not-an-item"},
+        till.item("noSuchThing", {}),
+        till.item("lookAtMember", {}, path={"code": ana.code}),
+        till.item("undoReceipt", {}, path={"receipt_key": "never-made", "more": "x"}),
+        till.buys(ben.code, 500),
+    )
+    assert [one["state"] for one in results] == ["refused"] * 5 + ["booked"]
+    assert [one["problem"]["code"] for one in results[:5]] == [
+        "amount_invalid",
+        "request_invalid",
+        "request_invalid",
+        "request_invalid",
+        "receipt_unknown",
+    ]
+    assert house.balance(ben.code) == 150
+
+
+def test_a_mistake_is_undone_by_the_key_of_what_made_it(till: Device, house: Shop) -> None:
+    ana = house.join()
+    bought = till.buys(ana.code, 1000)
+    undone = till.item("undoReceipt", {}, path={"receipt_key": bought["key"]})
+    first, second = till.send(bought, undone)
+    assert second["state"] == "booked"
+    assert second["answer"]["undoes"] == first["answer"]["id"]
+    assert house.balance(ana.code) == 100
+
+
+def test_a_body_cannot_say_who_or_where(till: Device, house: Shop) -> None:
+    ana = house.join()
+    item = till.buys(ana.code, 1000)
+    item["body"] |= {"person": "dee", "till": "another", "location": "elsewhere"}
+    (result,) = till.send(item)
+    assert (result["answer"]["person"], result["answer"]["location"]) == ("cy", "west-loop")
+
+
+def test_a_request_without_the_sessions_token_is_refused(till: Device, house: Shop) -> None:
+    ana = house.join()
+    body = {"device_time": house.now.isoformat(), "items": [till.buys(ana.code, 1000)]}
+    for token in ("", "x" * 32):
+        answer = till.post("/queue", body, **{"X-Form-Token": token})
+        assert (answer.status_code, answer.get_json()["code"]) == (422, "form_stale")
+    foreign = till.post("/queue", body, Origin="https://elsewhere.example")
+    assert foreign.get_json()["code"] == "form_stale"
+    assert house.balance(ana.code) == 100
+
+
+def test_a_queue_has_limits(till: Device, house: Shop) -> None:
+    items = [till.buys("x", 1) for _ in range(51)]
+    answer = till.post("/queue", {"device_time": house.now.isoformat(), "items": items})
+    assert answer.get_json()["code"] == "request_invalid"
+    huge = json.dumps({"device_time": house.now.isoformat(), "items": [], "more": "x" * 300_000})
+    assert till.post("/queue", {"huge": huge}).status_code == 413
