@@ -16,6 +16,7 @@ from passes.loyalty.rewards import Reward, RewardKind
 from passes.loyalty.stamps import StampRule
 from passes.loyalty.text import Text, Unit
 from passes.loyalty.tiers import Tier, TierRule
+from passes.loyalty.till_rules import TillRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Programme:
     adjustments: AdjustmentRule = field(default_factory=AdjustmentRule)
     category_names: tuple[tuple[str, Text], ...] = ()
     joining: Joining = field(default_factory=Joining)
+    till: TillRules = field(default_factory=TillRules)
 
     @property
     def language(self) -> str:

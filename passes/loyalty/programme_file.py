@@ -26,6 +26,7 @@ from passes.loyalty.rewards import RewardKind
 from passes.loyalty.rule_file import STEPS_MAX, unique
 from passes.loyalty.stamps import StampRule
 from passes.loyalty.text import Text, Unit
+from passes.loyalty.till_rules import till_rules
 from passes.loyalty.toml_table import KEY, LIST_MAX, File, Table, decimal, lines_of, shown
 
 TEXT_LENGTH_MAX = 200_000
@@ -187,6 +188,7 @@ def _programme(top: Table, slug: str) -> Programme | None:
         birthday=rule_file.birthday(top.table("birthday")) if top.has("birthday") else None,
         win_back=rule_file.win_back(top.table("win_back")) if top.has("win_back") else None,
         adjustments=rule_file.adjustments(top.table("adjustments", required=False)),
+        till=till_rules(top.table("till", required=False)),
     )
     _check_whole(top, programme)
     return programme
