@@ -14,14 +14,13 @@ from passes.checkout.returns import (
     SaleReturned,
     exchange,
     preview_return,
-    refund_of,
     returnable,
     take_back,
     take_back_sale,
 )
 from passes.checkout.rewards import Held, authorise, capture, extend, redeem, release, use
 from passes.checkout.undoing import undo
-from passes.loyalty.receipt import Receipt
+from passes.loyalty.receipt import Receipt, refund_of
 
 __all__ = [
     "AsMoney",

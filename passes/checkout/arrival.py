@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from passes.loyalty import codes
 from passes.loyalty.conditions import MemberFacts
-from passes.loyalty.programme import Programme
-from passes.loyalty.receipt import Receipt, ReceiptKind
 from passes.loyalty.refusals import (
     CardForeign,
     CardVoided,
@@ -29,9 +26,6 @@ from passes.store.work import Answer
 _CODE_LENGTH_MAX = 64
 ID_LIMIT = 2**63
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-
-UNDOABLE = frozenset({ReceiptKind.ACCRUE, ReceiptKind.REDEEM})
-"""What a cashier may take back for a while."""
 
 
 def typed(code: str) -> str:
@@ -94,18 +88,6 @@ def receipt(work: Work, loaded: Loaded, receipt_id: int) -> tuple[Row, Standing]
     row = journal.receipt_row(work, loaded.id, receipt_id)
     assert row is not None
     return row, standing
-
-
-def as_receipt(row: Row, rules: Programme) -> Receipt:
-    """A stored receipt; it can be undone as long as the programme says.
-
-    A claimed sale cannot: it was no mistake of the till, and goods come back by a return.
-    """
-    undo_until = instant(row.recorded_at) + timedelta(seconds=rules.undo_seconds)
-    read = journal.as_receipt(
-        row, currency=rules.currency, undo_until=undo_until if row.kind in UNDOABLE else None
-    )
-    return replace(read, undo_until=None) if read.is_claim else read
 
 
 def facts(standing: Standing) -> MemberFacts:

@@ -169,7 +169,7 @@ def look(
             metric=standing.metric,
             rewards=(*views.values(), *_full_card(rules, found.stamps, language)),
             next_reward=views[after_next.key] if after_next else None,
-            recent=tuple(arrival.as_receipt(row, rules) for row in rows.all()),
+            recent=tuple(journal.receipt_of(row, rules) for row in rows.all()),
             pending=found.pending,
             held=found.held,
             stamps=found.stamps,

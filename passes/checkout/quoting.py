@@ -167,7 +167,7 @@ def why(store: Store, *, programme: str, receipt_id: int, language: str | None =
         for row_of_offer in offers.every(read, loaded) if '"offer' in row.reasons else ():
             offer = row_of_offer.offer
             titles[offer.key] = titles[earning_key(offer.key)] = offer.title.in_(in_words)
-    receipt = arrival.as_receipt(row, loaded.programme)
+    receipt = journal.receipt_of(row, loaded.programme)
     return Why(
         receipt,
         explain(
@@ -188,4 +188,4 @@ def recent(store: Store, *, programme: str, person: str, limit: int = 20) -> lis
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         rows = journal.receipts_of_person(read, loaded.id, person, limit=limit).all()
-        return [arrival.as_receipt(row, loaded.programme) for row in rows]
+        return [journal.receipt_of(row, loaded.programme) for row in rows]

@@ -17,7 +17,7 @@ from passes.loyalty.lasting import Shortfall
 from passes.loyalty.ledger import POINTS, PostingKind
 from passes.loyalty.letters import cleaned
 from passes.loyalty.programme import Programme
-from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.receipt import Counter, Receipt, ReceiptKind, refund_of
 from passes.loyalty.refusals import (
     AlreadyUndone,
     NotAPurchase,
@@ -284,11 +284,6 @@ def exchange(
         return answer
 
     return store.write(decide)
-
-
-def refund_of(receipt: Receipt) -> int:
-    """The money that a return's receipt pays out, in minor units."""
-    return sum(reason["refund_minor"] for reason in receipt.reasons if reason["rule"] == "return")
 
 
 # What comes back ------------------------------------------------------------------

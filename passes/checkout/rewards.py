@@ -419,7 +419,7 @@ def _resolve(
             done = journal.receipt_row(work, loaded.id, hold.resolved_by)
             assert done is not None
             used = hold.redemption_id if outcome == redemptions.CAPTURED else None
-            return replace(arrival.as_receipt(done, loaded.programme), redemption_id=used)
+            return replace(journal.receipt_of(done, loaded.programme), redemption_id=used)
         if hold.state != redemptions.AUTHORISED:
             raise HoldOver()
         if outcome == redemptions.CAPTURED and hold.lapses_at <= micros(now):

@@ -53,7 +53,7 @@ def undo(store: Store, *, programme: str, receipt_id: int, key: str, at: Counter
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
         row, standing = arrival.receipt(work, loaded, receipt_id)
-        undone = arrival.as_receipt(row, loaded.programme)
+        undone = journal.receipt_of(row, loaded.programme)
         if undone.undone_by is not None:
             raise AlreadyUndone()
         if not undone.may_be_undone(now):

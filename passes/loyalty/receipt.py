@@ -30,6 +30,10 @@ class ReceiptKind(StrEnum):
     MERGE = "merge"
 
 
+UNDOABLE = frozenset({ReceiptKind.ACCRUE, ReceiptKind.REDEEM})
+"""What a cashier may take back for a while."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """Where and by whom: location and till of the programme, the staff member's login."""
@@ -84,6 +88,31 @@ class Receipt:
         """Whether a cashier may still undo it."""
         return self.undo_until is not None and now < self.undo_until and self.undone_by is None
 
+    def told(self) -> dict[str, Any]:
+        """The receipt as programs are told of it, by the API and by webhooks alike."""
+        return {
+            "id": str(self.id),
+            "kind": self.kind.value,
+            "card_id": str(self.card_id),
+            "member_id": str(self.member_id),
+            "points": self.points,
+            "stamps": self.stamps,
+            "balance_before": self.balance_before,
+            "balance": self.balance_after,
+            "amount_minor": self.amount_minor,
+            "refund_minor": refund_of(self) if self.kind is ReceiptKind.RETURN else None,
+            "currency": self.currency,
+            "reward": self.reward_key,
+            "location": self.counter.location,
+            "till": self.counter.till,
+            "person": self.counter.person,
+            "occurred_at": self.occurred_at,
+            "recorded_at": self.recorded_at,
+            "undo_until": self.undo_until,
+            "undoes": None if self.undoes is None else str(self.undoes),
+            "undone_by": None if self.undone_by is None else str(self.undone_by),
+        }
+
     def as_json(self) -> str:
         """The receipt as kept for its request key."""
         return orjson.dumps(self).decode()
@@ -93,6 +122,11 @@ class Receipt:
         """A receipt kept by `as_json`."""
         values = orjson.loads(text)
         return cls(**{**values, **_read(values)})
+
+
+def refund_of(receipt: Receipt) -> int:
+    """The money that a return's receipt pays out, in minor units."""
+    return sum(reason["refund_minor"] for reason in receipt.reasons if reason["rule"] == "return")
 
 
 def _read(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,15 +12,16 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from sqlalchemy import bindparam, func, insert, select, union_all, update
 
 from passes.loyalty.ledger import Consumption, Lot, PostingKind
-from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
+from passes.loyalty.programme import Programme
+from passes.loyalty.receipt import UNDOABLE, Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import KeyInvalid, KeyReused
 from passes.loyalty.stamps import STAMPS
 from passes.store.ids import new_id
@@ -481,6 +482,16 @@ def as_receipt(row: Row, *, currency: str, undo_until: datetime | None) -> Recei
         undone_by=row.undone_by,
         undo_until=undo_until,
     )
+
+
+def receipt_of(row: Row, rules: Programme) -> Receipt:
+    """A stored receipt; it can be undone as long as the programme says.
+
+    A claimed sale cannot: it was no mistake of the till, and goods come back by a return.
+    """
+    undo_until = instant(row.recorded_at) + timedelta(seconds=rules.undo_seconds)
+    read = as_receipt(row, currency=rules.currency, undo_until=undo_until if row.kind in UNDOABLE else None)
+    return replace(read, undo_until=None) if read.is_claim else read
 
 
 def _lot(row: Row) -> Lot:

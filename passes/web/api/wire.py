@@ -26,7 +26,6 @@ from passes.checkout import (
 )
 from passes.loyalty.basket import Line
 from passes.loyalty.explanation import Explained
-from passes.loyalty.receipt import ReceiptKind
 
 _LIMIT = 2**53
 
@@ -388,28 +387,7 @@ class Problem(BaseModel):
 
 def receipt(booked: Receipt) -> dict[str, Any]:
     """A receipt as `ReceiptAnswer` describes it."""
-    return {
-        "id": str(booked.id),
-        "kind": booked.kind.value,
-        "card_id": str(booked.card_id),
-        "member_id": str(booked.member_id),
-        "points": booked.points,
-        "stamps": booked.stamps,
-        "balance_before": booked.balance_before,
-        "balance": booked.balance_after,
-        "amount_minor": booked.amount_minor,
-        "refund_minor": refund_of(booked) if booked.kind is ReceiptKind.RETURN else None,
-        "currency": booked.currency,
-        "reward": booked.reward_key,
-        "location": booked.counter.location,
-        "till": booked.counter.till,
-        "person": booked.counter.person,
-        "occurred_at": booked.occurred_at,
-        "recorded_at": booked.recorded_at,
-        "undo_until": booked.undo_until,
-        "undoes": _id(booked.undoes),
-        "undone_by": _id(booked.undone_by),
-    }
+    return booked.told()
 
 
 def with_reasons(found: Why) -> dict[str, Any]:
