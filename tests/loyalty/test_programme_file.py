@@ -121,11 +121,11 @@ def test_what_joining_asks_for_is_what_the_file_says() -> None:
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        ('phone = "optional"', "joining (line 152): asks for 4 things, the name included"),
-        ('phone = "sometimes"', "joining.phone (line 155): must be off or optional or required"),
-        ("phone = true", "joining.phone (line 155): must be off or optional or required, not true"),
-        ('until = "soon"', "joining.until (line 155): must be a date"),
-        ('adress = "off"', "joining.adress (line 155): there is no such key"),
+        ('phone = "optional"', "joining (line 159): asks for 4 things, the name included"),
+        ('phone = "sometimes"', "joining.phone (line 162): must be off or optional or required"),
+        ("phone = true", "joining.phone (line 162): must be off or optional or required, not true"),
+        ('until = "soon"', "joining.until (line 162): must be a date"),
+        ('adress = "off"', "joining.adress (line 162): there is no such key"),
     ],
 )
 def test_what_joining_cannot_ask_for_is_named(lines: str, problem: str) -> None:
