@@ -80,6 +80,10 @@ class ServerKeys:
         """The secret in `/card/<secret>`; `number` counts the links a card has had."""
         return _text(self._mac(key_id, "link", str(card_id), str(number))[:24])
 
+    def webhook_secret(self, key_id: str, programme_id: int, webhook_id: int, rotation: int) -> bytes:
+        """What signs for a webhook: 32 bytes, others after each rotation."""
+        return self._mac(key_id, "webhook", str(programme_id), str(webhook_id), str(rotation))
+
     def form_proof(self, *parts: str) -> str:
         """A proof that this server made a form's hidden values."""
         return _text(self._mac(self.current_id, "form", *parts)[:_MAC_BYTES])

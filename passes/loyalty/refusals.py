@@ -792,6 +792,51 @@ class LocationUnknown(Refused):
     words = "There is no shop “%(location)s”."
 
 
+# Webhooks ------------------------------------------------------------------
+
+
+class WebhookAddressInvalid(Refused):
+    """No address that messages may go to: not https, within this network, or no address at all."""
+
+    code = "webhook_address_invalid"
+    words = "Messages need an address that begins with https:// and that anybody on the internet can reach."
+
+
+class WebhookEventUnknown(Refused):
+    """No event of that name, or none at all."""
+
+    code = "webhook_event_unknown"
+    words = "Choose at least one event."
+
+
+class WebhooksTooMany(Refused):
+    """A programme has as many webhooks as it may."""
+
+    code = "webhooks_too_many"
+    words = "There are %(limit)s webhooks already. Remove one first."
+
+
+class WebhookUnknown(Refused):
+    """The programme has no webhook with this number."""
+
+    code = "webhook_unknown"
+    words = "There is no such webhook."
+
+
+class WebhookPaused(Refused):
+    """Nothing is sent while a webhook is paused."""
+
+    code = "webhook_paused"
+    words = "This webhook is paused. Let it go on first."
+
+
+class DeliveryUnknown(Refused):
+    """The webhook has no delivery with this number, or it was forgotten after its time."""
+
+    code = "delivery_unknown"
+    words = "There is no such delivery."
+
+
 # Machinery, in words a cashier can read out ---------------------------------
 
 
