@@ -10,6 +10,7 @@ const SILENCE_MS = 100; // Scanners without Enter or Tab just stop.
 const FAST_MS = 60; // Nobody types like this for long.
 const ECHO_MS = 100; // Enter and line feed after each other are one end.
 const FOREIGN_LENGTH_MIN = 8;
+const AMOUNT = "input[inputmode=decimal], input[data-amount]";
 const PREFIX = "passes-till-prefix";
 
 const PLAIN = {
@@ -61,7 +62,7 @@ const field = () => {
   const one = document.activeElement;
   return one?.matches("input, textarea") && !one.readOnly ? one : null;
 };
-const isAmount = (one) => Boolean(one?.matches("[inputmode=decimal], [data-amount]"));
+const isAmount = (one) => Boolean(one?.matches(AMOUNT));
 
 /**
  * Listens until the returned function is called. `accept(text)` says whether a text is a code, without asking
@@ -72,6 +73,7 @@ const isAmount = (one) => Boolean(one?.matches("[inputmode=decimal], [data-amoun
  */
 export function listen({ accept, onText, onOther, onKeys }) {
   let keys = [];
+  let first = null; // The field that had the focus when the first key came.
   let befores = new Map(); // What each field held before the scan wrote into it.
   let timer = 0;
   let endedAt = -Infinity;
@@ -80,6 +82,7 @@ export function listen({ accept, onText, onOther, onKeys }) {
   const clear = () => {
     window.clearTimeout(timer);
     keys = [];
+    first = null;
     befores = new Map();
   };
   const takeBack = () => {
@@ -93,7 +96,6 @@ export function listen({ accept, onText, onOther, onKeys }) {
   // Returns whether what came was a scanner's, so that nobody else should hear of its end.
   const finish = (isSilence) => {
     const [found] = meanings(keys).filter((text) => text && accept(text));
-    const [first] = befores.keys();
     const about = { fromAmount: isAmount(first) };
     const isFast = gapMs() <= FAST_MS;
     if (found !== undefined) {
@@ -143,6 +145,11 @@ export function listen({ accept, onText, onOther, onKeys }) {
     if (event.repeat || (keys.length && at - keys.at(-1).at > NEW_BUFFER_MS)) clear();
     if (event.repeat) return; // A finger that rests on a key.
     const one = field();
+    if (!keys.length) {
+      first = one;
+      // A page may lead digits that were meant for nobody into its amount.
+      for (const amount of document.querySelectorAll(AMOUNT)) befores.set(amount, amount.value);
+    }
     if (one && !befores.has(one)) befores.set(one, one.value);
     keys.push({ key: event.key, code: event.code, physical: pressed, at });
     window.clearTimeout(timer);

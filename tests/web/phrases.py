@@ -42,7 +42,7 @@ def pairs() -> set[tuple[str, str]]:
 def of_code() -> set[str]:
     """What `language.words()` is given in the pages' code, and the titles of error pages."""
     found: set[str] = set()
-    for path in (ROOT / "passes" / "web").glob("*.py"):
+    for path in (ROOT / "passes" / "web").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 first = node.args[0] if node.args else None

@@ -1,9 +1,10 @@
 """The till: pages that work without script, and what the installable app asks.
 
-`place` is who may come in, `pages` work without script, `desk` answers the app.
+`place` is who may come in, `pages` work without script, `desk` answers the app,
+`scanner` tries what reads cards.
 """
 
-from passes.web.till import desk, pages, queue
+from passes.web.till import desk, pages, queue, scanner
 from passes.web.till.place import Place, blueprint
 
-__all__ = ["Place", "blueprint", "desk", "pages", "queue"]
+__all__ = ["Place", "blueprint", "desk", "pages", "queue", "scanner"]
