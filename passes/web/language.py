@@ -226,6 +226,8 @@ def register(app: Flask) -> None:
 
     @app.after_request
     def remember(answer: Response) -> Response:
+        if not request.query_string:
+            return answer
         wanted = request.args.get("lang")
         if wanted and wanted in offered() and request.cookies.get(COOKIE) != wanted:
             answer.set_cookie(
