@@ -1,0 +1,36 @@
+// What a till may do without network. Points given are safe: the server counts them
+// when it hears. Points spent are a risk, which the programme limits.
+
+const SAFE = new Set(["bookPurchase", "bookSale", "undoReceipt", "takeBackGoods"]);
+const SPENDING = "redeemReward";
+
+// Whether items wait together: what is booked for one member keeps its order.
+export function chainOf({ path, body, about, key }, others = []) {
+  const made = path?.receipt_key && others.find((one) => one.key === path.receipt_key);
+  if (made) return made.chain;
+  const code = body?.code ?? about?.code;
+  return code ? `member:${code}` : `own:${path?.receipt_key ?? key}`;
+}
+
+// Points that an item takes from a balance; null when nobody here knows.
+export function pointsSpent({ operation, body }, member) {
+  if (operation !== SPENDING) return 0;
+  const reward = member?.rewards?.find((one) => one.key === body.reward);
+  return body.points ?? reward?.points ?? null;
+}
+
+// Points that an item will give, as far as the plain rule tells.
+export function pointsGiven({ operation, body }, rate) {
+  if (operation !== "bookPurchase" || !rate?.amount_minor) return 0;
+  return Math.floor((body.amount_minor * rate.points) / rate.amount_minor);
+}
+
+// Null, or the code of why not. `member` as last seen, `waiting` what waits of the same member.
+export function refusedOffline(item, { offlinePoints, member, waiting }) {
+  if (SAFE.has(item.operation)) return null;
+  if (item.operation !== SPENDING || !offlinePoints) return "needs_network";
+  const points = pointsSpent(item, member);
+  if (points === null || member?.balance === undefined) return "offline_limit";
+  const spent = waiting.reduce((sum, one) => sum + one.spends, 0);
+  return spent + points <= Math.min(offlinePoints, member.balance) ? null : "offline_limit";
+}

@@ -1,0 +1,97 @@
+// What the till knows without network: its shop and rules as last told, and the members
+// it has seen. "As of" is the time of the server, never of the device.
+
+import { serverNow } from "./clock.js";
+import { database, isFull, keep, kept } from "./database.js";
+import { all } from "./items.js";
+import { pointsGiven } from "./limits.js";
+
+const MEMBERS_MAX = 500;
+const FOUND_MAX = 8;
+
+// The server's last answer to /now, or null.
+export async function snapshot() {
+  return (await kept("now")) ?? null;
+}
+
+export async function keepSnapshot(now) {
+  const { form_token, ...rest } = now;
+  await keep("now", { ...rest, syncedAt: (await serverNow()).toISOString() });
+  await keepPresent(now.person);
+  // A lost till forgets who came to the shop. What it booked stays until it is delivered.
+  if (now.revoked) await forgetMembers();
+}
+
+// Who works here now. Somebody who came in without network stays until lock.js has asked the server.
+async function keepPresent(person) {
+  const before = await kept("present");
+  if (!before?.offline) await keep("present", person ? { person, offline: false } : null);
+}
+
+// Whoever was not seen for longest is forgotten first. A full device forgets the newest: sales matter more.
+export async function remember(member) {
+  if (!member.code || member.code.startsWith("~")) return;
+  try {
+    await write(member);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+  }
+}
+
+async function write(member) {
+  const seenAt = member.as_of ?? (await serverNow()).toISOString();
+  const change = (await database()).transaction("members", "readwrite");
+  await change.store.put({ code: member.code, member, seenAt, folded: folded(member.name ?? "") });
+  let over = (await change.store.count()) - MEMBERS_MAX;
+  for (let oldest = await change.store.index("seenAt").openCursor(); oldest && over > 0; over -= 1) {
+    await oldest.delete();
+    oldest = await oldest.continue();
+  }
+  await change.done;
+}
+
+// The balance that a receipt tells, for a member who is known here.
+export async function rememberBalance(code, balance) {
+  const seenAt = (await serverNow()).toISOString();
+  const change = (await database()).transaction("members", "readwrite");
+  const found = await change.store.get(code);
+  if (found) await change.store.put({ ...found, seenAt, member: { ...found.member, balance } });
+  await change.done;
+}
+
+// A member exactly as last seen, or undefined.
+export async function lastSeen(code) {
+  return (await (await database()).get("members", code))?.member;
+}
+
+// A member as last seen, and what waits of theirs: `member.balance` counts it, as far as it can be known.
+export async function recall(code) {
+  const found = await (await database()).get("members", code);
+  return found ? withWaiting(found) : null;
+}
+
+// Members whose name has words that begin so.
+export async function search(text) {
+  const wanted = folded(text).split(" ").filter(Boolean);
+  if (!wanted.length) return [];
+  const everybody = await (await database()).getAllFromIndex("members", "seenAt");
+  const fits = ({ folded }) => wanted.every((part) => ` ${folded}`.includes(` ${part}`));
+  return Promise.all(everybody.filter(fits).reverse().slice(0, FOUND_MAX).map(withWaiting));
+}
+
+export async function forgetMembers() {
+  await (await database()).clear("members");
+}
+
+async function withWaiting({ code, member, seenAt }) {
+  const rate = (await snapshot())?.programme?.points_per;
+  const rows = (await all("waiting")).filter((row) => row.chain === `member:${code}`);
+  const waiting = rows.reduce((sum, row) => sum + pointsGiven(row, rate) - row.spends, 0);
+  return { member: { ...member, balance: member.balance + waiting }, seenAt, waitingPoints: waiting };
+}
+
+// Without marks and case, and without the difference between I, İ and ı.
+function folded(text) {
+  const plain = text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().replace(/ı/g, "i");
+  return plain.replace(/\s+/g, " ").trim();
+}
