@@ -151,10 +151,10 @@ _NOTE = insert(audit).values(
     id=bindparam("id"),
     at=bindparam("at"),
     staff_id=bindparam("staff_id"),
-    programme_id=None,
+    programme_id=bindparam("programme_id"),
     action=bindparam("action"),
     object=bindparam("object"),
-    detail="",
+    detail=bindparam("detail"),
 )
 
 
@@ -256,6 +256,25 @@ def forget(work: Work, *, before: int) -> None:
     work.put(_FORGET_SESSIONS, before=before)
 
 
-def note(work: Work, *, note_id: int, at: int, staff_id: int | None, action: str, about: str) -> None:
+def note(
+    work: Work,
+    *,
+    note_id: int,
+    at: int,
+    staff_id: int | None,
+    programme_id: int | None,
+    action: str,
+    about: str,
+    detail: str,
+) -> None:
     """One line for the audit log."""
-    work.put(_NOTE, id=note_id, at=at, staff_id=staff_id, action=action, object=about)
+    work.put(
+        _NOTE,
+        id=note_id,
+        at=at,
+        staff_id=staff_id,
+        programme_id=programme_id,
+        action=action,
+        object=about,
+        detail=detail,
+    )
