@@ -38,6 +38,8 @@ class Scope(StrEnum):
     REWARDS = "rewards"  # redeem points
     RETURNS = "returns"  # take goods back
     MEMBERS = "members"  # find members by name or number, and make new ones
+    RECORDS = "records"  # read all members and receipts, page by page
+    PEOPLE = "people"  # see addresses and numbers of members in these
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from passes.cli.opening import opened
 
-_SCOPES = ("read", "purchases", "rewards", "returns")
+_SCOPES = ("read", "purchases", "rewards", "returns", "members", "records", "people")
 
 
 def register(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, str], Any]) -> None:

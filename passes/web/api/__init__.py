@@ -15,22 +15,27 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from passes.web.api import openapi, operations, pace
 from passes.web.api.counter import COUNTER
+from passes.web.api.records import RECORDS
 from passes.web.here import installation
 
 ROOT = "/api/v1"
+EVERYTHING = (*RECORDS.all, *COUNTER.all)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 blueprint = Blueprint("api", __name__, url_prefix=ROOT)
 operations.speak_json(blueprint)
 blueprint.record_once(lambda state: pace.register(state.app))
 COUNTER.serve(blueprint, operations.key_holder)
+RECORDS.serve(blueprint, operations.key_holder)
 
 
 @blueprint.get("/openapi.json")
 def document() -> Response:
     """What can be asked, for programs and for people. Nothing in it is secret."""
     answer = Response(
-        orjson.dumps(openapi.document(COUNTER.all, root=ROOT, server=installation().public_url)),
+        orjson.dumps(
+            openapi.document((*COUNTER.all, *RECORDS.all), root=ROOT, server=installation().public_url)
+        ),
         content_type="application/json",
     )
     answer.headers["Cache-Control"] = "public, max-age=300"

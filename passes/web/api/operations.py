@@ -44,6 +44,15 @@ REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _RETRY_SECONDS = {Busy: "2", TooManyTries: "60", TooManyRequests: "1"}
 
+HTTP_WORDS = {
+    400: "This request makes no sense.",
+    404: "There is nothing at this address.",
+    405: "This address is not asked that way.",
+    413: "The body is too large.",
+    415: "Send the body as application/json.",
+}
+"""What HTTP itself refuses, in words for those who write programs."""
+
 Model = TypeVar("Model", bound=BaseModel)
 View = Callable[..., Mapping[str, Any]]
 
@@ -297,20 +306,11 @@ def refuse(refused: Refused) -> Response:
 def fail(error: HTTPException) -> Response:
     """What HTTP itself refuses: an unknown address, a wrong method, too large a body."""
     status = error.code or 500
-    words = BROKEN_WORDS if status >= 500 else _WORDS.get(status, TITLES.get(status, OTHERWISE))
+    words = BROKEN_WORDS if status >= 500 else HTTP_WORDS.get(status, TITLES.get(status, OTHERWISE))
     answer = problem(status, f"http_{status}", language.words(words))
     if error.response is None and "Allow" in (headers := dict(error.get_headers())):
         answer.headers["Allow"] = headers["Allow"]
     return answer
-
-
-_WORDS = {
-    400: "This request makes no sense.",
-    404: "There is nothing at this address.",
-    405: "This address is not asked that way.",
-    413: "The body is too large.",
-    415: "Send the body as application/json.",
-}
 
 
 def crash(error: Exception) -> Response:
