@@ -44,6 +44,7 @@ SAVE_PATH = "/gp/v/save/"
 KEYS_PATH = "/gp/m/issuer/keys"
 
 _LISTS = {"loyaltyClasses", "loyaltyObjects"}
+_LOOK_SECONDS = 0.02
 
 
 class GoogleEmulator:
@@ -216,7 +217,10 @@ class GoogleEmulator:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"not within {timeout_seconds} s")
-                self._changed.wait_for(lambda seen=seen: self._version != seen, left)  # type: ignore[misc]
+                # A condition may look at something that nobody tells this service of, such as
+                # what the other side wrote down once it had answered: so not for longer than this.
+                short = min(left, _LOOK_SECONDS)
+                self._changed.wait_for(lambda seen=seen: self._version != seen, short)  # type: ignore[misc]
 
     def as_json(self) -> dict[str, Any]:
         """What a page about this service shows; histories are separate."""
