@@ -34,6 +34,7 @@ from passes.web import (
     member,
     offers,
     poster,
+    registers,
     signin,
     theme,
     till,
@@ -56,7 +57,7 @@ REQUEST_BYTES_MAX = 16_000_000
 # A form with a picture may be large, and is read only once it is known who sends it; its one text is a code.
 _FORM = "application/x-www-form-urlencoded"
 # Whatever type their callers name: not forms, and with limits of their own.
-_READ_ELSEWHERE = ("devices.", "health.", "google.", "api.", "desk.")
+_READ_ELSEWHERE = ("devices.", "health.", "google.", "api.", "desk.", "registers.")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -86,6 +87,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         health,
         devices,
         google,
+        registers,
         api,
         till.desk,
     ):
@@ -136,7 +138,7 @@ def _refuse_foreign_forms(app: Flask, public_url: str) -> None:
         # Callers of these show a key or a signature, which no browser sends by itself.
         if asked.method in _SAFE or endpoint in ("health.report", "google.callback"):
             return
-        if endpoint.startswith("api."):
+        if endpoint.startswith(("api.", "registers.")):
             return
         if asked.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise FormStale

@@ -18,15 +18,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from passes.loyalty.refusals import LinkUnknown
 
 _SECRET_BYTES = 32
 _MAC_BYTES = 18
+_NONCE_BYTES = 12
 _CLAIM_BYTES = 12
 
 
 class ServerKeyMissing(Exception):
     """There is no usable key file where the settings point."""
+
+
+class SealBroken(Exception):
+    """A secret that was given to us cannot be opened."""
 
 
 class ServerKeys:
@@ -84,6 +92,29 @@ class ServerKeys:
         """What signs for a webhook: 32 bytes, others after each rotation."""
         return self._mac(key_id, "webhook", str(programme_id), str(webhook_id), str(rotation))
 
+    def register_token(self, programme_id: int, register_id: int, *, key_id: str) -> str:
+        """What stands in the address at which a register without signatures tells us of its orders."""
+        return _text(self._mac(key_id, "register", str(programme_id), str(register_id))[:24])
+
+    def seal(self, secret: bytes, *about: str) -> tuple[str, bytes]:
+        """Encrypt what somebody gave us to keep: the key's id, and what may be stored.
+
+        `about` says whose it is; it can be opened under the same words only.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        box = AESGCM(self._mac(self.current_id, "seal"))
+        return self.current_id, nonce + box.encrypt(nonce, secret, _about(about))
+
+    def unseal(self, key_id: str, sealed: bytes, *about: str) -> bytes:
+        """What `seal` encrypted. Raises `SealBroken` where it was changed, or under a lost key."""
+        if key_id not in self._secrets:
+            raise SealBroken(f"There is no server key {key_id} any more.")
+        box = AESGCM(self._mac(key_id, "seal"))
+        try:
+            return box.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _about(about))
+        except (InvalidTag, ValueError):
+            raise SealBroken("What was sealed is damaged, or belongs elsewhere.") from None
+
     def form_proof(self, *parts: str) -> str:
         """A proof that this server made a form's hidden values."""
         return _text(self._mac(self.current_id, "form", *parts)[:_MAC_BYTES])
@@ -139,3 +170,8 @@ class ServerKeys:
 
 def _text(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _about(parts: tuple[str, ...]) -> bytes:
+    # Lengths here too: what is sealed for one may not open for another.
+    return "".join(f"{len(part)}:{part}" for part in parts).encode()

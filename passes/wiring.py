@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from passes import checkout, registers
 from passes import store as database
 from passes.apple import signing
 from passes.apple.certificates import make_development_chain
@@ -109,6 +110,16 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         post=_post(settings, present),
         badges=settings.badges,
         mail_url=f"http://127.0.0.1:{settings.phone_port}/mail/" if settings.catches_mail else None,
+    )
+
+
+def register_books() -> registers.Books:
+    """How what registers of other makers tell is booked: as the counter books."""
+    return registers.Books(
+        accrue=checkout.accrue,
+        sale=checkout.sale,
+        take_back=checkout.take_back,
+        take_back_sale=checkout.take_back_sale,
     )
 
 

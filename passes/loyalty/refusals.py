@@ -305,6 +305,104 @@ class UndoAfterReturn(Refused):
     words = "Goods of this purchase came back; it can no longer be undone."
 
 
+# At the till ------------------------------------------------------------------
+
+
+class OwnCard(Refused):
+    """The card belongs to whoever serves, or to whoever agreed to it."""
+
+    code = "own_card"
+    words = "This card belongs to whoever serves here. Somebody else has to do it."
+
+
+class ApprovalNeeded(Refused):
+    """A manager has to agree first."""
+
+    code = "approval_needed"
+    words = "A manager has to agree to this."
+
+
+class AmountNeedsApproval(ApprovalNeeded):
+    """The purchase is above what a cashier books alone."""
+
+    words = "A purchase of more than %(limit)s needs a manager."
+
+
+class ReturnNeedsApproval(ApprovalNeeded):
+    """The goods are worth more than a cashier takes back alone."""
+
+    words = "Taking back more than %(limit)s needs a manager."
+
+
+class VisitsNeedApproval(ApprovalNeeded):
+    """The member had `count` purchases here today."""
+
+    words = "This card was used %(count)s times here today. Another purchase needs a manager."
+
+
+class LooksRepeated(Refused):
+    """The same member paid the same amount a moment ago."""
+
+    code = "looks_repeated"
+    words = "%(amount)s was booked on this card a moment ago. Is this another purchase?"
+
+
+class CardNeeded(Refused):
+    """Somebody who was only looked up wants to redeem."""
+
+    code = "card_needed"
+    words = "Scan the card, or ask the customer for a one-time code, before you redeem anything."
+
+
+class OneTimeCodeNeeded(Refused):
+    """So many points are redeemed only with the card and a code that was made a moment ago."""
+
+    code = "one_time_code_needed"
+    words = "More than %(limit)s %(unit)s are redeemed only with a one-time code, besides the card."
+
+
+class OneTimeCodeWrong(Refused):
+    """No code of this member that still holds is this one."""
+
+    code = "one_time_code_wrong"
+    words = "This one-time code is wrong or no longer valid."
+
+
+class OneTimeCodeNotSent(Refused):
+    """There is no way to send this member a code."""
+
+    code = "one_time_code_not_sent"
+    words = "No code can be sent to this customer. It also stands on the card's own page."
+
+
+class LookupOff(Refused):
+    """The programme does not let members be looked up."""
+
+    code = "lookup_off"
+    words = "Customers cannot be looked up here. Scan the card, or type its number."
+
+
+class SearchTooShort(Refused):
+    """Too little was typed to look anybody up."""
+
+    code = "search_too_short"
+    words = "Type at least two letters of the name, the phone number or the e-mail address."
+
+
+class HandleExpired(Refused):
+    """What a look-up gave is too old, was made elsewhere, or was changed."""
+
+    code = "handle_expired"
+    words = "This search is too old. Look the customer up again."
+
+
+class EnrolmentsEnough(Refused):
+    """As many people joined at this till today as may."""
+
+    code = "enrolments_enough"
+    words = "No more people can join at this till today. They can join on their own phone."
+
+
 # Joining -------------------------------------------------------------------
 
 
@@ -719,6 +817,83 @@ class PlaceMissing(Refused):
     words = "Choose your shop first."
 
 
+class PersonUnknown(Refused):
+    """Nobody of this login has a role in the programme."""
+
+    code = "person_unknown"
+    words = "There is nobody of this login here."
+
+
+class PinWeak(Refused):
+    """Not a PIN, or one of those that everybody tries first."""
+
+    code = "pin_weak"
+    words = "A PIN has 4 to 8 digits: not all the same, and not in a row like 1234."
+
+
+class PinWrong(Refused):
+    """The PIN is not this person's, or they may not do this; the two are not told apart."""
+
+    code = "pin_wrong"
+    words = "The PIN is wrong."
+
+
+class PinLocked(Refused):
+    """Too many wrong PINs of this person at this till today: only the password helps."""
+
+    code = "pin_locked"
+    words = "Too many wrong PINs. Sign in with your password."
+
+
+class TillUnknown(Refused):
+    """The programme has no till of this number in force."""
+
+    code = "till_unknown"
+    words = "There is no such till."
+
+
+class TillRevoked(Refused):
+    """The owner took this device out of force."""
+
+    code = "till_revoked"
+    words = "This till was blocked. Ask the owner of the shop."
+
+
+class PairingCodeWrong(Refused):
+    """The code pairs nothing: mistyped, used before, or older than ten minutes."""
+
+    code = "pairing_code_wrong"
+    words = "This code is wrong or too old. Ask the owner for a new one."
+
+
+class OtherPerson(Refused):
+    """What somebody else did at this browser waits until they sign in."""
+
+    code = "other_person"
+    words = "%(person)s did this. It is sent when they sign in here."
+
+
+class PlaceChanged(Refused):
+    """What was done for another shop waits until somebody works for that shop here."""
+
+    code = "place_changed"
+    words = "This was done for another shop. It is sent when you work there again."
+
+
+class ReviewUnknown(Refused):
+    """Nothing of this number waits to be looked at."""
+
+    code = "review_unknown"
+    words = "This does not wait to be looked at."
+
+
+class ReviewDismissed(Refused):
+    """Somebody looked at it and decided not to book it."""
+
+    code = "review_dismissed"
+    words = "This was looked at and not booked."
+
+
 class FormStale(Refused):
     """The page's form token is missing or belongs to another session."""
 
@@ -734,6 +909,34 @@ class ApiKeyInvalid(Refused):
 
     code = "api_key_invalid"
     words = "This request needs a valid API key."
+
+
+class RegisterUnknown(Refused):
+    """No register in use has this number."""
+
+    code = "register_unknown"
+    words = "No register in use has this number."
+
+
+class RegisterSecretInvalid(Refused):
+    """What a register's maker signs with is missing or no such secret."""
+
+    code = "register_secret_invalid"
+    words = "Paste the secret as it stands in the settings of the register: 8 to 256 characters, no spaces."
+
+
+class RegisterListInvalid(Refused):
+    """A line of a register's list names nothing of ours."""
+
+    code = "register_list_invalid"
+    words = "This line is not “theirs = ours”, or names nothing of this programme: %(line)s"
+
+
+class MessageUnknown(Refused):
+    """There is no such message of a register, or nothing of it to try again."""
+
+    code = "message_unknown"
+    words = "There is no such message, or nothing of it to try again."
 
 
 class ApiKeyUnknown(Refused):

@@ -78,6 +78,10 @@ PUBLIC = {
     "google.robots",
     "google.logo",
     "google.hero",
+    # Other makers' registers: believed for their signature, or the secret in the address.
+    "registers.shopify_order",
+    "registers.square_payment",
+    "registers.odoo_order",
     "static",
 }
 # Phones speak Apple's protocol with a token of their own: tests/web/test_devices.py.
@@ -87,7 +91,13 @@ PHONES, REGISTERS, DESK = "devices.", "api.", "desk."
 
 # How a form is checked: by the session's token, or by a proof of its own.
 FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
-NO_FORMS = {"health.report", "google.callback"}
+NO_FORMS = {
+    "health.report",
+    "google.callback",
+    "registers.shopify_order",
+    "registers.square_payment",
+    "registers.odoo_order",
+}
 
 
 def every_public_subclass(kind: type[Refused]) -> list[type[Refused]]:

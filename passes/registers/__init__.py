@@ -1,0 +1,61 @@
+"""Registers of other makers: what Shopify, Square and Odoo tell of orders becomes purchases and returns.
+
+A maker's file reads its messages (bytes in, an event out); `settling` books
+events, once and in whatever order they come; `keeping` is for their owner.
+"""
+
+from passes.registers.keeping import (
+    NATURES,
+    Kind,
+    Opened,
+    Places,
+    Register,
+    add,
+    address,
+    as_lines,
+    change,
+    every,
+    knows_token,
+    one,
+    opened,
+    remove,
+)
+from passes.registers.looking import Message, latest
+from passes.registers.orders import Event, Malformed
+from passes.registers.settling import (
+    Books,
+    Outcome,
+    digest,
+    keep_malformed,
+    retry,
+    run_due,
+    take,
+)
+
+__all__ = [
+    "NATURES",
+    "Books",
+    "Event",
+    "Kind",
+    "Malformed",
+    "Message",
+    "Opened",
+    "Outcome",
+    "Places",
+    "Register",
+    "add",
+    "address",
+    "as_lines",
+    "change",
+    "digest",
+    "every",
+    "keep_malformed",
+    "knows_token",
+    "latest",
+    "one",
+    "opened",
+    "remove",
+    "retry",
+    "run_due",
+    "take",
+]
