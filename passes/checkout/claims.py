@@ -34,10 +34,11 @@ def claim(
     content = {"code": typed, "sale": sale_id, "amount_minor": amount_minor}
 
     def decide(work: Work) -> Receipt:
-        loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "claim", content)
+        arrived = arrival.arrive(work, programme, typed, key, "claim", content, at.person)
+        loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        standing = arrival.card(work, loaded, typed, candidate)
+        standing = arrived.standing(work)
         known = 0 < sale_id < arrival.ID_LIMIT
         sold = returned.sale_locked(work, loaded.id, sale_id) if known else None
         if sold is None or sold.voided or sold.net_minor != amount_minor:

@@ -22,9 +22,10 @@ from passes.loyalty.offers import folded, gives_points
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import AmountInvalid, AmountTooLarge, Refused
+from passes.loyalty.safety import Approved, Earlier, Watch, watch_purchase
 from passes.loyalty.stacking import Applied, best
 from passes.loyalty.tiers import TierStep, tier_for
-from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases, win_backs
+from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases, safety, win_backs
 from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.programmes import Finding, Loaded
@@ -59,6 +60,7 @@ def accrue(
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
     occurred_at: datetime | None = None,
+    watch: Watch | None = None,
     now: datetime,
 ) -> Receipt:
     """Book a member's purchase of `amount_minor` and give its points.
@@ -70,8 +72,9 @@ def accrue(
     give points, for the amount was paid. `offer_codes` are those that the
     customer showed. `occurred_at` is when it happened at an offline till,
     `now` at the latest. Raises CodeMistyped, CodeUnknown, CardForeign,
-    CardVoided, AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused, CapReached,
-    and why an offer whose code was given does not hold.
+    CardVoided, OwnCard, AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused,
+    CapReached, why an offer whose code was given does not hold, and where a
+    till is watched LooksRepeated or ApprovalNeeded.
     """
     happened_at = arrival.happened(occurred_at, now)
     typed = arrival.typed(code)
@@ -83,11 +86,22 @@ def accrue(
     }
 
     def decide(work: Work) -> Receipt:
-        loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "accrue", content)
+        manager = watch.approved_by if watch else None
+        arrived = arrival.arrive(work, programme, typed, key, "accrue", content, at.person, manager)
+        loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        standing = arrival.card(work, loaded, typed, candidate)
+        standing = arrived.standing(work)
         basket = as_basket(loaded.programme, amount_minor, lines, discount_minor, unearning_minor)
+        approved: tuple[Approved, ...] = ()
+        if watch is not None:
+            approved = watch_purchase(
+                watch,
+                amount=Money(amount_minor, loaded.programme.currency),
+                at=at,
+                same_day=_same_day(work, loaded, standing, happened_at),
+                happened_at=happened_at,
+            )
         booked = book(
             work,
             loaded,
@@ -100,10 +114,26 @@ def accrue(
             happened_at=happened_at,
             now=now,
         )
+        if watch is not None:
+            arrival.agreed(
+                work, loaded, watch, approved, about=f"receipt {booked.id}", at=at, key=key, now=now
+            )
         asked.answered(work, booked.as_json(), now=now)
         return booked
 
     return store.write(decide)
+
+
+def _same_day(work: Work, loaded: Loaded, standing: Standing, happened_at: datetime) -> list[Earlier]:
+    """The member's other purchases of that local day."""
+    zone = loaded.programme.zone
+    return safety.purchases_between(
+        work,
+        loaded.id,
+        standing.member_id,
+        since=dates.day_start(dates.local_date(happened_at, zone), zone),
+        until=dates.next_day_start(happened_at, zone),
+    )
 
 
 def sale(
@@ -116,11 +146,12 @@ def sale(
     lines: Sequence[Line] = (),
     discount_minor: int = 0,
     occurred_at: datetime | None = None,
+    watch: Watch | None = None,
     now: datetime,
 ) -> Sale:
     """Book a sale without a member: it earns nothing and counts in every share of sales.
 
-    Raises AmountInvalid, AmountTooLarge, KeyInvalid or KeyReused.
+    Raises AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused, and where a till is watched ApprovalNeeded.
     """
     happened_at = arrival.happened(occurred_at, now)
     content = _content(amount_minor, lines, discount_minor, 0, occurred_at)
@@ -133,7 +164,13 @@ def sale(
         if (before := asked.before()) is not None:
             return Sale(int(before), amount_minor, loaded.programme.currency, until)
         basket = as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
+        approved: tuple[Approved, ...] = ()
+        if watch is not None:
+            amount = Money(amount_minor, loaded.programme.currency)
+            approved = watch_purchase(watch, amount=amount, at=at, happened_at=happened_at)
         sale_id = _write(work, loaded, None, basket, bool(lines), at, happened_at, now)
+        if watch is not None:
+            arrival.agreed(work, loaded, watch, approved, about=f"sale {sale_id}", at=at, key=key, now=now)
         asked.answered(work, str(sale_id), now=now)
         return Sale(sale_id, amount_minor, loaded.programme.currency, until)
 

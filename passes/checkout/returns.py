@@ -16,6 +16,7 @@ from passes.loyalty.basket import Line
 from passes.loyalty.lasting import Shortfall
 from passes.loyalty.ledger import POINTS, PostingKind
 from passes.loyalty.letters import cleaned
+from passes.loyalty.money import Money
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind, refund_of
 from passes.loyalty.refusals import (
@@ -38,6 +39,7 @@ from passes.loyalty.returns import (
     unearned,
     withheld,
 )
+from passes.loyalty.safety import Watch, watch_return
 from passes.loyalty.stamps import STAMPS, stamps_for
 from passes.loyalty.tiers import OnReturn, TierMetric
 from passes.store import Row, Store, Work, journal, members, merging, offers, programmes
@@ -107,6 +109,7 @@ def take_back(
     parts: Mapping[int, tuple[int, int]] | None = None,
     reason: str = "",
     occurred_at: datetime | None = None,
+    watch: Watch | None = None,
     now: datetime,
 ) -> Receipt:
     """Take back goods of the purchase that a receipt is about.
@@ -114,9 +117,10 @@ def take_back(
     `lines` names pieces by line number, `amount_minor` is money back without
     naming goods, `parts` pieces and money of each line; without any of them
     everything comes back. The receipt's `amount_minor` is what the goods cost;
-    its reason "return" says what is refunded of that. Raises ReceiptUnknown, NotAPurchase, AlreadyUndone,
-    ReturnTooLate, ReturnBeforeSale, NothingLeftToReturn, ReturnTooLarge,
-    ReturnLineUnknown, AmountInvalid, KeyInvalid or KeyReused.
+    its reason "return" says what is refunded of that. Raises ReceiptUnknown,
+    NotAPurchase, AlreadyUndone, ReturnTooLate, ReturnBeforeSale, OwnCard,
+    NothingLeftToReturn, ReturnTooLarge, ReturnLineUnknown, AmountInvalid,
+    KeyInvalid, KeyReused, and where a till is watched ApprovalNeeded.
     """
     wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at, parts or {})
     content = {"receipt": receipt_id, **wanted.content()}
@@ -128,7 +132,15 @@ def take_back(
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
         row, standing = _purchase(work, loaded, receipt_id)
+        manager = watch.approved_by if watch else None
+        arrival.refuse_own(work, loaded, standing.member_id, at.person, manager)
         booked = _book(work, loaded, standing, row, wanted, at=at, now=now)
+        if watch is not None:
+            # Refused now, it was never booked: what goods are worth is known only here.
+            amount = Money(booked.amount_minor or 0, booked.currency)
+            approved = watch_return(watch, amount=amount)
+            about = f"receipt {booked.id}"
+            arrival.agreed(work, loaded, watch, approved, about=about, at=at, key=key, now=now)
         asked.answered(work, booked.as_json(), now=now)
         return booked
 

@@ -70,10 +70,11 @@ def redeem(
     content = _content(typed, reward, points, basket_minor)
 
     def decide(work: Work) -> Receipt:
-        loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "redeem", content)
+        arrived = arrival.arrive(work, programme, typed, key, "redeem", content, at.person)
+        loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        standing = arrival.card(work, loaded, typed, candidate)
+        standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
         if reward == STAMPS and loaded.programme.stamps is not None:
             booked = _redeem_stamps(booking, loaded.programme.stamps)
@@ -113,12 +114,13 @@ def authorise(
     content = _content(typed, reward, points, basket_minor)
 
     def decide(work: Work) -> Held:
-        loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "authorise", content)
+        arrived = arrival.arrive(work, programme, typed, key, "authorise", content, at.person)
+        loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
             return _held(orjson.loads(before))
         rules = loaded.programme
         wanted = rules.reward(reward)
-        standing = arrival.card(work, loaded, typed, candidate)
+        standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.HOLD, at=at, occurred_at=now, now=now)
         price = _price(booking, wanted, points, basket_minor)
         _allow(booking, wanted, at)
@@ -278,10 +280,11 @@ def use(
     content = {"code": typed, "redemption": redemption_id, "purchase": purchase_receipt_id}
 
     def decide(work: Work) -> Receipt:
-        loaded, asked, candidate = arrival.arrive(work, programme, typed, key, "use", content)
+        arrived = arrival.arrive(work, programme, typed, key, "use", content, at.person)
+        loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
-        standing = arrival.card(work, loaded, typed, candidate)
+        standing = arrived.standing(work)
         found = None
         if 0 < redemption_id < arrival.ID_LIMIT:
             found = redemptions.by_id(work, loaded.id, redemption_id)

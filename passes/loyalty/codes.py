@@ -25,6 +25,12 @@ RANDOM_BYTES = 16
 """How much randomness `code_from` wants: 128 bits, so that reducing to 68 bits leaves no bias."""
 
 
+KNOWN_LENGTH_MAX = 64
+"""Of a code of a former system."""
+
+_KNOWN_SYMBOLS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ._:+*#"
+
+
 class CodeKind(StrEnum):
     """What the codes of a programme are made of."""
 
@@ -117,6 +123,11 @@ def is_code(code: str, kind: CodeKind) -> bool:
             return len(code) == DIGITS_LENGTH and _only(code, _DECIMALS) and _damm(code) == 0
         case CodeKind.EAN13:
             return len(code) == EAN_LENGTH and _only(code, _DECIMALS) and _ean_sum(code) == 0
+
+
+def may_be_known(code: str) -> bool:
+    """Whether a normalised text can be the code of a card: one of ours, or of a former system."""
+    return 0 < len(code) <= KNOWN_LENGTH_MAX and code.isascii() and _only(code, _KNOWN_SYMBOLS)
 
 
 def grouped(code: str) -> str:

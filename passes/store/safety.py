@@ -1,0 +1,85 @@
+"""Whose card it is, and what a member did today: what the till's rules look at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import bindparam, select
+
+from passes.loyalty.receipt import Counter, ReceiptKind
+from passes.loyalty.safety import Earlier
+from passes.store.ids import first_id
+from passes.store.instants import instant, micros
+from passes.store.models import card, card_code, receipt, staff, staff_card
+from passes.store.work import Answer, Read, Work
+
+_staff_cards = staff.join(staff_card, staff_card.c.staff_id == staff.c.id)
+_OWN_BY_CODE = (
+    select(staff_card.c.member_id)
+    .select_from(
+        _staff_cards.join(
+            card,
+            (card.c.programme_id == staff_card.c.programme_id) & (card.c.member_id == staff_card.c.member_id),
+        ).join(
+            card_code, (card_code.c.programme_id == card.c.programme_id) & (card_code.c.card_id == card.c.id)
+        )
+    )
+    .where(
+        card_code.c.programme_id == bindparam("programme_id"),
+        card_code.c.code == bindparam("code"),
+        staff.c.login == bindparam("login"),
+    )
+)
+_OWN = (
+    select(staff_card.c.member_id)
+    .select_from(_staff_cards)
+    .where(
+        staff_card.c.programme_id == bindparam("programme_id"),
+        staff_card.c.member_id == bindparam("member_id"),
+        staff.c.login == bindparam("login"),
+    )
+)
+# Ids follow the clock, so that only the newest entries of a member are looked at.
+_PURCHASES_BETWEEN = select(
+    receipt.c.amount_minor, receipt.c.location, receipt.c.till, receipt.c.person, receipt.c.occurred_at
+).where(
+    receipt.c.programme_id == bindparam("programme_id"),
+    receipt.c.member_id == bindparam("member_id"),
+    receipt.c.id >= bindparam("first"),
+    receipt.c.kind == ReceiptKind.ACCRUE.value,
+    receipt.c.undone_by.is_(None),
+    receipt.c.occurred_at >= bindparam("since"),
+    receipt.c.occurred_at < bindparam("until"),
+)
+
+
+def own_by_code(read: Read, programme_id: int, *, code: str, login: str) -> Answer:
+    """A row where the card with this code belongs to that person of the staff."""
+    return read.ask(_OWN_BY_CODE, programme_id=programme_id, code=code, login=login)
+
+
+def is_own(work: Work, programme_id: int, *, member_id: int, login: str) -> bool:
+    """Whether the member is that person of the staff."""
+    return work.ask(_OWN, programme_id=programme_id, member_id=member_id, login=login).one() is not None
+
+
+def purchases_between(
+    read: Read, programme_id: int, member_id: int, *, since: datetime, until: datetime
+) -> list[Earlier]:
+    """A member's purchases of some hours that were not undone."""
+    rows = read.ask(
+        _PURCHASES_BETWEEN,
+        programme_id=programme_id,
+        member_id=member_id,
+        first=first_id(since),
+        since=micros(since),
+        until=micros(until),
+    ).all()
+    return [
+        Earlier(
+            row.amount_minor or 0,
+            Counter(location=row.location, till=row.till, person=row.person),
+            instant(row.occurred_at),
+        )
+        for row in rows
+    ]
