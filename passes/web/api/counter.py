@@ -93,6 +93,7 @@ def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
             key=asked.request_key,
             at=asked.counter(body),
             occurred_at=body.occurred_at,
+            watch=asked.watch,
             now=now(),
             **_bought(body),
         )
@@ -122,6 +123,7 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
         occurred_at=body.occurred_at,
         key=asked.request_key,
         at=asked.counter(body),
+        watch=asked.watch,
         now=now(),
     )
     return {
@@ -258,6 +260,7 @@ def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
             occurred_at=body.occurred_at,
             key=asked.request_key,
             at=asked.counter(body),
+            watch=asked.watch,
             now=now(),
         )
     )

@@ -30,6 +30,7 @@ from passes.loyalty.refusals import (
     TooManyRequests,
     TooManyTries,
 )
+from passes.loyalty.safety import Watch
 from passes.web import language
 from passes.web.api import pace, wire
 from passes.web.errors import BROKEN_TITLE, BROKEN_WORDS, OTHERWISE, TITLES, status_of
@@ -84,10 +85,23 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks, and what a write is named by (empty for a question)."""
+    """Who asks, and what a write is named by (empty for a question).
+
+    `approved_by` is the manager who agreed to it at a till, `is_meant` whether
+    the cashier said that the same again is no slip.
+    """
 
     caller: Caller
     key: str
+    approved_by: str | None = None
+    is_meant: bool = False
+
+    @property
+    def watch(self) -> Watch | None:
+        """What a till is watched for. A register's own program knows who stands there."""
+        if self.caller.channel != "in_store":
+            return None
+        return Watch(self.caller.loaded.programme.till, self.approved_by, self.is_meant)
 
     def counter(self, place: wire.Place) -> Counter:
         """Where and by whom, as the receipt keeps it. Raises LocationUnknown."""
