@@ -17,7 +17,7 @@ from passes.enrolment import Source
 from passes.loyalty import codes
 from passes.loyalty.refusals import ReceiptUnknown
 from passes.web import language
-from passes.web.api import wire
+from passes.web.api import refusals, wire
 from passes.web.api.operations import Asked, Operation, Operations
 from passes.web.here import installation, now
 
@@ -32,6 +32,7 @@ COUNTER = Operations()
         Scope.READ,
         "The member behind a scanned or typed code.",
         wire.MemberAnswer,
+        refusals=refusals.CARD,
     )
 )
 def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
@@ -56,6 +57,7 @@ def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
         "What a purchase would come to, with every reason. Books nothing.",
         wire.QuoteAnswer,
         body=wire.QuoteAsked,
+        refusals=(*refusals.CARD, *refusals.BASKET),
     )
 )
 def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
@@ -82,6 +84,7 @@ def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
         wire.ReceiptAnswer,
         body=wire.PurchaseAsked,
         status=201,
+        refusals=refusals.PURCHASE,
     )
 )
 def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
@@ -110,6 +113,7 @@ def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
         wire.SaleAnswer,
         body=wire.SaleAsked,
         status=201,
+        refusals=refusals.SALE,
     )
 )
 def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
@@ -145,6 +149,7 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
         wire.ReceiptAnswer,
         body=wire.RedemptionAsked,
         status=201,
+        refusals=refusals.REWARD,
     )
 )
 def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]:
@@ -174,6 +179,7 @@ def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]
         wire.ReceiptAnswer,
         body=wire.UseAsked,
         status=201,
+        refusals=refusals.USE,
     )
 )
 def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
@@ -200,6 +206,7 @@ def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
         Scope.READ,
         "What of a purchase can still come back, line by line.",
         wire.ReturnableAnswer,
+        refusals=refusals.RETURNABLE,
     )
 )
 def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
@@ -219,6 +226,7 @@ def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
         "What taking goods back would do to points and money. Books nothing.",
         wire.ReturnPreview,
         body=wire.ReturnPreviewAsked,
+        refusals=refusals.RETURN_PREVIEW,
     )
 )
 def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, Any]:
@@ -245,6 +253,7 @@ def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, 
         wire.ReceiptAnswer,
         body=wire.ReturnAsked,
         status=201,
+        refusals=refusals.RETURN,
     )
 )
 def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
@@ -274,6 +283,7 @@ def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
         Scope.READ,
         "A receipt, and why it moved the points it did.",
         wire.ReceiptWithReasons,
+        refusals=(ReceiptUnknown,),
     )
 )
 def look_at_receipt(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
@@ -298,6 +308,7 @@ def look_at_receipt(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
         wire.ReceiptAnswer,
         body=wire.UndoAsked,
         status=201,
+        refusals=refusals.UNDO,
     )
 )
 def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping[str, Any]:
@@ -324,6 +335,7 @@ def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping
         wire.NewMemberAnswer,
         body=wire.MemberAsked,
         status=201,
+        refusals=refusals.JOINING,
     )
 )
 def enrol_member(asked: Asked, body: wire.MemberAsked) -> Mapping[str, Any]:

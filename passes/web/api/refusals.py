@@ -1,0 +1,131 @@
+"""What operations of the counter can refuse, beside what keys, bodies and the database can: by subject."""
+
+from __future__ import annotations
+
+from passes.loyalty.refusals import (
+    AlreadyUndone,
+    AmountInvalid,
+    AmountTooLarge,
+    BirthdayMissing,
+    CapReached,
+    CardForeign,
+    CardVoided,
+    CodeMistyped,
+    CodeUnknown,
+    EmailInvalid,
+    EmailMissing,
+    JoiningClosed,
+    LineInvalid,
+    NameInvalid,
+    NotAPurchase,
+    NotEnoughPoints,
+    NotEnoughStamps,
+    NothingLeftToReturn,
+    OfferBudgetUsedUp,
+    OfferCodeUnknown,
+    OfferCodeUsed,
+    OfferEnded,
+    OfferItems,
+    OfferMemberLimit,
+    OfferMinimum,
+    OfferNoEffect,
+    OfferNotCombinable,
+    OfferNotForYou,
+    OfferNotHere,
+    OfferNotNow,
+    OfferNotStarted,
+    OfferPaused,
+    OfferQuotaUsedUp,
+    OwnCard,
+    PhoneInvalid,
+    PhoneMissing,
+    PointsChosenWrong,
+    ReceiptUnknown,
+    RedemptionOver,
+    RedemptionUnknown,
+    ReturnBeforeSale,
+    ReturnLineUnknown,
+    ReturnTooLarge,
+    ReturnTooLate,
+    RewardLimitReached,
+    RewardNotForTier,
+    RewardNotHere,
+    RewardNotNow,
+    RewardSoldOut,
+    RewardUnknown,
+    TimeInvalid,
+    UndoAfterReturn,
+    UndoTooLate,
+)
+
+CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided)
+"""A card that is read."""
+
+HELD_CARD = (*CARD, OwnCard)
+"""A card on which something is booked."""
+
+BASKET = (AmountInvalid, AmountTooLarge, LineInvalid, CapReached)
+"""What is bought."""
+
+OFFERS = (
+    OfferCodeUnknown,
+    OfferCodeUsed,
+    OfferNotStarted,
+    OfferEnded,
+    OfferPaused,
+    OfferNotNow,
+    OfferQuotaUsedUp,
+    OfferBudgetUsedUp,
+    OfferMemberLimit,
+    OfferNotForYou,
+    OfferNotHere,
+    OfferMinimum,
+    OfferItems,
+    OfferNoEffect,
+    OfferNotCombinable,
+)
+"""Why an offer whose code was named does not hold."""
+
+PURCHASE = (*HELD_CARD, *BASKET, *OFFERS, TimeInvalid)
+
+SALE = (AmountInvalid, AmountTooLarge, LineInvalid, TimeInvalid)
+
+REWARD = (
+    *HELD_CARD,
+    RewardUnknown,
+    NotEnoughPoints,
+    NotEnoughStamps,
+    PointsChosenWrong,
+    RewardNotNow,
+    RewardNotHere,
+    RewardNotForTier,
+    RewardLimitReached,
+    RewardSoldOut,
+)
+
+USE = (*HELD_CARD, RedemptionUnknown, RedemptionOver, RewardNotHere, ReceiptUnknown, NotAPurchase)
+
+RETURNABLE = (ReceiptUnknown, NotAPurchase, AlreadyUndone)
+
+RETURN_PREVIEW = (
+    *RETURNABLE,
+    AmountInvalid,
+    ReturnTooLate,
+    NothingLeftToReturn,
+    ReturnTooLarge,
+    ReturnLineUnknown,
+)
+
+RETURN = (*RETURN_PREVIEW, ReturnBeforeSale, TimeInvalid, OwnCard)
+
+UNDO = (ReceiptUnknown, AlreadyUndone, UndoTooLate, UndoAfterReturn, OwnCard)
+
+JOINING = (
+    JoiningClosed,
+    NameInvalid,
+    EmailInvalid,
+    EmailMissing,
+    PhoneInvalid,
+    PhoneMissing,
+    BirthdayMissing,
+)
