@@ -26,6 +26,7 @@ from passes.server_keys import ServerKeyMissing, ServerKeys
 from passes.settings import CannotStart, Settings
 from passes.store import Store, programmes
 from passes.wallet import Wallet
+from passes.webhooks import Door
 
 DEVELOPMENT_PASS_TYPE = "pass.dev.passes.loyalty"
 DEVELOPMENT_TEAM = "DEVTEAM001"
@@ -141,6 +142,11 @@ def wallets(settings: Settings, present: Clock, store: Store) -> Mapping[str, Wa
     if (google := google_worker(settings, present, store)) is not None:
         reached["google"] = google
     return reached
+
+
+def webhook_door(installation: Installation) -> Door:
+    """What takes messages to webhooks; in development also to receivers on this machine."""
+    return Door(development=installation.development)
 
 
 def google_worker(settings: Settings, present: Clock, store: Store) -> Announcer | None:

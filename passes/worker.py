@@ -1,4 +1,4 @@
-"""The worker: announces changes to phones, sends letters, does what time makes due, seals the books.
+"""The worker: announces changes to phones, sends letters and messages, does what time makes due, seals the books.
 
 Everything it does is a function of what is due; any number of workers may run
 on PostgreSQL, and one that is killed loses nothing.
@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from passes import access, books, campaigns, correspondence, delivery, due_work, membership
+from passes import access, books, campaigns, correspondence, delivery, due_work, membership, webhooks
 from passes.campaigns import CampaignsDone
 from passes.correspondence import Sent
 from passes.due_work import DueDone
 from passes.google_cards import Announcer, GoogleDone, Upkeep
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
-from passes.wiring import Installation
+from passes.webhooks import Sender
+from passes.wiring import Installation, webhook_door
 
 HOUSEKEEPING_SECONDS = 5.0
 DUE_SECONDS = 60.0
@@ -45,12 +46,13 @@ class Done:
     campaigns: CampaignsDone
     letters: int
     google: GoogleDone
+    messages: int
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
     """Work until `stop` is set.
 
-    What is due, offers, letters, sealing and Google have a thread each: on the first of January
+    What is due, offers, letters, webhooks, sealing and Google have a thread each: on the first of January
     the first may take minutes, and no push, no offer, no letter and no block waits for it.
     """
     google = _google(wallets)
@@ -61,6 +63,7 @@ def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: thre
             (_keep_time, "due work"),
             (_keep_campaigns, "campaigns"),
             (_keep_mail, "mail"),
+            (_keep_webhooks, "webhooks"),
         )
     ]
     if google is not None:
@@ -106,7 +109,8 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     letters = 0
     while (sent := _send(installation, stopped=lambda: False)).claimed and not sent.stopped:
         letters += sent.taken
-    return Done(stamped, announced, sealed, due, offers, letters, cared)
+    messages = _tell(installation)
+    return Done(stamped, announced, sealed, due, offers, letters, cared, messages)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -203,3 +207,23 @@ def _send(installation: Installation, *, stopped: Callable[[], bool]) -> Sent:
         now=installation.clock(),
         stopped=stopped,
     )
+
+
+def _keep_webhooks(installation: Installation, stop: threading.Event) -> None:
+    Sender(
+        installation.store,
+        webhook_door(installation),
+        keys=installation.keys,
+        clock=installation.clock,
+        stop=stop,
+    ).run()
+
+
+def _tell(installation: Installation) -> int:
+    """Send every message that is due now to webhooks; how many were taken."""
+    store, clock, door = installation.store, installation.clock, webhook_door(installation)
+    webhooks.find_due(store, now=clock())
+    taken = 0
+    while (sent := webhooks.send_due(store, door, keys=installation.keys, clock=clock)).turns:
+        taken += sent.taken
+    return taken

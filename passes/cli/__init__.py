@@ -26,6 +26,7 @@ from passes.cli import (
     returning,
     running,
     upkeep,
+    webhooks,
 )
 from passes.loyalty.refusals import Refused
 from passes.settings import CannotStart
@@ -123,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     offers.register(add, group)
     letters.register(add)
     api_keys.register(add, group)
+    webhooks.register(add, group)
 
     counter.register(add, group)
     returning.register(add)

@@ -1,0 +1,266 @@
+"""The one network door of webhooks: a signed message goes out, and the beginning of an answer comes back.
+
+A receiver is anybody's machine. So its name is looked up once, what was found
+is checked, and the connection goes to just that address: a name that answers
+differently a moment later leads nowhere else (DNS rebinding). Redirects are
+answers like any other that is not 2xx, and are not followed. Certificates are
+always verified against the name. Whoever answers slowly, without end, or with
+one byte at a time is cut off.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+
+from passes.loyalty.letters import cleaned
+from passes.loyalty.refusals import WebhookAddressInvalid
+from passes.webhooks.addresses import Target, may_be_reached, read
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0
+WHOLE_SECONDS = 25.0
+"""For one message, from the connection to the end of the answer."""
+_PLACES_MAX = 3
+ANSWER_BYTES_MAX = 64 * 1024
+_SHOWN_LETTERS_MAX = 500
+AGENT = "passes-webhooks"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the status and the beginning of the body; `retry_after` as the header says it."""
+
+    status: int
+    words: str
+    retry_after: str | None
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing came back, and why, in one sentence for the receiver's maker."""
+
+    words: str
+    milliseconds: int
+
+
+class Door:
+    """Opens lines to receivers. In development this machine may be one; `ca_file` replaces known roots."""
+
+    def __init__(
+        self,
+        *,
+        development: bool,
+        ca_file: Path | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        whole_seconds: float = WHOLE_SECONDS,
+    ) -> None:
+        self.development = development
+        self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
+        self._whole_seconds = whole_seconds
+        self._ca_file = ca_file
+        self._context: ssl.SSLContext | None = None
+
+    def line(self, address: str) -> Line:
+        """A line to one receiver for a few messages in a row. Opens nothing yet."""
+        return Line(self, address)
+
+    def connect(self, target: Target) -> socket.socket:
+        """A connection to an address that was checked. Raises OSError, and `_Forbidden` where none may go."""
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        places = list(dict.fromkeys(str(one[4][0]) for one in found))
+        # One that leads inside is enough: whoever answers so means no good, or is mistaken.
+        if not all(may_be_reached(ip_address(place), development=self.development) for place in places):
+            raise _Forbidden
+        trouble: OSError | None = None
+        for place in places[:_PLACES_MAX]:
+            try:
+                return socket.create_connection((place, target.port), self._connect_seconds)
+            except OSError as problem:
+                trouble = problem
+        raise trouble or OSError("the name has no address")
+
+    def secure(self, plain: socket.socket, target: Target) -> socket.socket:
+        """TLS over a connection, its certificate verified against the name in the address."""
+        if self._context is None:
+            self._context = ssl.create_default_context(cafile=self._ca_file)
+            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return self._context.wrap_socket(plain, server_hostname=target.host.rstrip("."))
+
+    @property
+    def read_seconds(self) -> float:
+        """How long a receiver may say nothing."""
+        return self._read_seconds
+
+    @property
+    def whole_seconds(self) -> float:
+        """How long a message may take in all."""
+        return self._whole_seconds
+
+
+class Line:
+    """Messages to one receiver, over one connection as long as that holds."""
+
+    def __init__(self, door: Door, address: str) -> None:
+        self._door, self._address = door, address
+        self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._hang_up()
+
+    def send(self, body: bytes, headers: Mapping[str, str]) -> Answer | Silence:
+        """Send one message. Never raises for what a receiver or the network does."""
+        begun = time.monotonic()
+        try:
+            target = read(self._address, development=self._door.development)
+        except WebhookAddressInvalid:
+            return Silence("Messages do not go to such an address.", 0)
+        cut = threading.Event()
+        watch = threading.Timer(self._door.whole_seconds, self._cut_off, (cut,))
+        watch.daemon = True
+        watch.start()
+        try:
+            reused = self._connection is not None
+            try:
+                answer = self._ask(target, body, headers, begun)
+            except _TROUBLES:
+                # A receiver may hang up between two messages; of a new connection it is the answer.
+                if not reused or cut.is_set():
+                    raise
+                self._hang_up()
+                answer = self._ask(target, body, headers, begun)
+            return answer
+        except _TROUBLES as problem:
+            self._hang_up()
+            words = _TOO_SLOW if cut.is_set() else _why(problem)
+            return Silence(words, _since(begun))
+        finally:
+            watch.cancel()
+
+    def _ask(self, target: Target, body: bytes, headers: Mapping[str, str], begun: float) -> Answer:
+        connection = self._connection or self._open(target)
+        connection.request(
+            "POST",
+            target.path,
+            body=body,
+            headers={
+                "Host": target.authority,
+                "User-Agent": AGENT,
+                "Accept": "*/*",
+                "Accept-Encoding": "identity",
+                "Content-Type": "application/json",
+                **headers,
+            },
+            preload_content=False,
+            decode_content=False,
+        )
+        response = connection.getresponse()
+        took = _since(begun)
+        beginning, whole = _beginning(response)
+        # The socket is taken from a connection whose receiver wants to hang up.
+        if not whole or connection.sock is None:
+            self._hang_up()
+        return Answer(
+            status=response.status,
+            words=cleaned(beginning.decode("utf-8", "replace"), _SHOWN_LETTERS_MAX),
+            retry_after=response.headers.get("retry-after"),
+            milliseconds=took,
+        )
+
+    def _open(self, target: Target) -> HTTPConnection:
+        self._socket = self._door.connect(target)
+        if target.scheme == "https":
+            self._socket = self._door.secure(self._socket, target)
+        connection = HTTPConnection(target.host, target.port, timeout=self._door.read_seconds)
+        connection.sock = self._socket
+        self._connection = connection
+        return connection
+
+    def _cut_off(self, cut: threading.Event) -> None:
+        cut.set()
+        if self._socket is not None:
+            # Whoever waits for a byte in another thread wakes up; closing alone would not wake them.
+            try:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                return
+
+    def _hang_up(self) -> None:
+        connection, opened = self._connection, self._socket
+        self._connection = self._socket = None
+        if connection is not None:
+            connection.close()
+        if opened is not None:
+            opened.close()
+
+
+class _Forbidden(OSError):
+    """The name leads to an address that only this machine or its network has."""
+
+
+# What the network and its machines do: sockets, TLS and names, HTTP as two libraries read it.
+_TROUBLES = (OSError, HTTPException, HTTPError, UnicodeError)
+_TOO_SLOW = "The receiver took too long."
+
+
+def _beginning(response: urllib3.BaseHTTPResponse) -> tuple[bytes, bool]:
+    """The first bytes of an answer, and whether that is all of it. The status counts, whatever follows it."""
+    beginning = b""
+    try:
+        while len(beginning) < ANSWER_BYTES_MAX:
+            part = response.read(4096)
+            if not part:
+                return beginning, True
+            beginning += part
+    except _TROUBLES:
+        return beginning, False
+    return beginning, False
+
+
+def _since(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)
+
+
+def _why(problem: Exception) -> str:
+    """A failure in one sentence that says nothing of this network."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        match cause:
+            case _Forbidden():
+                return "The name leads to an address inside this network, where messages do not go."
+            case ssl.SSLCertVerificationError():
+                return f"The certificate is not trusted: {cleaned(cause.verify_message, 200)}."
+            case ssl.SSLError():
+                return "The receiver does not speak TLS as it should."
+            case TimeoutError():
+                return _TOO_SLOW
+            case socket.gaierror():
+                return "The name is unknown."
+            case ConnectionRefusedError():
+                return "The connection was refused."
+            case ConnectionError():
+                return "The receiver hung up."
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(problem, HTTPException | HTTPError):
+        return "The receiver did not answer as HTTP does."
+    return "The receiver cannot be reached."
