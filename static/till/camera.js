@@ -5,7 +5,6 @@ import { decodeFrame } from "./decoder.js";
 
 const FRAME_MS_MIN = 80; // At most some twelve pictures a second: more only warm the phone.
 const TROUBLE_MS = 1000;
-const TURNS = [15, -15, 30, -30, 45, -45];
 const CHOSEN = "passes-till-camera";
 
 // Somebody who said no is not asked again before the page is opened anew or the browser was told otherwise.
@@ -68,7 +67,6 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
   let stream = null;
   let isOver = false;
   let wish = remembered();
-  let frame = 0;
   let attempt = 0;
 
   const release = () => {
@@ -93,11 +91,10 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
   const look = async (mine) => {
     if (isOver || stream !== mine) return;
     const began = performance.now();
-    frame += 1;
     let text = null;
     let pauseMs = FRAME_MS_MIN;
     try {
-      text = await decodeFrame(video, formats, frame % 2 ? 0 : TURNS[(frame / 2) % TURNS.length]);
+      text = await decodeFrame(video, formats);
     } catch {
       pauseMs = TROUBLE_MS; // The decoder could not be loaded; it is fetched again with the next picture.
     }

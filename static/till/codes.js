@@ -40,6 +40,21 @@ export function readCode(text, kind) {
   return code.length === LENGTHS[kind] && isSound[kind](code) ? code : null;
 }
 
+/**
+ * Whether a text can be a card's code of a former system, which only the server can tell. What has the shape of
+ * this programme's own codes but a wrong check character `isOwnShape`: somebody mistyped it.
+ */
+export function mayBeKnown(text) {
+  return /^[0-9A-Z._:+*#]{1,64}$/.test(normalise(text.replace(AIM_IDENTIFIER, "")));
+}
+
+/** Whether a text has the length and the symbols of the programme's own codes, sound or not. */
+export function isOwnShape(text, kind) {
+  const code = normalise(text.replace(AIM_IDENTIFIER, ""));
+  const symbols = kind === "letters" ? ALPHABET : "0123456789";
+  return code.length === LENGTHS[kind] && [...code].every((symbol) => symbols.includes(symbol));
+}
+
 /** The code in groups of four, for people. */
 export function grouped(code) {
   return code.match(/.{1,4}/gu)?.join("-") ?? "";

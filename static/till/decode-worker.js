@@ -6,6 +6,9 @@ importScripts("/static/vendor/zxing-wasm-3.1.4-reader.js");
 const FORMATS = { qr: "QRCode", aztec: "Aztec", pdf417: "PDF417", code128: "Code128", ean13: "EAN13" };
 // Bars are only found when they run nearly across or along the picture; square symbols at any angle.
 const UPRIGHT = new Set(["PDF417", "Code128", "EAN13"]);
+// Two neighbours overlap: bars that are some six times as wide as high may slant by eight degrees.
+const TURNS = [15, -15, 30, -30, 45, -45];
+const TURNING_MS = 60; // A quick device looks at all of them in each picture, a slow one in a few pictures.
 const PHOTO_SIDES = [1600, 3200]; // A photo of twelve megapixels is mostly table: small first.
 
 ZXingWASM.prepareZXingModule({
@@ -33,18 +36,30 @@ const find = async (bitmap, { formats, side = Infinity, turn = 0 }) => {
   return found.find((symbol) => symbol.isValid)?.text ?? null;
 };
 
-const inFrame = async (bitmap, formats, turn) => {
+let turned = 0;
+
+const inFrame = async (bitmap, formats) => {
   const text = await find(bitmap, { formats });
   const upright = formats.filter((format) => UPRIGHT.has(format));
-  return text !== null || !turn || !upright.length ? text : find(bitmap, { formats: upright, turn });
+  if (text !== null || !upright.length) return text;
+  const began = performance.now();
+  for (let tries = 0; tries < TURNS.length && performance.now() - began < TURNING_MS; tries += 1) {
+    const slanted = await find(bitmap, { formats: upright, turn: TURNS[turned++ % TURNS.length] });
+    if (slanted === null) continue;
+    turned -= 1; // The next card will be held the same way.
+    return slanted;
+  }
+  return null;
 };
 
 const inPhoto = async (bitmap, formats) => {
+  const upright = formats.filter((format) => UPRIGHT.has(format));
   for (const side of PHOTO_SIDES) {
-    for (const turn of [0, 15, -15, 30, -30, 45, -45]) {
-      const wanted = turn ? formats.filter((format) => UPRIGHT.has(format)) : formats;
-      const text = wanted.length ? await find(bitmap, { formats: wanted, side, turn }) : null;
-      if (text !== null) return text;
+    const text = await find(bitmap, { formats, side });
+    if (text !== null) return text;
+    for (const turn of upright.length ? TURNS : []) {
+      const slanted = await find(bitmap, { formats: upright, side, turn });
+      if (slanted !== null) return slanted;
     }
     if (Math.max(bitmap.width, bitmap.height) <= side) break;
   }
@@ -52,10 +67,10 @@ const inPhoto = async (bitmap, formats) => {
 };
 
 self.addEventListener("message", async ({ data }) => {
-  const { id, bitmap, isPhoto, turn } = data;
+  const { id, bitmap, isPhoto } = data;
   try {
     const formats = data.formats.map((format) => FORMATS[format]);
-    const text = isPhoto ? await inPhoto(bitmap, formats) : await inFrame(bitmap, formats, turn);
+    const text = isPhoto ? await inPhoto(bitmap, formats) : await inFrame(bitmap, formats);
     self.postMessage({ id, text });
   } catch (error) {
     self.postMessage({ id, trouble: String(error) });

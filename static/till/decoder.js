@@ -52,7 +52,7 @@ export async function decodeImage(blob, formats) {
   return ask(bitmap, { formats, isPhoto: true });
 }
 
-/** The text in what a video shows just now, or null. `turn` (degrees) is tried too where bars need it. */
-export async function decodeFrame(video, formats, turn = 0) {
-  return ask(await createImageBitmap(video), { formats, turn });
+/** The text in what a video shows just now, or null. */
+export async function decodeFrame(video, formats) {
+  return ask(await createImageBitmap(video), { formats });
 }

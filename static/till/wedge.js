@@ -9,7 +9,9 @@ const NEW_BUFFER_MS = 250; // After a pause like this somebody else begins to ty
 const SILENCE_MS = 100; // Scanners without Enter or Tab just stop.
 const FAST_MS = 60; // Nobody types like this for long.
 const ECHO_MS = 100; // Enter and line feed after each other are one end.
-const FOREIGN_LENGTH_MIN = 8;
+const FOREIGN_LENGTH_MIN = 6;
+// What a quick hand types into an amount; an article number has more digits and no comma.
+const AMOUNT_TYPED = /^(?!\d{8})[\d.,' ]+$/;
 const AMOUNT = "input[inputmode=decimal], input[data-amount]";
 const PREFIX = "passes-till-prefix";
 
@@ -109,12 +111,12 @@ export function listen({ accept, onText, onOther, onKeys }) {
     }
     if (isSilence && !isFast) return false;
     if (keys.length) onKeys?.(keys);
-    const isOther = isFast && keys.length >= FOREIGN_LENGTH_MIN && (!first || about.fromAmount);
-    if (!isOther || !onOther) {
+    const [text] = meanings(keys);
+    const isElsewhere = first && !(about.fromAmount && !AMOUNT_TYPED.test(text));
+    if (!onOther || !isFast || keys.length < FOREIGN_LENGTH_MIN || isElsewhere) {
       if (!isSilence) clear();
       return false;
     }
-    const [text] = meanings(keys);
     takeBack();
     clear();
     onOther(text, about);
