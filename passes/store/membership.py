@@ -37,6 +37,7 @@ from passes.store.models import (
     offer_assignment,
     offer_code,
     offer_use,
+    one_time_code,
     owed,
     person,
     posting,
@@ -47,6 +48,7 @@ from passes.store.models import (
     redemption,
     registration,
     return_line,
+    staff_card,
     tier_change,
     wallet_event,
     wish,
@@ -309,6 +311,8 @@ _FORGET = (
     # Told about days of theirs: a birthday, for one.
     delete(notice).where(*_where(notice)),
     delete(wish).where(*_where(wish)),
+    delete(one_time_code).where(*_where(one_time_code)),
+    delete(staff_card).where(*_where(staff_card)),
     update(act).where(*_where(act)).values(words=""),
     update(adjustment).where(*_where(adjustment)).values(note="", words=""),
     update(mail).where(*_where(mail)).values(detail="{}", trouble=None, due_at=None),
@@ -481,6 +485,8 @@ _BY_MEMBER = {
     "acts": act,
     "corrections": adjustment,
     "letters": mail,
+    "codes_once": one_time_code,
+    "works_here": staff_card,
 }
 _BY_CARD = {
     "card_numbers": card_code,
