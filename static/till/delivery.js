@@ -75,13 +75,14 @@ async function booked(row, now, answer) {
 // What nobody wants booked any more, but was sent: ask before anything else happens.
 async function findOut(tell) {
   for (const row of await items.all("asking")) {
-    const answer = await outcome(row.key);
-    if (answer) await bookedAfterAll(row, answer);
+    const found = await outcome(row.key);
+    if (found) await bookedAfterAll(row, found.answer);
     else await items.remove(row.key);
-    tell({ key: row.key, state: answer ? "booked" : "withdrawn", answer, problem: null });
+    tell({ key: row.key, state: found ? "booked" : "withdrawn", answer: found?.answer, problem: null });
   }
 }
 
+// {key, state, answer} of what was booked under a key, or null.
 async function outcome(key) {
   try {
     return await ask(`/requests/${encodeURIComponent(key)}`);

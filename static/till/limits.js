@@ -1,6 +1,8 @@
 // What a till may do without network. Points given are safe: the server counts them
 // when it hears. Points spent are a risk, which the programme limits.
 
+import { normalise } from "./codes.js";
+
 const SAFE = new Set(["bookPurchase", "bookSale", "undoReceipt", "takeBackGoods"]);
 const SPENDING = "redeemReward";
 
@@ -9,7 +11,11 @@ export function chainOf({ path, body, about, key }, others = []) {
   const made = path?.receipt_key && others.find((one) => one.key === path.receipt_key);
   if (made) return made.chain;
   const code = body?.code ?? about?.code;
-  return code ? `member:${code}` : `own:${path?.receipt_key ?? key}`;
+  return code ? chainOfMember(code) : `own:${path?.receipt_key ?? key}`;
+}
+
+export function chainOfMember(code) {
+  return `member:${normalise(code)}`;
 }
 
 // Points that an item takes from a balance; null when nobody here knows.

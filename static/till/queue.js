@@ -6,7 +6,7 @@ import { skewSeconds } from "./clock.js";
 import { isFull, kept } from "./database.js";
 import { deliver } from "./delivery.js";
 import * as items from "./items.js";
-import { pointsSpent, refusedOffline } from "./limits.js";
+import { chainOf, pointsSpent, refusedOffline } from "./limits.js";
 import { ask, isOnline, onContact } from "./net.js";
 import { keepSnapshot, lastSeen, snapshot } from "./records.js";
 
@@ -120,6 +120,7 @@ export function flush() {
 async function run() {
   while (again) {
     again = false;
+    if (!navigator.onLine) return;
     held = await exclusively(() => deliver(tell));
     publish();
   }
@@ -159,7 +160,7 @@ async function state() {
 
 async function onlyOnline(item, member) {
   const [now, others] = await Promise.all([snapshot(), waiting()]);
-  const chain = `member:${item.body.code}`;
+  const chain = chainOf(item);
   return refusedOffline(item, {
     offlinePoints: now?.rules?.offline_points ?? 0,
     member,

@@ -2,9 +2,10 @@
 // it has seen. "As of" is the time of the server, never of the device.
 
 import { serverNow } from "./clock.js";
+import { normalise } from "./codes.js";
 import { database, isFull, keep, kept } from "./database.js";
 import { all } from "./items.js";
-import { pointsGiven } from "./limits.js";
+import { chainOfMember, pointsGiven } from "./limits.js";
 
 const MEMBERS_MAX = 500;
 const FOUND_MAX = 8;
@@ -41,7 +42,7 @@ export async function remember(member) {
 async function write(member) {
   const seenAt = member.as_of ?? (await serverNow()).toISOString();
   const change = (await database()).transaction("members", "readwrite");
-  await change.store.put({ code: member.code, member, seenAt, folded: folded(member.name ?? "") });
+  await change.store.put({ code: normalise(member.code), member, seenAt, folded: folded(member.name ?? "") });
   let over = (await change.store.count()) - MEMBERS_MAX;
   for (let oldest = await change.store.index("seenAt").openCursor(); oldest && over > 0; over -= 1) {
     await oldest.delete();
@@ -54,19 +55,19 @@ async function write(member) {
 export async function rememberBalance(code, balance) {
   const seenAt = (await serverNow()).toISOString();
   const change = (await database()).transaction("members", "readwrite");
-  const found = await change.store.get(code);
+  const found = await change.store.get(normalise(code));
   if (found) await change.store.put({ ...found, seenAt, member: { ...found.member, balance } });
   await change.done;
 }
 
 // A member exactly as last seen, or undefined.
 export async function lastSeen(code) {
-  return (await (await database()).get("members", code))?.member;
+  return code && (await (await database()).get("members", normalise(code)))?.member;
 }
 
 // A member as last seen, and what waits of theirs: `member.balance` counts it, as far as it can be known.
 export async function recall(code) {
-  const found = await (await database()).get("members", code);
+  const found = await (await database()).get("members", normalise(code));
   return found ? withWaiting(found) : null;
 }
 
@@ -85,7 +86,7 @@ export async function forgetMembers() {
 
 async function withWaiting({ code, member, seenAt }) {
   const rate = (await snapshot())?.programme?.points_per;
-  const rows = (await all("waiting")).filter((row) => row.chain === `member:${code}`);
+  const rows = (await all("waiting")).filter((row) => row.chain === chainOfMember(code));
   const waiting = rows.reduce((sum, row) => sum + pointsGiven(row, rate) - row.spends, 0);
   return { member: { ...member, balance: member.balance + waiting }, seenAt, waitingPoints: waiting };
 }
