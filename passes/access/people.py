@@ -53,7 +53,8 @@ class Person:
     """Who is signed in, what they may do, and where they work just now.
 
     `form_token` must come back with every form of this session. `programme`,
-    `loaded` as it stands now, and `location` are None until the person chose.
+    `loaded` as it stands now, and `location` are None until the person chose;
+    at a paired till they are the till's, and `till_id` is its.
     """
 
     id: int
@@ -64,6 +65,7 @@ class Person:
     programme: str | None
     location: str | None
     loaded: Loaded | None = None
+    till_id: int | None = None
 
 
 class LoginInvalid(Refused):
@@ -168,7 +170,7 @@ def add_staff(
         for one in granted:
             programme_id = programmes.by_slug(work, one.programme).id
             rows.grant(work, staff_id=staff_id, programme_id=programme_id, role=one.role)
-        note(work, "staff.add", about=login, staff_id=staff_id, now=now)
+        rows.note(work, "staff.add", about=login, staff_id=staff_id, now=now)
         return staff_id
 
     return store.write(decide)
@@ -180,7 +182,7 @@ def disable_staff(store: Store, *, staff_id: int, now: datetime) -> None:
     def decide(work: Work) -> None:
         rows.disable(work, staff_id=staff_id, now=micros(now))
         rows.revoke_all(work, staff_id=staff_id, now=micros(now))
-        note(work, "staff.disable", about=str(staff_id), staff_id=staff_id, now=now)
+        rows.note(work, "staff.disable", about=str(staff_id), staff_id=staff_id, now=now)
 
     store.write(decide)
 
@@ -200,26 +202,3 @@ def programmes_for(person: Person, role: Role) -> tuple[str, ...]:
 def login_of(text: str) -> str:
     """A login as it is kept, however it was typed."""
     return text.strip().lower()
-
-
-def note(
-    work: Work,
-    action: str,
-    *,
-    about: str,
-    staff_id: int | None,
-    now: datetime,
-    programme_id: int | None = None,
-    detail: str = "",
-) -> None:
-    """One line of the audit trail."""
-    rows.note(
-        work,
-        note_id=new_id(now),
-        at=micros(now),
-        staff_id=staff_id,
-        programme_id=programme_id,
-        action=action,
-        about=about,
-        detail=detail,
-    )

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+import orjson
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.store import programmes
-from passes.store.models import audit, pass_type, programme, rate, session, staff, staff_grant
+from passes.store.ids import new_id
+from passes.store.instants import micros
+from passes.store.models import (
+    audit,
+    pass_type,
+    programme,
+    rate,
+    session,
+    staff,
+    staff_grant,
+    till,
+)
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Work
 
@@ -22,13 +35,15 @@ class Stored:
     login: str
     name: str
     password_hash: str
+    pin_hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
     """A session that neither ended nor was revoked, with whom it belongs to.
 
-    `programme` is what this session works for, None before it chose.
+    `programme` is what this session works for, None before it chose; `till_id`
+    the paired till that it is bound to, if any.
     `grants` are (programme slug, role) pairs.
     """
 
@@ -38,6 +53,7 @@ class OpenSession:
     form_token: str
     programme: Loaded | None
     location: str | None
+    till_id: int | None
     grants: Sequence[tuple[str, str]]
 
 
@@ -46,13 +62,14 @@ _ADD = insert(staff).values(
     login=bindparam("login"),
     name=bindparam("name"),
     password_hash=bindparam("password_hash"),
+    pin_hash=None,
     created_at=bindparam("created_at"),
     disabled_at=None,
 )
 _GRANT = insert(staff_grant).values(
     staff_id=bindparam("staff_id"), programme_id=bindparam("programme_id"), role=bindparam("role")
 )
-_BY_LOGIN = select(staff.c.id, staff.c.login, staff.c.name, staff.c.password_hash).where(
+_BY_LOGIN = select(staff.c.id, staff.c.login, staff.c.name, staff.c.password_hash, staff.c.pin_hash).where(
     staff.c.login == bindparam("login"), staff.c.disabled_at.is_(None)
 )
 _TAKEN = select(staff.c.id).where(staff.c.login == bindparam("login"))
@@ -77,8 +94,9 @@ _OPEN = insert(session).values(
     area=bindparam("area"),
     staff_id=bindparam("staff_id"),
     form_token=bindparam("form_token"),
-    programme_id=None,
-    location=None,
+    programme_id=bindparam("programme_id"),
+    location=bindparam("location"),
+    till_id=bindparam("till_id"),
     created_at=bindparam("now"),
     expires_at=bindparam("expires_at"),
     revoked_at=None,
@@ -92,6 +110,7 @@ _SESSION = (
         staff.c.name,
         session.c.form_token,
         session.c.location,
+        session.c.till_id,
         *programmes.columns,
         _granted.c.slug.label("granted"),
         staff_grant.c.role,
@@ -102,6 +121,7 @@ _SESSION = (
         .outerjoin(pass_type, pass_type.c.id == programme.c.pass_type_id)
         .outerjoin(staff_grant, staff_grant.c.staff_id == staff.c.id)
         .outerjoin(_granted, _granted.c.id == staff_grant.c.programme_id)
+        .outerjoin(till, and_(till.c.programme_id == session.c.programme_id, till.c.id == session.c.till_id))
     )
     .where(
         session.c.token_hash == bindparam("token_hash"),
@@ -109,6 +129,8 @@ _SESSION = (
         session.c.revoked_at.is_(None),
         session.c.expires_at > bindparam("now"),
         staff.c.disabled_at.is_(None),
+        # Of a revoked till nothing is left, also not what began while it was being revoked.
+        till.c.revoked_at.is_(None),
     )
     .order_by(_granted.c.id, staff_grant.c.role)
 )
@@ -127,6 +149,11 @@ _REVOKE_ALL = (
     .where(session.c.staff_id == bindparam("whose"), session.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("now"))
 )
+_REVOKE_AT_TILL = (
+    update(session)
+    .where(session.c.till_id == bindparam("at_till"), session.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
 _COUNT = {
     "sqlite": sqlite.insert(rate)
     .values(name=bindparam("name"), window_at=bindparam("window_at"), count=1)
@@ -140,11 +167,18 @@ _COUNT = {
 _TRIES = select(rate.c.count).where(
     rate.c.name == bindparam("name"), rate.c.window_at == bindparam("window_at")
 )
+_CLEAR_TRIES = delete(rate).where(rate.c.name == bindparam("name"))
 _FORGET_RATES = delete(rate).where(rate.c.window_at < bindparam("before"))
 _FORGET_SESSIONS = delete(session).where(
     or_(
-        session.c.expires_at < bindparam("before"),
-        and_(session.c.revoked_at.is_not(None), session.c.revoked_at < bindparam("before")),
+        and_(session.c.expires_at < bindparam("before"), session.c.till_id.is_(None)),
+        # They tell who worked at a till, which is asked when its queue comes late.
+        session.c.expires_at < bindparam("before_at_tills"),
+        and_(
+            session.c.revoked_at.is_not(None),
+            session.c.revoked_at < bindparam("before"),
+            session.c.till_id.is_(None),
+        ),
     )
 )
 _NOTE = insert(audit).values(
@@ -176,7 +210,7 @@ def login_taken(read: Read, login: str) -> bool:
 def by_login(read: Read, login: str) -> Stored | None:
     """Who may sign in under this login."""
     row = read.ask(_BY_LOGIN, login=login).one()
-    return None if row is None else Stored(row.id, row.login, row.name, row.password_hash)
+    return None if row is None else Stored(row.id, row.login, row.name, row.password_hash, row.pin_hash)
 
 
 def first_with(read: Read, *, programme_id: int, role: str) -> int | None:
@@ -191,15 +225,28 @@ def disable(work: Work, *, staff_id: int, now: int) -> None:
 
 
 def open_session(
-    work: Work, *, token_hash: bytes, area: str, staff_id: int, form_token: str, now: int, expires_at: int
+    work: Work,
+    *,
+    token_hash: bytes,
+    area: str,
+    staff_id: int,
+    form_token: str,
+    programme_id: int | None,
+    location: str | None,
+    till_id: int | None,
+    now: int,
+    expires_at: int,
 ) -> None:
-    """A session begins."""
+    """A session begins, where it is known to be."""
     work.put(
         _OPEN,
         token_hash=token_hash,
         area=area,
         staff_id=staff_id,
         form_token=form_token,
+        programme_id=programme_id,
+        location=location,
+        till_id=till_id,
         now=now,
         expires_at=expires_at,
     )
@@ -218,6 +265,7 @@ def session_by_hash(read: Read, *, token_hash: bytes, area: str, now: int) -> Op
         form_token=first.form_token,
         programme=None if first.slug is None else programmes.from_row(read, first),
         location=first.location,
+        till_id=first.till_id,
         grants=[(row.granted, row.role) for row in rows if row.role is not None],
     )
 
@@ -237,6 +285,11 @@ def revoke_all(work: Work, *, staff_id: int, now: int) -> None:
     work.put(_REVOKE_ALL, whose=staff_id, now=now)
 
 
+def revoke_at_till(work: Work, *, till_id: int, now: int) -> None:
+    """Every session at a till ends at once."""
+    work.put(_REVOKE_AT_TILL, at_till=till_id, now=now)
+
+
 def count_try(work: Work, *, name: str, window_at: int) -> int:
     """Count one more try in the window that began at `window_at`; returns how many there are now."""
     statement = _COUNT["postgresql" if work.postgresql else "sqlite"]
@@ -250,31 +303,35 @@ def tries(read: Read, *, name: str, window_at: int) -> int:
     return 0 if row is None else int(row.count)
 
 
-def forget(work: Work, *, before: int) -> None:
-    """Drop counts and ended sessions from before that instant."""
+def clear_tries(work: Work, *, name: str) -> None:
+    """Count from the beginning again."""
+    work.put(_CLEAR_TRIES, name=name)
+
+
+def forget(work: Work, *, before: int, before_at_tills: int) -> None:
+    """Drop counts and ended sessions from before that instant; those at tills have an older one."""
     work.put(_FORGET_RATES, before=before)
-    work.put(_FORGET_SESSIONS, before=before)
+    work.put(_FORGET_SESSIONS, before=before, before_at_tills=before_at_tills)
 
 
 def note(
     work: Work,
-    *,
-    note_id: int,
-    at: int,
-    staff_id: int | None,
-    programme_id: int | None,
     action: str,
+    *,
     about: str,
-    detail: str,
+    staff_id: int | None,
+    now: datetime,
+    programme_id: int | None = None,
+    detail: Mapping[str, object] | None = None,
 ) -> None:
-    """One line for the audit log."""
+    """One line of the audit trail: who did what to what, and where."""
     work.put(
         _NOTE,
-        id=note_id,
-        at=at,
+        id=new_id(now),
+        at=micros(now),
         staff_id=staff_id,
         programme_id=programme_id,
         action=action,
         object=about,
-        detail=detail,
+        detail=orjson.dumps(detail).decode() if detail else "",
     )

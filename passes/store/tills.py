@@ -2,17 +2,312 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select
+from typing import Any
 
-from passes.store.models import request
-from passes.store.work import Read
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-_ANSWER = select(request.c.operation, request.c.answer).where(
+from passes.store import programmes
+from passes.store.models import pass_type, programme, request, till, till_review
+from passes.store.programmes import Loaded
+from passes.store.work import Read, Row, Work
+
+_ADD = insert(till)
+_RENEW_CODE = (
+    update(till)
+    .where(
+        till.c.programme_id == bindparam("programme"),
+        till.c.id == bindparam("till"),
+        till.c.revoked_at.is_(None),
+    )
+    .values(pairing_hash=bindparam("code_hash"), pairing_until=bindparam("until"))
+    .returning(till.c.name)
+)
+_PAIR = (
+    update(till)
+    .where(
+        till.c.pairing_hash == bindparam("code_hash"),
+        till.c.pairing_until > bindparam("now"),
+        till.c.revoked_at.is_(None),
+    )
+    .values(
+        secret_hash=bindparam("secret"),
+        pairing_hash=None,
+        pairing_until=None,
+        paired_at=bindparam("now"),
+        seen_at=bindparam("now"),
+        synced_at=bindparam("now"),
+        # Another device counts from its own beginning.
+        sequence=0,
+    )
+    .returning(till.c.programme_id, till.c.id, till.c.name)
+)
+_BY_SECRET = (
+    select(
+        till.c.id.label("till_id"),
+        till.c.name.label("till_name"),
+        till.c.location.label("till_location"),
+        till.c.revoked_at,
+        till.c.seen_at,
+        till.c.synced_at,
+        till.c.sequence,
+        *programmes.columns,
+    )
+    .select_from(
+        till.join(programme, programme.c.id == till.c.programme_id).join(
+            pass_type, pass_type.c.id == programme.c.pass_type_id
+        )
+    )
+    .where(till.c.secret_hash == bindparam("secret_hash"))
+)
+_EVERY = (
+    select(till)
+    .where(till.c.programme_id == bindparam("programme_id"))
+    .order_by(till.c.revoked_at.is_not(None), till.c.name, till.c.id)
+)
+_REVOKE = (
+    update(till)
+    .where(
+        till.c.programme_id == bindparam("programme"),
+        till.c.id == bindparam("till"),
+        till.c.revoked_at.is_(None),
+    )
+    # The secret stays: what the lost device still sends is known for what it is.
+    .values(revoked_at=bindparam("now"), pairing_hash=None, pairing_until=None)
+    .returning(till.c.name)
+)
+_HEARD = (
+    update(till)
+    .where(till.c.programme_id == bindparam("programme"), till.c.id == bindparam("till"))
+    .values(seen_at=bindparam("now"))
+)
+_SYNCED = (
+    update(till)
+    .where(till.c.programme_id == bindparam("programme"), till.c.id == bindparam("till"))
+    .values(synced_at=bindparam("now"))
+)
+_COUNTED = (
+    update(till)
+    .where(
+        till.c.programme_id == bindparam("programme"),
+        till.c.id == bindparam("till"),
+        till.c.sequence < bindparam("number"),
+    )
+    .values(sequence=bindparam("number"))
+)
+_REQUEST = select(request.c.operation, request.c.answer).where(
     request.c.programme_id == bindparam("programme_id"), request.c.key == bindparam("key")
 )
+_review_values: dict[str, Any] = {
+    column.name: bindparam(column.name)
+    for column in till_review.c
+    if column.name not in ("decided_by", "decided_at", "note", "receipt_id")
+}
+
+
+def _keeping(keep: Any) -> Any:
+    """What was only noted as refused may be reviewed when it comes again; what was decided stays so."""
+    return keep.on_conflict_do_update(
+        index_elements=["programme_id", "till_id", "key"],
+        set_={name: keep.excluded[name] for name in ("content", "why", "state", "received_at")},
+        where=till_review.c.state == "refused",
+    )
+
+
+_KEEP_REVIEW = {
+    "sqlite": _keeping(sqlite.insert(till_review).values(_review_values)),
+    "postgresql": _keeping(postgresql.insert(till_review).values(_review_values)),
+}
+_REVIEW_BY_KEY = select(till_review).where(
+    till_review.c.programme_id == bindparam("programme_id"),
+    till_review.c.till_id == bindparam("till_id"),
+    till_review.c.key == bindparam("key"),
+)
+_REVIEW = (
+    select(till_review, till.c.name.label("till_name"), till.c.location)
+    .select_from(
+        till_review.join(
+            till, (till.c.programme_id == till_review.c.programme_id) & (till.c.id == till_review.c.till_id)
+        )
+    )
+    .where(till_review.c.programme_id == bindparam("programme_id"))
+)
+_ONE_REVIEW = _REVIEW.where(till_review.c.id == bindparam("review_id"))
+_OPEN_REVIEWS = (
+    _REVIEW.where(till_review.c.state == "open")
+    .order_by(till_review.c.received_at, till_review.c.id)
+    .limit(bindparam("limit"))
+)
+_DECIDE = (
+    update(till_review)
+    .where(
+        till_review.c.programme_id == bindparam("programme"),
+        till_review.c.id == bindparam("review"),
+        till_review.c.state == "open",
+    )
+    .values(
+        state=bindparam("new_state"),
+        # It may name people; what was booked is in the books, and what was not is nobody's business now.
+        content="",
+        receipt_id=bindparam("receipt"),
+        decided_by=bindparam("by"),
+        decided_at=bindparam("now"),
+        note=bindparam("words"),
+    )
+    .returning(till_review.c.id)
+)
+
+
+def add(
+    work: Work,
+    *,
+    programme_id: int,
+    till_id: int,
+    name: str,
+    location: str | None,
+    code_hash: bytes,
+    until: int,
+    now: int,
+) -> None:
+    """A new till, which waits for a device."""
+    work.put(
+        _ADD,
+        programme_id=programme_id,
+        id=till_id,
+        name=name,
+        location=location,
+        pairing_hash=code_hash,
+        pairing_until=until,
+        secret_hash=None,
+        created_at=now,
+        paired_at=None,
+        revoked_at=None,
+        seen_at=None,
+        synced_at=None,
+        sequence=0,
+    )
+
+
+def renew_code(work: Work, *, programme_id: int, till_id: int, code_hash: bytes, until: int) -> str | None:
+    """Let another device be paired. The till's name; None where it is not in force."""
+    asked = work.ask(_RENEW_CODE, programme=programme_id, till=till_id, code_hash=code_hash, until=until)
+    name: str | None = asked.value()
+    return name
+
+
+def pair(work: Work, *, code_hash: bytes, secret_hash: bytes, now: int) -> Row | None:
+    """The till (`programme_id`, `id`, `name`) is that device from now on; None where the code opens none."""
+    return work.ask(_PAIR, code_hash=code_hash, secret=secret_hash, now=now).one()
+
+
+def by_secret(read: Read, secret_hash: bytes) -> tuple[Row, Loaded] | None:
+    """The till whose device holds this secret (`till_id`, `till_name` …), also a revoked one; its programme."""
+    row = read.ask(_BY_SECRET, secret_hash=secret_hash).one()
+    return None if row is None else (row, programmes.from_row(read, row))
+
+
+def every(read: Read, programme_id: int) -> list[Row]:
+    """All tills of a programme by name, the revoked last."""
+    return read.ask(_EVERY, programme_id=programme_id).all()
+
+
+def revoke(work: Work, *, programme_id: int, till_id: int, now: int) -> str | None:
+    """Take a till out of force. Its name; None where it is not in force."""
+    name: str | None = work.ask(_REVOKE, programme=programme_id, till=till_id, now=now).value()
+    return name
+
+
+def heard(work: Work, *, programme_id: int, till_id: int, now: int) -> None:
+    """The device asked something."""
+    work.put(_HEARD, programme=programme_id, till=till_id, now=now)
+
+
+def synced(work: Work, *, programme_id: int, till_id: int, now: int) -> None:
+    """The device has nothing left to send."""
+    work.put(_SYNCED, programme=programme_id, till=till_id, now=now)
+
+
+def counted(work: Work, *, programme_id: int, till_id: int, number: int) -> None:
+    """Its queue was taken up to this number."""
+    work.put(_COUNTED, programme=programme_id, till=till_id, number=number)
 
 
 def answer_to(read: Read, programme_id: int, request_key: str) -> str | None:
     """What a write answered when it was booked, as it was kept; None where it never was."""
-    row = read.ask(_ANSWER, programme_id=programme_id, key=request_key).one()
+    row = read.ask(_REQUEST, programme_id=programme_id, key=request_key).one()
     return None if row is None else str(row.answer)
+
+
+# What somebody has to look at ---------------------------------------------------
+
+
+def keep_review(
+    work: Work,
+    *,
+    programme_id: int,
+    review_id: int,
+    till_id: int,
+    key: str,
+    operation: str,
+    content: str,
+    person: str | None,
+    why: str,
+    state: str,
+    occurred_at: int,
+    received_at: int,
+) -> None:
+    """Keep an item for somebody to look at (`open`), or only that it came and was refused (`refused`)."""
+    work.put(
+        _KEEP_REVIEW["postgresql" if work.postgresql else "sqlite"],
+        programme_id=programme_id,
+        id=review_id,
+        till_id=till_id,
+        key=key,
+        operation=operation,
+        content=content,
+        person=person,
+        why=why,
+        state=state,
+        occurred_at=occurred_at,
+        received_at=received_at,
+    )
+
+
+def review_by_key(read: Read, *, programme_id: int, till_id: int, key: str) -> Row | None:
+    """What was kept of an item."""
+    return read.ask(_REVIEW_BY_KEY, programme_id=programme_id, till_id=till_id, key=key).one()
+
+
+def review(read: Read, *, programme_id: int, review_id: int) -> Row | None:
+    """One item that was kept, with its `till_name` and `location`."""
+    return read.ask(_ONE_REVIEW, programme_id=programme_id, review_id=review_id).one()
+
+
+def open_reviews(read: Read, *, programme_id: int, limit: int) -> list[Row]:
+    """What nobody has looked at, oldest first."""
+    return read.ask(_OPEN_REVIEWS, programme_id=programme_id, limit=limit).all()
+
+
+def decide(
+    work: Work,
+    *,
+    programme_id: int,
+    review_id: int,
+    state: str,
+    receipt_id: int | None,
+    by: str,
+    note: str,
+    now: int,
+) -> bool:
+    """Settle an item; whether it was still open."""
+    asked = work.ask(
+        _DECIDE,
+        programme=programme_id,
+        review=review_id,
+        new_state=state,
+        receipt=receipt_id,
+        by=by,
+        words=note,
+        now=now,
+    )
+    return asked.one() is not None
