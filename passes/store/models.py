@@ -180,6 +180,9 @@ person = _table(
     _id("programme_id"),
     _id("member_id"),
     Column("name", String(200), nullable=False),
+    # The name as one looks for it, without case and dots of i: as it is, and its last word first.
+    Column("name_key", String(400), nullable=True),
+    Column("name_turned", String(400), nullable=True),
     Column("email", String(320), nullable=True),
     Column("email_key", String(320), nullable=True),
     Column("phone", String(32), nullable=True),
@@ -189,6 +192,18 @@ person = _table(
     _key("programme_id", "member_id"),
     _of("member", "programme_id", "member_id", target=("programme_id", "id")),
     Index(None, "programme_id", "email_key"),
+    *(
+        Index(
+            f"ix_person_{name}",
+            "programme_id",
+            name,
+            sqlite_where=text(f"{name} IS NOT NULL"),
+            postgresql_where=text(f"{name} IS NOT NULL"),
+            # Looked up by how it begins.
+            postgresql_ops={name: "text_pattern_ops"},
+        )
+        for name in ("name_key", "name_turned")
+    ),
     Index(
         "ix_person_phone",
         "programme_id",
