@@ -1,0 +1,72 @@
+// Somebody stands at the counter: from a code or a handle to the member's screen.
+
+import { grouped, readCode } from "./codes.js";
+import { fail, succeed } from "./feedback.js";
+import { ask as request, Offline, Problem } from "./net.js";
+import * as records from "./records.js";
+import { announce, ask } from "./view-parts.js";
+import { go, onStage } from "./view-stage.js";
+import { till } from "./view-state.js";
+import { say } from "./view-words.js";
+import { why } from "./view-book.js";
+
+const PATIENCE_MS = 4000;
+let arriving = 0;
+
+/** Whether a text is a code of this programme's cards, or of another kind that the shop still scans. */
+export function isCode(text) {
+  return readCode(text, till.now.programme.code_kind) !== null;
+}
+
+/**
+ * A card was scanned or typed, or a member chosen from a list: show who it is.
+ * `name` is who it surely is, `found` what a search said. True when the member is shown.
+ */
+export async function arrive(code, { quiet = false } = {}) {
+  const mine = ++arriving;
+  if (onStage().mayLeave && !(await onStage().mayLeave())) return false;
+  document.body.dataset.looking = "1";
+  try {
+    const member = await look(code);
+    if (mine !== arriving) return false;
+    if (!quiet) succeed();
+    await go("member", { member }, { asked: false });
+    announce(member.name || grouped(member.code));
+    return true;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (mine !== arriving) return false;
+    fail();
+    await go("scan", { wrong: why(problem), typed: code.startsWith("~") ? "" : code }, { asked: false });
+    return false;
+  } finally {
+    delete document.body.dataset.looking;
+  }
+}
+
+/** The member behind a code: from the server, or as last seen here where there is no network. */
+export async function look(code) {
+  // In groups, as the server writes it: what waits for a member is found by the same code.
+  const read = readCode(code, till.now.programme.code_kind);
+  const asked = read ? grouped(read) : code;
+  try {
+    const member = await request(`/till/api/members/${encodeURIComponent(asked)}`, { timeoutMs: PATIENCE_MS });
+    await records.remember(member).catch(() => {}); // A full disk must not stop a sale.
+    return { ...member, handle: asked.startsWith("~") ? asked : null };
+  } catch (problem) {
+    if (!(problem instanceof Offline)) throw problem;
+    return recalled(asked);
+  }
+}
+
+async function recalled(code) {
+  const known = await records.recall(code);
+  if (known) return { ...known.member, seenAt: known.seenAt, handle: null };
+  // Nobody this till has seen: points can still be collected, for whoever the card belongs to.
+  return { code, name: "", balance: null, rewards: [], issued: [], offers: [], recent: [], as_money: [], unknown: true, identified: "card" };
+}
+
+/** What to ask before an amount that is not booked yet is dropped. */
+export function mayDrop(amount) {
+  return ask({ title: say("drop_amount"), text: say("drop_amount_text", { amount }), yes: say("drop"), no: say("keep"), danger: true });
+}

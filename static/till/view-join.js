@@ -1,0 +1,63 @@
+// A new member: the customer scans a code and joins on their own phone, or the cashier types the name.
+
+import { fail } from "./feedback.js";
+import { book, why } from "./view-book.js";
+import { clone, once, slots, tell } from "./view-parts.js";
+import { booked } from "./view-receipt.js";
+import { go, screen } from "./view-stage.js";
+import { till } from "./view-state.js";
+import { say } from "./view-words.js";
+
+screen("join", () => {
+  const node = clone("screen-join");
+  const parts = slots(node);
+  const { slug } = till.now.programme;
+  const place = till.now.till?.location ?? till.now.person?.location ?? "";
+  parts.picture.src = `/join/${slug}/code.svg?${new URLSearchParams({ from: "till", at: place })}`;
+  parts.picture.addEventListener("error", () => { parts.figure.hidden = true; });
+
+  const refuse = (words) => {
+    fail();
+    tell(parts.alert, words);
+    parts.name.focus();
+  };
+  parts.form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    tell(parts.alert, "");
+    const name = parts.name.value.trim();
+    parts.name.toggleAttribute("aria-invalid", false);
+    tell(parts.nameWrong, name ? "" : say("name_missing"));
+    if (!name) {
+      parts.name.setAttribute("aria-invalid", "true");
+      parts.name.focus();
+      return;
+    }
+    once(event.submitter ?? parts.make, async () => {
+      const about = { code: null, name, words: say("new_member") };
+      const result = await book({
+        operation: "enrolMember",
+        body: {
+          name,
+          ...(parts.email.value.trim() ? { email: parts.email.value.trim() } : {}),
+          ...(parts.phone.value.trim() ? { phone: parts.phone.value.trim() } : {}),
+          language: document.documentElement.lang.split("-")[0],
+        },
+        about,
+        expected: {},
+      });
+      if (result.state === "given-up") return;
+      if (result.state === "refused") refuse(why(result.problem));
+      else await booked({ kind: "member", result, about, member: result.answer?.code ? { name, code: result.answer.code } : null });
+    });
+  });
+  parts.back.addEventListener("click", () => go("scan"));
+  return {
+    node,
+    focus: parts.name,
+    keys: (event) => {
+      if (event.key !== "Escape") return false;
+      go("scan");
+      return true;
+    },
+  };
+});

@@ -1,0 +1,184 @@
+// The member at the counter: who, how many points, what is ready, what is nearly ready; and what they buy.
+
+import { grouped } from "./codes.js";
+import { fail } from "./feedback.js";
+import { ask as request, Offline, Problem } from "./net.js";
+import { amountForm } from "./view-amount.js";
+import { mayDrop } from "./view-arrive.js";
+import { book, why } from "./view-book.js";
+import { announce, clone, once, slots, tell } from "./view-parts.js";
+import { booked } from "./view-receipt.js";
+import { drawRewards } from "./view-rewards.js";
+import { go, screen } from "./view-stage.js";
+import { till } from "./view-state.js";
+import { day, exact, moment, money, number, points, say, signed, unit } from "./view-words.js";
+
+const QUOTE_WITHIN_MS = 4000;
+
+screen("member", ({ member }) => {
+  const node = clone("screen-member");
+  const parts = slots(node);
+  const called = member.name || grouped(member.code);
+  let latest = null;
+
+  const refuse = (problem) => {
+    fail();
+    tell(parts.alert, why(problem));
+    if (problem.code === "card_voided" || problem.code === "session_ended") announce(why(problem), { urgent: true });
+    amount.field.focus();
+  };
+
+  // An amount is booked; any refusal leaves it where it is.
+  const confirm = (basket, quoted, button) => once(button, async () => {
+    tell(parts.alert, "");
+    const about = { code: member.code, name: called, words: money(basket.amount_minor) };
+    const result = await book({
+      operation: "bookPurchase",
+      body: { code: member.handle ?? member.code, ...basket },
+      about,
+      expected: {
+        points: quoted?.points ?? estimate(basket.amount_minor),
+        balance_before: member.balance,
+        balance: quoted?.balance ?? member.balance,
+        amount_minor: basket.amount_minor,
+        why: quoted?.reasons,
+      },
+    });
+    if (result.state === "given-up") return;
+    if (result.state === "refused") {
+      refuse(result.problem);
+      return;
+    }
+    await booked({ kind: "purchase", result, about, member, basket, quoted });
+  });
+
+  const quote = async (basket) => {
+    if (member.unknown || !till.queue.online) return estimated(basket);
+    try {
+      const answer = await request("/till/api/quotes", {
+        method: "POST",
+        body: { code: member.handle ?? member.code, ...basket },
+        timeoutMs: QUOTE_WITHIN_MS,
+      });
+      latest = answer;
+      drawRewards(parts, member, context);
+      return { ...answer, reasons: answer.why, words: `= ${points(answer.points)}` };
+    } catch (problem) {
+      if (problem instanceof Offline) return estimated(basket);
+      if (!(problem instanceof Problem)) throw problem;
+      return { words: why(problem), reasons: [], points: 0, estimated: true };
+    }
+  };
+  const estimated = (basket) => {
+    const about = estimate(basket.amount_minor);
+    const words = about === null ? say("quote_later") : say("quote_estimate", { points: points(about) });
+    return { words, points: about ?? 0, reasons: [], estimated: true, balance: member.balance };
+  };
+
+  const amount = amountForm({ quote, confirm });
+  parts.amount.append(amount.node);
+
+  const context = {
+    amount,
+    refuse,
+    quoted: () => latest,
+    onBooked: (detail) => booked({ ...detail, member }),
+  };
+
+  drawWho(parts, member, called);
+  drawOffers(parts, member);
+  drawRewards(parts, member, context);
+  drawRecent(parts, member);
+  parts.next.addEventListener("click", () => go("scan"));
+
+  return {
+    node,
+    focus: amount.field,
+    isEmpty: amount.isEmpty,
+    mayLeave: () => amount.isEmpty() || mayDrop(typedWords(amount)),
+    keys: (event) => {
+      if (event.key !== "Escape") return amount.takes(event);
+      if (amount.isEmpty()) go("scan");
+      else amount.clear();
+      return true;
+    },
+  };
+});
+
+/** Points that a purchase gives by the ordinary rate alone; null where there is no such rate. */
+function estimate(amountMinor) {
+  const rate = till.now.programme.points_per;
+  return rate && amountMinor !== null ? Math.floor((amountMinor * rate.points) / rate.amount_minor) : null;
+}
+
+function typedWords(amount) {
+  const { amount_minor: minor } = amount.basket();
+  return minor === null ? amount.field.value : money(minor);
+}
+
+function drawWho(parts, member, called) {
+  parts.name.textContent = called;
+  tell(parts.tier, member.tier_name);
+  parts.birthday.hidden = !member.birthday;
+  if (member.balance === null) {
+    parts.balance.textContent = "…";
+    tell(parts.asOf, say("unknown_card"));
+  } else {
+    parts.balance.textContent = number(member.balance);
+    parts.unit.textContent = unit(member.balance);
+    tell(parts.asOf, member.seenAt ? say("as_of", { time: moment(member.seenAt) }) : "");
+  }
+  parts.card.classList.toggle("stale", Boolean(member.seenAt || member.unknown));
+  const facts = [];
+  if (member.name) facts.push([say("card_number"), grouped(member.code)]);
+  if (member.stamps_needed) facts.push([say("stamps"), say("so_many_of", { count: number(member.stamps), all: number(member.stamps_needed) })]);
+  if (member.pending) facts.push([say("pending"), points(member.pending)]);
+  if (member.held) facts.push([say("held"), points(member.held)]);
+  if (member.expiring) facts.push([say("expiring"), say("expiring_at", { points: points(member.expiring.points), day: day(member.expiring.at) })]);
+  if (member.last_visit_at) facts.push([say("last_visit"), moment(member.last_visit_at)]);
+  if (member.identified === "found") facts.push([say("found"), say("found_text")]);
+  parts.facts.replaceChildren(...facts.map(([term, value]) => {
+    const row = clone("part-fact");
+    const own = slots(row);
+    own.term.textContent = term;
+    own.value.textContent = value;
+    return row;
+  }));
+}
+
+function drawOffers(parts, member) {
+  parts.offers.hidden = !member.offers?.length;
+  parts.offerRows.replaceChildren(...(member.offers ?? []).map((offer) => {
+    const row = clone("part-offer");
+    const own = slots(row);
+    own.name.textContent = offer.title;
+    const until = offer.ends_at ? say("until", { time: moment(offer.ends_at) }) : "";
+    tell(own.words, [offer.text, until].filter(Boolean).join(" · "));
+    own.counts.hidden = false;
+    return row;
+  }));
+}
+
+function drawRecent(parts, member) {
+  parts.recent.hidden = !member.recent?.length;
+  parts.recentRows.replaceChildren(...(member.recent ?? []).map((receipt) => {
+    const row = clone("part-visit");
+    const own = slots(row);
+    own.what.textContent = receiptWords(receipt);
+    own.when.textContent = moment(receipt.occurred_at);
+    own.when.title = exact(receipt.occurred_at);
+    own.points.textContent = signed(receipt.points);
+    row.classList.toggle("undone", Boolean(receipt.undone_by));
+    return row;
+  }));
+}
+
+/** What a receipt was for, in words. */
+export function receiptWords(receipt) {
+  if (receipt.kind === "undo") return say("undone");
+  if (receipt.kind === "return") return receipt.refund_minor ? say("returned_for", { amount: money(receipt.refund_minor) }) : say("returned");
+  if (receipt.reward_name || receipt.reward) return receipt.reward_name ?? receipt.reward;
+  if (receipt.amount_minor !== null) return money(receipt.amount_minor);
+  return receipt.points ? points(receipt.points) : say("booked");
+}
+

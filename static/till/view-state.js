@@ -1,0 +1,22 @@
+// What the screens share: who works here, what the server said last, what waits.
+
+export const till = {
+  /** The newest answer of /till/api/now, or the one that was kept for a start without network. */
+  now: null,
+  /** Whether everything only looks as if it were booked. */
+  practice: false,
+  /** How the queue stands: {waiting, oldestAt, online, attention, skewSeconds, syncedAt}. */
+  queue: { waiting: 0, oldestAt: null, online: navigator.onLine, attention: 0, skewSeconds: 0, syncedAt: null },
+  /** What was booked last, as long as it may be undone: {result, name, words, until}. */
+  last: null,
+};
+
+/** The present instant by the server's clock, in milliseconds. */
+export function serverTime() {
+  return Date.now() - (till.queue.skewSeconds ?? 0) * 1000;
+}
+
+/** Whether somebody is signed in and the till is not locked. */
+export function isOpen() {
+  return Boolean(till.now?.person);
+}
