@@ -1363,6 +1363,8 @@ def upgrade() -> None:
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("member_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name_key", sa.String(length=400), nullable=True),
+        sa.Column("name_turned", sa.String(length=400), nullable=True),
         sa.Column("email", sa.String(length=320), nullable=True),
         sa.Column("email_key", sa.String(length=320), nullable=True),
         sa.Column("phone", sa.String(length=32), nullable=True),
@@ -1384,6 +1386,24 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("birthday_month IS NOT NULL"),
         postgresql_where=sa.text("birthday_month IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_person_name_key",
+        "person",
+        ["programme_id", "name_key"],
+        unique=False,
+        sqlite_where=sa.text("name_key IS NOT NULL"),
+        postgresql_where=sa.text("name_key IS NOT NULL"),
+        postgresql_ops={"name_key": "text_pattern_ops"},
+    )
+    op.create_index(
+        "ix_person_name_turned",
+        "person",
+        ["programme_id", "name_turned"],
+        unique=False,
+        sqlite_where=sa.text("name_turned IS NOT NULL"),
+        postgresql_where=sa.text("name_turned IS NOT NULL"),
+        postgresql_ops={"name_turned": "text_pattern_ops"},
     )
     op.create_index(
         "ix_person_phone",
