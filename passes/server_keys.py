@@ -21,12 +21,15 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from passes.loyalty.refusals import LinkUnknown
+from passes.loyalty.refusals import HandleExpired, LinkUnknown
 
 _SECRET_BYTES = 32
 _MAC_BYTES = 18
 _NONCE_BYTES = 12
 _CLAIM_BYTES = 12
+
+HANDLE = "~"
+"""What handles begin with, and no card's code does."""
 
 
 class ServerKeyMissing(Exception):
@@ -135,31 +138,60 @@ class ServerKeys:
 
     def download_token(self, programme_id: int, card_id: int, *, expires_at: datetime) -> str:
         """An address part that downloads one card until `expires_at`."""
+        return self._lasting("download", programme_id, card_id, expires_at)
+
+    def read_download_token(self, text: str, *, now: datetime) -> tuple[int, int]:
+        """Programme and card of a download address. Raises `LinkUnknown` for a forged or expired one."""
+        found = self._read_lasting("download", text, now)
+        if found is None:
+            raise LinkUnknown()
+        return found
+
+    def handle(self, programme_id: int, card_id: int, *, expires_at: datetime) -> str:
+        """What stands for a card that was found without being there, until `expires_at`."""
+        return HANDLE + self._lasting("handle", programme_id, card_id, expires_at)
+
+    def read_handle(self, text: str, *, now: datetime) -> tuple[int, int]:
+        """Programme and card of a handle. Raises `HandleExpired` for a forged or expired one."""
+        found = self._read_lasting("handle", text.removeprefix(HANDLE), now)
+        if found is None:
+            raise HandleExpired()
+        return found
+
+    def one_time_digits(self, key_id: str, programme_id: int, code_id: int) -> str:
+        """The six digits of a one-time code."""
+        raw = self._mac(key_id, "one_time", str(programme_id), str(code_id))
+        return f"{int.from_bytes(raw[:8], 'big') % 1_000_000:06d}"
+
+    def one_time_hash(self, programme_id: int, member_id: int, digits: str) -> bytes:
+        """What is kept of a one-time code: without the key nobody can try all million of them."""
+        return self._mac(self.current_id, "one_time_hash", str(programme_id), str(member_id), digits)
+
+    def _lasting(self, purpose: str, programme_id: int, card_id: int, expires_at: datetime) -> str:
         body = (
             programme_id.to_bytes(8, "big")
             + card_id.to_bytes(8, "big")
             + int(expires_at.timestamp()).to_bytes(5, "big")
         )
-        return _text(body + self._mac(self.current_id, "download", body.hex())[:_MAC_BYTES])
+        return _text(body + self._mac(self.current_id, purpose, body.hex())[:_MAC_BYTES])
 
-    def read_download_token(self, text: str, *, now: datetime) -> tuple[int, int]:
-        """Programme and card of a download address. Raises `LinkUnknown` for a forged or expired one."""
+    def _read_lasting(self, purpose: str, text: str, now: datetime) -> tuple[int, int] | None:
         try:
             raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except ValueError:
-            raise LinkUnknown() from None
+            return None
         if len(raw) != 21 + _MAC_BYTES or _text(raw) != text:
-            raise LinkUnknown()
+            return None
         body, proof = raw[:21], raw[21:]
-        # Minutes-old addresses made by the key before the newest still hold.
+        # Minutes-old ones made by the key before the newest still hold.
         if not any(
-            hmac.compare_digest(proof, self._mac(key_id, "download", body.hex())[:_MAC_BYTES])
+            hmac.compare_digest(proof, self._mac(key_id, purpose, body.hex())[:_MAC_BYTES])
             for key_id in self._secrets
         ):
-            raise LinkUnknown()
+            return None
         expires_at = datetime.fromtimestamp(int.from_bytes(body[16:21], "big"), UTC)
         if now >= expires_at:
-            raise LinkUnknown()
+            return None
         return int.from_bytes(body[:8], "big"), int.from_bytes(body[8:16], "big")
 
     def _mac(self, key_id: str, purpose: str, *parts: str) -> bytes:

@@ -6,6 +6,7 @@ answers as it did first; a refusal keeps nothing, not even the key.
 
 from passes.checkout.claims import claim
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
+from passes.checkout.proving import OneTimeCode, Proof, send_code, show_code
 from passes.checkout.purchases import Sale, accrue, sale
 from passes.checkout.quoting import AsMoney, Quote, Why, quote, recent, why
 from passes.checkout.returns import (
@@ -30,6 +31,8 @@ __all__ = [
     "Lapsing",
     "MemberView",
     "OfferHere",
+    "OneTimeCode",
+    "Proof",
     "Quote",
     "Receipt",
     "Returnable",
@@ -52,6 +55,8 @@ __all__ = [
     "release",
     "returnable",
     "sale",
+    "send_code",
+    "show_code",
     "take_back",
     "take_back_sale",
     "undo",

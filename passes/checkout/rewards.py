@@ -11,6 +11,7 @@ import orjson
 
 from passes.booking import Booking
 from passes.checkout import arrival, progress
+from passes.checkout.proving import Proof, prove, proven
 from passes.loyalty.lasting import lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
@@ -57,19 +58,22 @@ def redeem(
     at: Counter,
     points: int | None = None,
     basket_minor: int | None = None,
+    proof: Proof | None = None,
     now: datetime,
 ) -> Receipt:
     """Exchange points for a reward, hold and capture in one step.
 
     `points` are chosen where points are paid as money, up to what
-    `basket_minor` takes. Raises NotEnoughPoints with `needed`, `available` and
-    `ready` (what the balance does pay for), RewardUnknown, the other refusals
-    of rewards, and what `accrue` raises for codes and keys.
+    `basket_minor` takes. `proof` says whether the card was there, and the
+    one-time code where one is needed. Raises NotEnoughPoints with `needed`,
+    `available` and `ready` (what the balance does pay for), RewardUnknown, the
+    other refusals of rewards, CardNeeded, OneTimeCodeNeeded, OneTimeCodeWrong,
+    and what `accrue` raises for codes and keys.
     """
     typed = arrival.typed(code)
     content = _content(typed, reward, points, basket_minor)
 
-    def decide(work: Work) -> Receipt:
+    def decide(work: Work) -> Receipt | None:
         arrived = arrival.arrive(work, programme, typed, key, "redeem", content, at.person)
         loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
@@ -77,11 +81,15 @@ def redeem(
         standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
         if reward == STAMPS and loaded.programme.stamps is not None:
+            if not prove(work, loaded, standing, proof, points=0, now=now):
+                return None
             booked = _redeem_stamps(booking, loaded.programme.stamps)
             asked.answered(work, booked.as_json(), now=now)
             return booked
         wanted = loaded.programme.reward(reward)
         price = _price(booking, wanted, points, basket_minor)
+        if not prove(work, loaded, standing, proof, points=price, now=now):
+            return None
         _allow(booking, wanted, at)
         booking.spend(price)
         _active(booking)
@@ -91,7 +99,7 @@ def redeem(
         asked.answered(work, booked.as_json(), now=now)
         return booked
 
-    return store.write(decide)
+    return proven(store.write(decide))
 
 
 def authorise(
@@ -104,6 +112,7 @@ def authorise(
     at: Counter,
     points: int | None = None,
     basket_minor: int | None = None,
+    proof: Proof | None = None,
     now: datetime,
 ) -> Held:
     """Set points aside for a reward while the customer pays. They leave the balance now.
@@ -113,7 +122,7 @@ def authorise(
     typed = arrival.typed(code)
     content = _content(typed, reward, points, basket_minor)
 
-    def decide(work: Work) -> Held:
+    def decide(work: Work) -> Held | None:
         arrived = arrival.arrive(work, programme, typed, key, "authorise", content, at.person)
         loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
@@ -123,6 +132,8 @@ def authorise(
         standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.HOLD, at=at, occurred_at=now, now=now)
         price = _price(booking, wanted, points, basket_minor)
+        if not prove(work, loaded, standing, proof, points=price, now=now):
+            return None
         _allow(booking, wanted, at)
         posting_id = booking.spend(price, kind=PostingKind.HOLD)
         _active(booking)
@@ -154,7 +165,7 @@ def authorise(
         asked.answered(work, orjson.dumps(held).decode(), now=now)
         return held
 
-    return store.write(decide)
+    return proven(store.write(decide))
 
 
 def capture(
@@ -270,16 +281,18 @@ def use(
     key: str,
     at: Counter,
     purchase_receipt_id: int | None = None,
+    proof: Proof | None = None,
     now: datetime,
 ) -> Receipt:
     """Use a reward that the member was given: a full stamp card's, a birthday's, a tier's.
 
-    Raises RedemptionUnknown, RedemptionOver, RewardNotHere, and what `accrue` raises for codes and keys.
+    Raises RedemptionUnknown, RedemptionOver, CardNeeded, OneTimeCodeWrong, and
+    what `accrue` raises for codes and keys.
     """
     typed = arrival.typed(code)
     content = {"code": typed, "redemption": redemption_id, "purchase": purchase_receipt_id}
 
-    def decide(work: Work) -> Receipt:
+    def decide(work: Work) -> Receipt | None:
         arrived = arrival.arrive(work, programme, typed, key, "use", content, at.person)
         loaded, asked = arrived.loaded, arrived.asked
         if (before := asked.before()) is not None:
@@ -294,6 +307,8 @@ def use(
         held = found.source == "points"
         if found.state != redemptions.ISSUED or lapsed or held:
             raise RedemptionOver()
+        if not prove(work, loaded, standing, proof, points=0, now=now):
+            return None
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
         booking.reasons.append({"rule": "reward", "reward": found.reward_key, "points": 0})
         redemptions.use(
@@ -310,7 +325,7 @@ def use(
         asked.answered(work, booked.as_json(), now=now)
         return booked
 
-    return store.write(decide)
+    return proven(store.write(decide))
 
 
 # What the steps above share -----------------------------------------------------

@@ -1,4 +1,4 @@
-"""Letters to members: the way to their card, and that points will lapse.
+"""Letters to members: the way to their card, one-time codes, and that points will lapse.
 
 A letter is wanted in the transaction that gives the reason for it
 (`store.mail.want`) and sent by the worker. Address and words are made at the
@@ -36,6 +36,9 @@ LEASE_SECONDS = 300
 TROUBLE_SECONDS = 60
 BACK_OFF_FIRST, BACK_OFF_MAX = timedelta(minutes=1), timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(days=3)
+
+CODE_LASTS = timedelta(minutes=10)
+"""A one-time code that is not on its way by then is not sent (checkout.proving)."""
 
 LINKS_A_DAY = 5
 """So many letters with a card's link go to one mail box a day: anybody may type it into a form.
@@ -308,9 +311,20 @@ class _Desk:
                 if self._is_flooded(key, claim, recipient):
                     return None
                 return words.card_link(rules, language, address=address, why=_why(claim.about))
+            case mail.ONE_TIME_CODE:
+                return self._one_time_code(claim, rules, language, address)
             case mail.EXPIRY:
                 return self._expiry(claim, rules, recipient, language, address)
         raise ValueError(f"no letter is of the kind {claim.kind}")
+
+    def _one_time_code(self, claim: Claim, rules: Programme, language: str, address: str) -> Words | None:
+        code_id, key_id = int(str(claim.detail["code"])), str(claim.detail["key"])
+        if self._now >= claim.wanted_at + CODE_LASTS:
+            # Nobody waits at the till for it any more.
+            return None
+        digits = self._keys.one_time_digits(key_id, claim.programme_id, code_id)
+        minutes = CODE_LASTS // timedelta(minutes=1)
+        return words.one_time_code(rules, language, address=address, digits=digits, minutes=minutes)
 
     def _is_flooded(self, key: int, claim: Claim, recipient: Recipient) -> bool:
         counted = mail.quota(claim.programme_id, recipient.email, pool=_pool(claim.about), now=self._now)

@@ -66,6 +66,27 @@ def card_link(rules: Programme, language: str, *, address: str, why: Why) -> Wor
     )
 
 
+def one_time_code(rules: Programme, language: str, *, address: str, digits: str, minutes: int) -> Words:
+    """Six digits for the till, for somebody who stands there without their card."""
+    return Words(
+        subject=say(language, "Your code: %(digits)s", digits=digits),
+        heading=say(language, "Your one-time code is %(digits)s", digits=f"{digits[:3]} {digits[3:]}"),
+        paragraphs=(
+            say(
+                language,
+                "Say it at the till of %(programme)s. It works once, for %(minutes)s minutes.",
+                programme=rules.name.in_(language),
+                minutes=minutes,
+            ),
+        ),
+        button=say(language, "Open my card"),
+        address=address,
+        after=(
+            say(language, "If you are not at the till, tell it to nobody: somebody may be trying to use it."),
+        ),
+    )
+
+
 def expiry(
     rules: Programme,
     language: str,

@@ -15,6 +15,23 @@ def upper(text: str, language: str) -> str:
     return text.upper()
 
 
+def folded(text: str) -> str:
+    """How a name is looked for: small plain letters and digits, words apart by one space.
+
+    İ, I, ı and i are one letter, and so are ş and s: whoever types at a till
+    types what their keyboard has.
+    """
+    apart = unicodedata.normalize("NFKD", text.casefold().replace("ı", "i"))
+    plain = (symbol for symbol in apart if not unicodedata.combining(symbol))
+    return " ".join("".join(symbol if symbol.isalnum() else " " for symbol in plain).split())
+
+
+def turned(words: str) -> str:
+    """Folded words with the last one first: people are looked for by either name."""
+    first, _, last = words.rpartition(" ")
+    return f"{last} {first}" if first else last
+
+
 def cleaned(text: str, limit: int = 64) -> str:
     """One printable line of at most `limit` characters, cut with an ellipsis.
 

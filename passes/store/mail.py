@@ -28,6 +28,8 @@ CARD_LINK = "card_link"
 JOINED, JOINED_AGAIN, ASKED, OWN = "joined", "again", "asked", "own"
 EXPIRY = "expiry"
 """Points lapse; `detail` names the day (yyyymmdd)."""
+ONE_TIME_CODE = "one_time_code"
+"""Six digits that hold for minutes; `detail` names the code and the key they derive from, never them."""
 
 # What one person waits for goes before what many get on the same day.
 _AHEAD = timedelta(days=1)

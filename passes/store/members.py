@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
+from passes.loyalty.letters import folded, turned
 from passes.loyalty.tiers import TierStanding
 from passes.store.ids import new_id
 from passes.store.instants import instant_or_none, micros
@@ -23,6 +24,8 @@ from passes.store.models import (
     person,
 )
 from passes.store.work import Answer, Read, Row, Work
+
+NAME_KEY_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,7 @@ def add(
         programme_id=programme_id,
         member_id=member_id,
         name=name,
+        **name_keys(name),
         email=email,
         email_key=email_key(email),
         phone=phone,
@@ -325,6 +329,12 @@ def add(
         birthday_day=birthday.day if birthday else None,
         birthday_changed_at=None,
     )
+
+
+def name_keys(name: str) -> dict[str, str]:
+    """The two forms in which a name is looked for."""
+    key = folded(name)[:NAME_KEY_MAX]
+    return {"name_key": key, "name_turned": turned(key)}
 
 
 def email_key(email: str | None) -> str | None:

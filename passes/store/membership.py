@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Select, Table, bindparam, delete, 
 from passes.loyalty.receipt import ReceiptKind
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
-from passes.store.members import email_key
+from passes.store.members import email_key, name_keys
 from passes.store.models import (
     act,
     adjustment,
@@ -224,6 +224,8 @@ _SET_PERSON = (
     .where(*_of_member)
     .values(
         name=bindparam("new_name"),
+        name_key=bindparam("new_name_key"),
+        name_turned=bindparam("new_name_turned"),
         email=bindparam("new_email"),
         email_key=bindparam("new_email_key"),
         phone=bindparam("new_phone"),
@@ -266,6 +268,7 @@ def set_person(
         programme=programme_id,
         whose=member_id,
         new_name=name,
+        **{f"new_{key}": value for key, value in name_keys(name).items()},
         new_email=email,
         new_email_key=email_key(email),
         new_phone=phone,
