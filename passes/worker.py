@@ -1,4 +1,4 @@
-"""The worker: announces changes to phones, sends letters and messages, does what time makes due, seals the books.
+"""The worker: tells phones, members and programs of changes, does what time makes due, seals the books.
 
 Everything it does is a function of what is due; any number of workers may run
 on PostgreSQL, and one that is killed loses nothing.
@@ -12,7 +12,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from passes import access, books, campaigns, correspondence, delivery, due_work, membership, webhooks
+from passes import (
+    access,
+    books,
+    campaigns,
+    correspondence,
+    delivery,
+    due_work,
+    membership,
+    registers,
+    webhooks,
+)
 from passes.campaigns import CampaignsDone
 from passes.correspondence import Sent
 from passes.due_work import DueDone
@@ -20,12 +30,14 @@ from passes.google_cards import Announcer, GoogleDone, Upkeep
 from passes.loyalty.refusals import Busy, StorageFull
 from passes.wallet import Wallet
 from passes.webhooks import Sender
-from passes.wiring import Installation, webhook_door
+from passes.wiring import Installation, register_books, webhook_door
 
 HOUSEKEEPING_SECONDS = 5.0
 DUE_SECONDS = 60.0
 # Offers begin and end to the second at the tills; the cards follow this soon.
 CAMPAIGN_SECONDS = 2.0
+# What registers of other makers tell is booked as it comes; this is for what had to wait.
+REGISTERS_SECONDS = 15.0
 GOOGLE_SECONDS = 2.0
 # What is on its way to Google at the end is waited for no longer; a lease brings it back.
 GOOGLE_ENDS_SECONDS = 1.5
@@ -47,13 +59,14 @@ class Done:
     letters: int
     google: GoogleDone
     messages: int
+    orders: int
 
 
 def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: threading.Event) -> None:
     """Work until `stop` is set.
 
-    What is due, offers, letters, webhooks, sealing and Google have a thread each: on the first of January
-    the first may take minutes, and no push, no offer, no letter and no block waits for it.
+    What is due, offers, letters, webhooks, registers, sealing and Google have a thread each: on the
+    first of January the first may take minutes, and no push, no offer, no letter and no block waits.
     """
     google = _google(wallets)
     beside = [
@@ -64,6 +77,7 @@ def run(installation: Installation, wallets: Mapping[str, Wallet], *, stop: thre
             (_keep_campaigns, "campaigns"),
             (_keep_mail, "mail"),
             (_keep_webhooks, "webhooks"),
+            (_keep_registers, "registers"),
         )
     ]
     if google is not None:
@@ -91,6 +105,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     store, now = installation.store, installation.clock()
     due = due_work.run_due(store, now=now)
     offers = campaigns.run_due(store, now=now)
+    orders = registers.run_due(store, books=register_books(), now=now)
     delivery.sweep(store, now=now)
     stamped = announced = sealed = 0
     while handled := delivery.stamp_due(store, now=now):
@@ -110,7 +125,7 @@ def step(installation: Installation, wallets: Mapping[str, Wallet]) -> Done:
     while (sent := _send(installation, stopped=lambda: False)).claimed and not sent.stopped:
         letters += sent.taken
     messages = _tell(installation)
-    return Done(stamped, announced, sealed, due, offers, letters, cared, messages)
+    return Done(stamped, announced, sealed, due, offers, letters, cared, messages, orders)
 
 
 def _keep_house(installation: Installation, stop: threading.Event) -> None:
@@ -146,6 +161,15 @@ def _keep_campaigns(installation: Installation, stop: threading.Event) -> None:
         except (Busy, StorageFull) as trouble:
             log.warning("campaigns wait: %s", trouble)
         stop.wait(CAMPAIGN_SECONDS)
+
+
+def _keep_registers(installation: Installation, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            registers.run_due(installation.store, books=register_books(), now=installation.clock())
+        except (Busy, StorageFull) as trouble:
+            log.warning("orders of other registers wait: %s", trouble)
+        stop.wait(REGISTERS_SECONDS)
 
 
 def _announce_to_google(installation: Installation, google: Announcer, stop: threading.Event) -> None:

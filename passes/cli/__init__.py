@@ -22,6 +22,7 @@ from passes.cli import (
     counter,
     letters,
     offers,
+    registers,
     reports,
     returning,
     running,
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     letters.register(add)
     api_keys.register(add, group)
     webhooks.register(add, group)
+    registers.register(add, group)
 
     counter.register(add, group)
     returning.register(add)

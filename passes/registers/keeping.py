@@ -90,6 +90,7 @@ class Register:
     removed_at: datetime | None
     heard_at: datetime | None
     waiting: int
+    programme_id: int
     key_id: str
 
 
@@ -196,12 +197,12 @@ def one(store: Store, *, programme: str, register_id: int) -> Register:
     raise RegisterUnknown()
 
 
-def address(keys: ServerKeys, loaded: Loaded, register: Register) -> str:
-    """The path at which a register is heard. That of Odoo is secret: whoever knows it is believed."""
-    path = f"/registers/{register.kind}/{loaded.slug}/{register.id}"
+def address(keys: ServerKeys, public_url: str, programme: str, register: Register) -> str:
+    """Where a register is heard. That of Odoo is secret: whoever knows it is believed."""
+    found = f"{public_url}/registers/{register.kind}/{programme}/{register.id}"
     if register.kind is Kind.ODOO:
-        path += f"/{keys.register_token(loaded.id, register.id, key_id=register.key_id)}"
-    return path
+        found += f"/{keys.register_token(register.programme_id, register.id, key_id=register.key_id)}"
+    return found
 
 
 def opened(store: Store, keys: ServerKeys, *, programme: str, kind: Kind, register_id: int) -> Opened:
@@ -270,6 +271,7 @@ def _register(row: Row) -> Register:
         removed_at=instant_or_none(row.revoked_at),
         heard_at=instant_or_none(row.heard_at),
         waiting=row.waiting,
+        programme_id=row.programme_id,
         key_id=row.key_id,
     )
 
