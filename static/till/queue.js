@@ -58,8 +58,10 @@ export async function book({ operation, path = {}, body, about = {}, patienceMs 
     throw error;
   }
   changed();
-  flush();
-  let found = await Promise.race([outcome, after(patienceMs)]);
+  // Without network nobody has to be patient. What another tab delivered is told by it.
+  const sent = flush().then(() => items.get(item.key));
+  const unsent = sent.then((row) => (row?.state === "waiting" ? null : outcome));
+  let found = await Promise.race([outcome, unsent, after(patienceMs)]);
   if (!found && forbidden) {
     // Nothing is handed out on it, so it must not be booked when the network is back either.
     if (await items.change(item.key, { state: "asking", undo: false }, { from: "waiting" })) {

@@ -13,7 +13,17 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, current_app, render_template, request, send_file, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    make_response,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes.language import direction
@@ -46,10 +56,10 @@ def file(name: str) -> str:
 
 
 @blueprint.get("/app")
-def app() -> str:
+def app() -> AnyResponse:
     """The page that the app is. It says what it is made of and nothing about anybody."""
     loaded = _shop(None)
-    return render_template(
+    page = render_template(
         "till/app.html",
         file=file,
         version=version(),
@@ -57,6 +67,7 @@ def app() -> str:
         touch_icon=theme.icon_address(loaded, 180) if loaded else url_for("static", filename="icon.svg"),
         theme=None,
     )
+    return compressed(make_response(page))
 
 
 @blueprint.get("/files/<version>/<path:path>", endpoint="files")
@@ -84,7 +95,7 @@ def worker() -> AnyResponse:
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["Content-Security-Policy"] = _WORKER_POLICY
     answer.add_etag()
-    return answer.make_conditional(request)
+    return compressed(answer).make_conditional(request)
 
 
 @blueprint.get("/manifest.webmanifest")
