@@ -11,47 +11,13 @@ from playwright.sync_api import Page, Route
 
 from passes.enrolment import Joined
 from tests.cast import rows
-from tests.shop import COFFEE, Shop
-from tests.web.browser.window import Open, Watched
-from tests.web.conftest import PASSWORD
+from tests.shop import Shop
+from tests.web.browser.till import call, sign_in
+from tests.web.browser.window import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUEUE = "**/till/api/queue"
-
-
-def sign_in(window: Watched, login: str = "cy", shop: str = f"{COFFEE}/west-loop") -> Page:
-    """Sign in with a password, as on a till that nobody has paired."""
-    page = window.open("/till/sign-in")
-    page.fill("#login", login)
-    page.fill("#password", PASSWORD)
-    page.press("#password", "Enter")
-    page.wait_for_url("**/till/**")
-    page.evaluate(
-        """async ([url, place]) => {
-          const token = (await (await fetch("/till/api/now")).json()).form_token;
-          await fetch(url, {method: "POST", body: new URLSearchParams({form_token: token, place})});
-        }""",
-        ["/till/place", shop],
-    )
-    return page
-
-
-def call(page: Page, module: str, expression: str, **given: Any) -> Any:
-    """What a module of the app answers; `it` is the module, `given` the values."""
-    return page.evaluate(
-        f"""async ([module, given]) => {{
-          const told = async () => {{
-            const source = await (await fetch("/till/worker.js")).text();
-            return `/till/files/${{JSON.parse(source.slice(16, source.indexOf(";\\n"))).version}}/`;
-          }};
-          const sheet = document.querySelector("link[href^='/till/files/']");
-          window.folder ??= sheet?.getAttribute("href").replace(/[^/]+$/, "") ?? (await told());
-          const it = await import(`${{window.folder}}${{module}}.js`);
-          return {expression};
-        }}""",
-        [module, given],
-    )
 
 
 @pytest.fixture
