@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sqlite3
 from datetime import datetime, timedelta
+from pkgutil import iter_modules
 
 import pytest
 from sqlalchemy.dialects import sqlite
@@ -12,6 +14,8 @@ from sqlalchemy.sql import ClauseElement
 
 from passes import delivery, issuing
 from passes.store import Store, Work, cards, installs, programmes
+from passes.store.installs import settling
+from passes.store.installs.spoken import Spoken
 from passes.store.instants import micros
 from tests.cast import PHONE, PUSH_TOKEN, Card, PushService, a_card, an_install, deliver, rows
 from tests.shop import KEYS, PASS_TYPE, Shop, open_shop
@@ -305,8 +309,12 @@ def test_the_log_keeps_the_newest_entries(shop: Shop) -> None:
 
 @pytest.mark.check("A-79")
 def test_no_statement_walks_through_a_whole_programme_or_pass_type(sqlite_url: str) -> None:
-    spoken = (one for one in vars(installs).values() if isinstance(one, installs._Spoken))
-    statements: list[ClauseElement] = [one.sqlite for one in (*spoken, *installs._FORGET)]
+    rooms = [
+        importlib.import_module(one.name) for one in iter_modules(installs.__path__, "passes.store.installs.")
+    ]
+    said = [one for room in rooms for one in vars(room).values() if isinstance(one, Spoken)]
+    assert len(said) > 20
+    statements: list[ClauseElement] = [one.sqlite for one in (*said, *settling._FORGET)]
     statements += [
         cards._FACTS_ON_SQLITE,
         cards._BY_SERIAL,

@@ -1,0 +1,3 @@
+"""The wallets, as they stand in the rows."""
+
+APPLE, GOOGLE = "apple", "google"
