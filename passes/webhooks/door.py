@@ -21,7 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 
-import urllib3
+from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 
@@ -34,6 +34,7 @@ READ_SECONDS = 15.0
 WHOLE_SECONDS = 25.0
 """For one message, from the connection to the end of the answer."""
 _PLACES_MAX = 3
+_PART_BYTES = 4096
 ANSWER_BYTES_MAX = 64 * 1024
 _SHOWN_LETTERS_MAX = 500
 AGENT = "passes-webhooks"
@@ -94,12 +95,14 @@ class Door:
                 trouble = problem
         raise trouble or OSError("the name has no address")
 
-    def secure(self, plain: socket.socket, target: Target) -> socket.socket:
-        """TLS over a connection, its certificate verified against the name in the address."""
+    def secure(self, plain: socket.socket, target: Target) -> ssl.SSLSocket:
+        """TLS over a connection: its handshake will verify the certificate against the name in the address."""
         if self._context is None:
             self._context = ssl.create_default_context(cafile=self._ca_file)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return self._context.wrap_socket(plain, server_hostname=target.host.rstrip("."))
+        return self._context.wrap_socket(
+            plain, server_hostname=target.host.rstrip("."), do_handshake_on_connect=False
+        )
 
     @property
     def read_seconds(self) -> float:
@@ -142,13 +145,13 @@ class Line:
         try:
             reused = self._connection is not None
             try:
-                answer = self._ask(target, body, headers, begun)
+                answer = self._ask(target, body, headers, begun, cut)
             except _TROUBLES:
                 # A receiver may hang up between two messages; of a new connection it is the answer.
                 if not reused or cut.is_set():
                     raise
                 self._hang_up()
-                answer = self._ask(target, body, headers, begun)
+                answer = self._ask(target, body, headers, begun, cut)
             return answer
         except _TROUBLES as problem:
             self._hang_up()
@@ -157,7 +160,9 @@ class Line:
         finally:
             watch.cancel()
 
-    def _ask(self, target: Target, body: bytes, headers: Mapping[str, str], begun: float) -> Answer:
+    def _ask(
+        self, target: Target, body: bytes, headers: Mapping[str, str], begun: float, cut: threading.Event
+    ) -> Answer:
         connection = self._connection or self._open(target)
         connection.request(
             "POST",
@@ -175,6 +180,9 @@ class Line:
             decode_content=False,
         )
         response = connection.getresponse()
+        if cut.is_set():
+            # Half a status line would pass for one.
+            raise TimeoutError
         took = _since(begun)
         beginning, whole = _beginning(response)
         # The socket is taken from a connection whose receiver wants to hang up.
@@ -190,7 +198,9 @@ class Line:
     def _open(self, target: Target) -> HTTPConnection:
         self._socket = self._door.connect(target)
         if target.scheme == "https":
-            self._socket = self._door.secure(self._socket, target)
+            # Known before it speaks, so that a handshake without end can be cut off, too.
+            self._socket = secured = self._door.secure(self._socket, target)
+            secured.do_handshake()
         connection = HTTPConnection(target.host, target.port, timeout=self._door.read_seconds)
         connection.sock = self._socket
         self._connection = connection
@@ -223,12 +233,12 @@ _TROUBLES = (OSError, HTTPException, HTTPError, UnicodeError)
 _TOO_SLOW = "The receiver took too long."
 
 
-def _beginning(response: urllib3.BaseHTTPResponse) -> tuple[bytes, bool]:
+def _beginning(response: HTTPResponse) -> tuple[bytes, bool]:
     """The first bytes of an answer, and whether that is all of it. The status counts, whatever follows it."""
     beginning = b""
     try:
         while len(beginning) < ANSWER_BYTES_MAX:
-            part = response.read(4096)
+            part = response.read1(_PART_BYTES)
             if not part:
                 return beginning, True
             beginning += part
