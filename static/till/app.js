@@ -14,7 +14,7 @@ import { lock, present as atWork, signOut, whenIdle } from "./lock.js";
 import * as queue from "./queue.js";
 import { snapshot } from "./records.js";
 import { install } from "./shell.js";
-import { arrive, isCode } from "./view-arrive.js";
+import { arrive, isAskable, isCode } from "./view-arrive.js";
 import { isIdle, openMenu } from "./view-menu.js";
 import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
@@ -58,6 +58,7 @@ async function work() {
   if (was === "open" && is !== "open" && !isIdle()) return;
   till.now = { ...now, person: present?.person ?? null };
   if (now.programme) dress(now);
+  else if (present && !present.offline) location.assign("/till/place");
   drawPlace();
   redraw();
   if (was === is && onStage()) return;
@@ -91,7 +92,7 @@ function dress({ programme }) {
 
 function drawPlace() {
   const { till: device, person, programme } = till.now;
-  const shop = device?.shop_name ?? person?.shop_name ?? programme?.name;
+  const shop = device?.shop_name ?? till.now.place?.shop_name ?? programme?.name;
   if (shop) document.querySelector("#bar-shop bdi").textContent = shop;
   tell(document.querySelector("#bar-person"), person?.name);
   document.querySelector("#bar-links").hidden = !person;
@@ -159,21 +160,27 @@ function offer(reload) {
 
 // Keys and scanners ---------------------------------------------------------------
 
+let alone = 0;
 listen({
   accept: (text) => isOpen() && isCode(text),
   onText: async (text) => {
+    window.clearTimeout(alone);
     document.querySelector("dialog[open]")?.close();
     await arrive(text);
   },
   onOther: (text, { fromAmount }) => {
+    window.clearTimeout(alone);
     if (!isOpen()) return;
+    if (isAskable(text)) {
+      arrive(text);
+      return;
+    }
     announce(say("not_a_card"), { urgent: true });
     if (fromAmount || onStage().name !== "scan") toast(say("not_a_card"));
     else go("scan", { wrong: say("not_a_card") });
   },
 });
 
-let alone = 0;
 document.addEventListener("keydown", (event) => {
   window.clearTimeout(alone);
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;

@@ -22,9 +22,9 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   parts.sign.textContent = currencySign();
   parts.text.placeholder = asTyped(0);
   keypad(parts.pad, parts.text, decimals ? sign : "");
-  parts.codes.hidden = !offerCodes;
+  parts.addCode.hidden = !offerCodes;
   // Items cannot be told apart without categories; a plain price list of one is no list.
-  parts.kinds.hidden = categories.length === 0;
+  parts.byLines.hidden = categories.length === 0;
   for (const category of categories) {
     const choice = clone("part-category");
     const [input] = choice.getElementsByTagName("input");
@@ -156,7 +156,6 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     state.byLines = byLines;
     parts.basket.hidden = parts.add.hidden = !byLines;
     parts.label.textContent = say(byLines ? "price" : "amount");
-    parts.byAmount.setAttribute("aria-pressed", String(!byLines));
     parts.byLines.setAttribute("aria-pressed", String(byLines));
     node.classList.toggle("by-lines", byLines);
     changed();
@@ -165,8 +164,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   setPieces(1);
 
   parts.text.addEventListener("input", changed);
-  parts.byAmount.addEventListener("click", () => setKind(false));
-  parts.byLines.addEventListener("click", () => setKind(true));
+  parts.byLines.addEventListener("click", () => setKind(!state.byLines));
   parts.fewer.addEventListener("click", () => setPieces(state.pieces - 1));
   parts.more.addEventListener("click", () => setPieces(state.pieces + 1));
   parts.add.addEventListener("click", addLine);

@@ -1,6 +1,6 @@
 // Somebody stands at the counter: from a code or a handle to the member's screen.
 
-import { grouped, readCode } from "./codes.js";
+import { grouped, isOwnShape, mayBeKnown, normalise, readCode } from "./codes.js";
 import { fail, succeed } from "./feedback.js";
 import { ask as request, Offline, Problem } from "./net.js";
 import * as records from "./records.js";
@@ -13,9 +13,19 @@ import { why } from "./view-book.js";
 const PATIENCE_MS = 4000;
 let arriving = 0;
 
-/** Whether a text is a code of this programme's cards, or of another kind that the shop still scans. */
+/** Whether a text is surely a code of this programme's cards. */
 export function isCode(text) {
   return readCode(text, till.now.programme.code_kind) !== null;
+}
+
+/** Whether what was scanned is worth a question: codes of a former system only the server knows. */
+export function isAskable(text) {
+  return isCode(text) || mayBeKnown(text);
+}
+
+/** Whether what was typed is surely mistyped: it looks like one of our codes, and its check character is wrong. */
+export function isMistyped(text) {
+  return !isCode(text) && (isOwnShape(text, till.now.programme.code_kind) || !mayBeKnown(text));
 }
 
 /**
@@ -31,7 +41,7 @@ export async function arrive(code, { quiet = false } = {}) {
     if (mine !== arriving) return false;
     if (!quiet) succeed();
     await go("member", { member }, { asked: false });
-    announce(member.name || grouped(member.code));
+    announce(member.name || cardNumber(member.code));
     return true;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
@@ -64,6 +74,11 @@ async function recalled(code) {
   if (known) return { ...known.member, seenAt: known.seenAt, handle: null };
   // Nobody this till has seen: points can still be collected, for whoever the card belongs to.
   return { code, name: "", balance: null, rewards: [], issued: [], offers: [], recent: [], as_money: [], unknown: true, identified: "card" };
+}
+
+/** A card's number in groups, however it came. */
+export function cardNumber(code) {
+  return grouped(normalise(code));
 }
 
 /** What to ask before an amount that is not booked yet is dropped. */

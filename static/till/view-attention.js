@@ -5,7 +5,7 @@ import * as queue from "./queue.js";
 import { why } from "./view-book.js";
 import { leavesByEscape } from "./view-mine.js";
 import { go, screen } from "./view-stage.js";
-import { till } from "./view-state.js";
+import { serverTime, till } from "./view-state.js";
 import { age, counted, exact, moment, say } from "./view-words.js";
 
 screen("attention", () => {
@@ -14,10 +14,10 @@ screen("attention", () => {
 
   const draw = async () => {
     const [waiting, attention] = await Promise.all([queue.waiting(), queue.attention()]);
-    const { online, syncedAt } = till.queue;
+    const { online, syncedAt, held } = till.queue;
     const contact = syncedAt ? say("last_contact", { time: moment(syncedAt) }) : "";
     const sum = waiting.length ? counted("waiting", waiting.length) : say("nothing_waits");
-    parts.state.textContent = [say(online ? "online_text" : "offline_text"), sum, contact].filter(Boolean).join(" ");
+    parts.state.textContent = [say(online ? "online_text" : "offline_text"), sum, held ? say("held_back") : "", contact].filter(Boolean).join(" ");
     parts.waiting.hidden = waiting.length === 0;
     parts.attention.hidden = attention.length === 0;
     parts.send.hidden = waiting.length === 0;
@@ -29,7 +29,7 @@ screen("attention", () => {
     const row = clone("part-waiting");
     const own = slots(row);
     own.who.textContent = item.about?.name || item.about?.code || say("without_card");
-    own.what.textContent = `${item.about?.words ?? ""} · ${moment(item.made_at)} · ${age(Date.now() - Date.parse(item.made_at))}`;
+    own.what.textContent = `${item.about?.words ?? ""} · ${moment(item.made_at)} · ${age(serverTime() - Date.parse(item.made_at))}`;
     own.what.title = exact(item.made_at);
     tell(own.why, reasonOf(item, settles));
     own.retry.hidden = item.reason?.kind !== "refused";

@@ -9,7 +9,13 @@ import { say } from "./view-words.js";
 
 const PATIENCE_MS = 4000;
 const OWN_REFUSALS = new Set(["storage_full", "offline_limit", "needs_network", "no_answer", "answered_late", "pin_wrong", "pin_locked"]);
-const QUESTIONS = { approval_needed: approve, looks_repeated: repeat, card_needed: oneTime };
+const QUESTIONS = {
+  approval_needed: approve,
+  looks_repeated: repeat,
+  card_needed: oneTime,
+  one_time_code_needed: oneTime,
+  one_time_code_wrong: oneTime,
+};
 
 /**
  * Book one thing. `about` is {code, name, words} for lists, `expected` what practice mode pretends to answer.
@@ -50,7 +56,7 @@ async function repeat({ about }) {
 function approve({ result }) {
   return dialog("dialog-approval", (node, parts, close) => {
     tell(parts.text, result.problem.detail);
-    const managers = till.now.cashiers.filter((one) => one.login !== till.now.person?.login);
+    const managers = till.now.cashiers.filter((one) => one.approves ?? true);
     parts.manager.replaceChildren(...managers.map((one) => new Option(one.name, one.login)));
     parts.form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -75,7 +81,7 @@ async function oneTime({ result, given }) {
   const handle = given.code;
   const send = () => request("/till/api/one-time-codes", { method: "POST", body: { handle } });
   try {
-    await send();
+    if (!given.one_time) await send();
   } catch (problem) {
     if (!(problem instanceof Offline || problem instanceof Problem)) throw problem;
     announce(why(problem), { urgent: true });
@@ -84,7 +90,7 @@ async function oneTime({ result, given }) {
   }
   return dialog("dialog-entry", (node, parts, close) => {
     parts.title.textContent = say("one_time_title");
-    tell(parts.text, `${result.problem.detail} ${say("one_time_sent")}`);
+    tell(parts.text, say("one_time_sent"));
     parts.label.textContent = say("one_time_label");
     parts.entry.inputMode = "numeric";
     parts.entry.maxLength = 6;
@@ -100,7 +106,7 @@ async function oneTime({ result, given }) {
         tell(parts.wrong, why(problem));
       }
     });
-    if (given.one_time) tell(parts.wrong, say("one_time_wrong"));
+    if (given.one_time) tell(parts.wrong, result.problem.detail);
     parts.form.addEventListener("submit", (event) => {
       event.preventDefault();
       const digits = parts.entry.value.replace(/\D/g, "");

@@ -12,8 +12,8 @@ screen("join", () => {
   const node = clone("screen-join");
   const parts = slots(node);
   const { slug } = till.now.programme;
-  const place = till.now.till?.location ?? till.now.person?.location ?? "";
-  parts.picture.src = `/join/${slug}/code.svg?${new URLSearchParams({ from: "till", at: place })}`;
+  const place = till.now.till?.location ?? till.now.place?.location;
+  parts.picture.src = `/join/${slug}/code.svg?${new URLSearchParams({ from: "till", ...(place ? { at: place } : {}) })}`;
   parts.picture.addEventListener("error", () => { parts.figure.hidden = true; });
 
   const refuse = (words) => {

@@ -1,10 +1,9 @@
 // The member at the counter: who, how many points, what is ready, what is nearly ready; and what they buy.
 
-import { grouped } from "./codes.js";
 import { fail } from "./feedback.js";
 import { ask as request, Offline, Problem } from "./net.js";
 import { amountForm } from "./view-amount.js";
-import { mayDrop } from "./view-arrive.js";
+import { cardNumber, mayDrop } from "./view-arrive.js";
 import { book, why } from "./view-book.js";
 import { announce, clone, once, slots, tell } from "./view-parts.js";
 import { booked } from "./view-receipt.js";
@@ -18,7 +17,7 @@ const QUOTE_WITHIN_MS = 4000;
 screen("member", ({ member }) => {
   const node = clone("screen-member");
   const parts = slots(node);
-  const called = member.name || grouped(member.code);
+  const called = member.name || cardNumber(member.code);
   let latest = null;
 
   const refuse = (problem) => {
@@ -130,7 +129,7 @@ function drawWho(parts, member, called) {
   }
   parts.card.classList.toggle("stale", Boolean(member.seenAt || member.unknown));
   const facts = [];
-  if (member.name) facts.push([say("card_number"), grouped(member.code)]);
+  if (member.name) facts.push([say("card_number"), cardNumber(member.code)]);
   if (member.stamps_needed) facts.push([say("stamps"), say("so_many_of", { count: number(member.stamps), all: number(member.stamps_needed) })]);
   if (member.pending) facts.push([say("pending"), points(member.pending)]);
   if (member.held) facts.push([say("held"), points(member.held)]);
@@ -177,6 +176,7 @@ function drawRecent(parts, member) {
 export function receiptWords(receipt) {
   if (receipt.kind === "undo") return say("undone");
   if (receipt.kind === "return") return receipt.refund_minor ? say("returned_for", { amount: money(receipt.refund_minor) }) : say("returned");
+  if (receipt.kind === "welcome") return say("welcome_points");
   if (receipt.reward_name || receipt.reward) return receipt.reward_name ?? receipt.reward;
   if (receipt.amount_minor !== null) return money(receipt.amount_minor);
   return receipt.points ? points(receipt.points) : say("booked");

@@ -26,7 +26,7 @@ screen("mine", () => {
   const draw = (receipts) => {
     parts.empty.hidden = receipts.length > 0;
     parts.rows.hidden = receipts.length === 0;
-    const counting = receipts.filter((one) => ["purchase", "sale"].includes(one.kind) && !one.undone_by);
+    const counting = receipts.filter((one) => ["accrue", "sale"].includes(one.kind) && !one.undone_by);
     const sum = counting.reduce((total, one) => total + (one.amount_minor ?? 0), 0);
     const given = receipts.filter((one) => one.points > 0 && !one.undone_by && one.kind !== "undo").reduce((total, one) => total + one.points, 0);
     tell(parts.totals, receipts.length ? counted("mine_totals", counting.length, { amount: money(sum), points: number(given) }) : "");

@@ -1,11 +1,11 @@
 // Waiting for the next card: camera, typed number, photo, search, or no card at all.
 
 import { openCamera } from "./camera.js";
-import { grouped, normalise, readCode } from "./codes.js";
+import { grouped, normalise } from "./codes.js";
 import { decodeImage, warmUp } from "./decoder.js";
 import { fail } from "./feedback.js";
 import { announce, clone, once, slots, tell, toast } from "./view-parts.js";
-import { arrive } from "./view-arrive.js";
+import { arrive, isAskable, isMistyped } from "./view-arrive.js";
 import { undoer } from "./view-undo.js";
 import { openSearch } from "./view-search.js";
 import { go, screen } from "./view-stage.js";
@@ -17,7 +17,7 @@ const READ_WITHIN_MS = 10_000;
 screen("scan", ({ wrong = "", typed = "", scan = false }) => {
   const node = clone("screen-scan");
   const parts = slots(node);
-  const { symbologies, code_kind: kind } = till.now.programme;
+  const { symbologies } = till.now.programme;
   let camera = null;
   let slow = 0;
   let ending = null;
@@ -54,7 +54,7 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
       formats: symbologies,
       signal,
       onText: (text) => {
-        if (readCode(text, kind) === null) {
+        if (!isAskable(text)) {
           fail();
           parts.watching.textContent = say("not_a_card");
           announce(say("not_a_card"), { urgent: true });
@@ -113,7 +113,7 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
     const text = parts.code.value.trim();
     if (!text) {
       start();
-    } else if (readCode(text, kind) === null) {
+    } else if (isMistyped(text)) {
       fail();
       refuse(say("check_number"));
       parts.code.select();
@@ -129,7 +129,7 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
     try {
       const text = await decodeImage(photo, symbologies);
       if (!node.isConnected) return;
-      if (text === null || readCode(text, kind) === null) {
+      if (text === null || !isAskable(text)) {
         fail();
         refuse(say(text === null ? "photo_empty" : "not_a_card"));
       } else {

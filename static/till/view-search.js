@@ -5,7 +5,7 @@ import * as records from "./records.js";
 import { clone, dialog, slots } from "./view-parts.js";
 import { arrive } from "./view-arrive.js";
 import { why } from "./view-book.js";
-import { clock, counted, say } from "./view-words.js";
+import { clock, counted, moment, say } from "./view-words.js";
 
 const AFTER_MS = 250;
 const LETTERS_MIN = 2;
@@ -60,10 +60,17 @@ export async function openSearch() {
   if (chosen) await arrive(chosen, { quiet: true });
 }
 
+/** Enough to tell people of the same name apart, and nothing to reach them by. */
+function hintOf({ tier_name: tier, phone_end: end, last_visit_at: last }) {
+  const visit = last && say("last_visit_at", { time: moment(last) });
+  return [tier, end && say("phone_end", { digits: end }), visit].filter(Boolean).join(" · ");
+}
+
 async function find(text) {
   try {
-    const { members } = await request(`/till/api/members?find=${encodeURIComponent(text)}`);
-    return [members, members.length ? counted("search_found", members.length) : say("search_none")];
+    const { found, more } = await request(`/till/api/members?find=${encodeURIComponent(text)}`);
+    const words = found.length ? counted("search_found", found.length) : say("search_none");
+    return [found.map((one) => ({ ...one, hint: hintOf(one) })), more ? `${words} ${say("search_more")}` : words];
   } catch (problem) {
     if (problem instanceof Problem) return [[], why(problem)];
     if (!(problem instanceof Offline)) throw problem;

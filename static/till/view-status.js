@@ -3,7 +3,7 @@
 import * as queue from "./queue.js";
 import { announce, clone, slots } from "./view-parts.js";
 import { go, onStage } from "./view-stage.js";
-import { isOpen, till } from "./view-state.js";
+import { isOpen, serverTime, till } from "./view-state.js";
 import { age, counted, say } from "./view-words.js";
 
 const SKEW_SECONDS = 300;
@@ -29,7 +29,7 @@ function draw() {
   button.dataset.state = attention ? "attention" : online ? "online" : "offline";
   button.querySelector("use").setAttribute("href", attention ? "#icon-warn" : online ? "#icon-online" : "#icon-offline");
   const said = [say(online ? "online" : "offline")];
-  if (waiting) said.push(say("waiting_age", { waiting: counted("waiting_short", waiting), age: age(Date.now() - Date.parse(oldestAt)) }));
+  if (waiting) said.push(say("waiting_age", { waiting: counted("waiting_short", waiting), age: age(serverTime() - Date.parse(oldestAt)) }));
   if (attention) said.push(counted("attention_short", attention));
   words.textContent = said.join(" · ");
   banner("clock", Math.abs(skewSeconds) > SKEW_SECONDS ? counted("clock_wrong", Math.round(Math.abs(skewSeconds) / 60)) : "");
