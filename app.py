@@ -34,12 +34,14 @@ from passes.web import (
     member,
     offers,
     poster,
+    register_console,
     registers,
     signin,
     theme,
     till,
     wallets,
 )
+from passes.web.api import reference
 from passes.web.till import shell
 
 if TYPE_CHECKING:
@@ -88,8 +90,11 @@ def create_app(installation: Installation | None = None) -> Flask:
         devices,
         google,
         registers,
+        register_console,
         api,
+        reference,
         till.desk,
+        till.pairing,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(hood.blueprint, url_prefix="/hood")

@@ -1,4 +1,4 @@
-"""Commands about registers of other makers: let one tell us of its orders, look at what it told, try again."""
+"""Registers of other makers on the command line: add one, look at what it told, try again."""
 
 from __future__ import annotations
 

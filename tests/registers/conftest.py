@@ -37,23 +37,19 @@ class Desk:
             self.shop.store, KEYS, programme=programme, kind=kind, register_id=self.ids[kind]
         )
 
-    def hear(self, kind: Kind, message: dict[str, Any], *, now: datetime | None = None) -> Outcome:
+    def hear(self, kind: Kind, message: dict[str, Any], **options: Any) -> Outcome:
         """A genuine message arrives."""
         opened, body = self.opened(kind), as_body(message)
-        currency = opened.loaded.programme.currency
-        reading = {
-            Kind.SHOPIFY: shopify.read,
-            Kind.SQUARE: square.read,
-            Kind.ODOO: lambda raw: odoo.read(raw, currency=currency),
-        }
-        event = reading[kind](body)
+        if kind is Kind.ODOO:
+            event = odoo.read(body, currency=opened.loaded.programme.currency)
+        else:
+            event = {Kind.SHOPIFY: shopify.read, Kind.SQUARE: square.read}[kind](body)
         return registers.take(
             self.shop.store,
             opened,
             event,
             key=registers.digest(body),
-            books=register_books(),
-            now=now or self.shop.now,
+            **{"books": register_books(), "now": self.shop.now, **options},
         )
 
     def shopify(self, message: dict[str, Any], **options: Any) -> Outcome:
@@ -69,12 +65,23 @@ class Desk:
         """The worker comes round, some time later."""
         return registers.run_due(self.shop.store, books=register_books(), now=self.shop.now + after)
 
+    def retry(self, message: registers.Message, kind: Kind = Kind.SHOPIFY) -> Outcome:
+        """The owner asks for a message to be tried again."""
+        return registers.retry(
+            self.shop.store,
+            programme=COFFEE,
+            register_id=self.ids[kind],
+            message_key=message.key,
+            books=register_books(),
+            now=self.shop.now,
+        )
+
     def messages(self, kind: Kind = Kind.SHOPIFY) -> list[registers.Message]:
         return registers.latest(self.shop.store, programme=COFFEE, register_id=self.ids[kind])
 
     def states(self, kind: Kind = Kind.SHOPIFY) -> list[tuple[str, str | None]]:
         """What became of every message, in the order of their kinds."""
-        return sorted((one.state, one.why) for one in self.messages(kind))
+        return sorted(((one.state, one.why) for one in self.messages(kind)), key=str)
 
     def back(self, order: str) -> dict[int, tuple[int, int]]:
         """What has come back of an order in the books: pieces and money by line."""

@@ -1,0 +1,141 @@
+"""Owners: let registers of other makers tell us of their orders, and see what became of each message."""
+
+from __future__ import annotations
+
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from passes import registers
+from passes.access import Role
+from passes.loyalty.refusals import Refused
+from passes.registers import Kind, Register
+from passes.store.programmes import Loaded
+from passes.web import offers, signin
+from passes.web.errors import status_of
+from passes.web.here import installation, now
+from passes.wiring import register_books
+
+blueprint = Blueprint("register_console", __name__, url_prefix="/console/registers")
+blueprint.context_processor(offers.setting)
+
+KINDS = {Kind.SHOPIFY: "Shopify", Kind.SQUARE: "Square", Kind.ODOO: "Odoo"}
+"""Names of makers are the same in every language."""
+
+
+@blueprint.before_request
+def guard() -> AnyResponse | None:
+    """Only owners, and only forms of their own session."""
+    return signin.console_guard(Role.OWNER)
+
+
+def _loaded() -> Loaded:
+    loaded: Loaded = g.loaded
+    return loaded
+
+
+@blueprint.get("/")
+def every() -> str:
+    """All registers."""
+    return _every()
+
+
+@blueprint.post("/")
+def add() -> AnyResponse | tuple[str, int]:
+    """Add one."""
+    try:
+        kind = Kind(request.form.get("kind", ""))
+    except ValueError:
+        kind = Kind.SHOPIFY
+    try:
+        number = registers.add(
+            installation().store,
+            installation().keys,
+            programme=_loaded().slug,
+            kind=kind,
+            name=request.form.get("name", ""),
+            secret=request.form.get("secret", ""),
+            locations=request.form.get("locations", ""),
+            categories=request.form.get("categories", ""),
+            now=now(),
+        )
+    except Refused as refused:
+        return _every(refused=refused, typed=request.form.to_dict(), kind=kind), status_of(refused)
+    return redirect(url_for("register_console.show", number=number), 303)
+
+
+@blueprint.get("/<int:number>")
+def show(number: int) -> str:
+    """Its address, its lists, its last messages."""
+    return _show(_one(number))
+
+
+@blueprint.post("/<int:number>/lists")
+def change(number: int) -> AnyResponse | tuple[str, int]:
+    """Replace what its locations and articles are here."""
+    lists = {name: request.form.get(name, "") for name in ("locations", "categories")}
+    try:
+        registers.change(installation().store, programme=_loaded().slug, register_id=number, **lists)
+    except Refused as refused:
+        return _show(_one(number), refused=refused, lists=lists), status_of(refused)
+    return redirect(url_for("register_console.show", number=number), 303)
+
+
+@blueprint.post("/<int:number>/retry")
+def retry(number: int) -> AnyResponse | tuple[str, int]:
+    """Try a message again."""
+    try:
+        registers.retry(
+            installation().store,
+            programme=_loaded().slug,
+            register_id=number,
+            message_key=request.form.get("message", ""),
+            books=register_books(),
+            now=now(),
+        )
+    except Refused as refused:
+        return _show(_one(number), refused=refused), status_of(refused)
+    return redirect(url_for("register_console.show", number=number, _anchor="messages"), 303)
+
+
+@blueprint.post("/<int:number>/remove")
+def remove(number: int) -> AnyResponse:
+    """Listen to it no longer."""
+    registers.remove(installation().store, programme=_loaded().slug, register_id=number, now=now())
+    return redirect(url_for("register_console.every"), 303)
+
+
+def _one(number: int) -> Register:
+    return registers.one(installation().store, programme=_loaded().slug, register_id=number)
+
+
+def _every(
+    *, refused: Refused | None = None, typed: dict[str, str] | None = None, kind: Kind = Kind.SHOPIFY
+) -> str:
+    # A secret that was refused is typed again: no page of ours holds one.
+    return render_template(
+        "console/registers.html",
+        registers=registers.every(installation().store, programme=_loaded().slug),
+        kinds=KINDS,
+        kind=kind,
+        typed={**dict.fromkeys(("name", "locations", "categories"), ""), **(typed or {}), "secret": ""},
+        refused=refused,
+    )
+
+
+def _show(register: Register, *, refused: Refused | None = None, lists: dict[str, str] | None = None) -> str:
+    here, slug = installation(), _loaded().slug
+    places = register.places
+    return render_template(
+        "console/register.html",
+        register=register,
+        maker=KINDS[register.kind],
+        address=registers.address(here.keys, here.public_url, slug, register),
+        lists=lists
+        or {
+            "locations": registers.as_lines(places.locations),
+            "categories": registers.as_lines(places.categories),
+        },
+        natures=registers.NATURES,
+        messages=registers.latest(here.store, programme=slug, register_id=register.id),
+        refused=refused,
+    )
