@@ -1,0 +1,91 @@
+"""The API is asked whatever its own document allows, and much that it does not: every answer keeps to it.
+
+Requests are made by schemathesis from the served document, well formed and
+malformed; some of them then speak of the card, the receipts and the gift that
+the shop really has, for requests about nothing never get far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.openapi import from_wsgi
+from schemathesis.specs.openapi import checks
+
+from passes import books, checkout
+from passes.web.api import EVERYTHING, ROOT
+from tests.shop import COFFEE, Shop
+from tests.web.seeded import seed
+from tests.web.test_api import register
+
+EXAMPLES = {"sqlite": 40, "postgresql": 10}
+CHECKED = [
+    schemathesis.checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture
+def known(house: Shop) -> Mapping[str, str]:
+    """What exists, by the names that paths and bodies have for it."""
+    ana = seed(house)
+    bought = house.buy(ana.code, 1240)
+    (gift,) = checkout.look(house.store, programme=COFFEE, code=ana.code, language="en", now=house.now).issued
+    return {
+        "code": ana.code,
+        "receipt_id": str(bought.id),
+        "member_id": str(ana.member_id),
+        "redemption_id": str(gift.id),
+        "reward": "extra-shot",
+        "location": "west-loop",
+    }
+
+
+def test_every_answer_keeps_to_the_document(app: Flask, house: Shop, known: Mapping[str, str]) -> None:
+    schema = from_wsgi(f"{ROOT}/openapi.json", app=app)
+    program = register(app, house)
+    engine = "postgresql" if house.store.postgresql else "sqlite"
+    asked: dict[str, set[int]] = {}
+
+    def ask(case: Case[Any], speaks_of: set[str]) -> None:
+        if isinstance(case.body, dict):
+            case.body.update({name: known[name] for name in speaks_of & case.body.keys()})
+        case.path_parameters.update({name: known[name] for name in speaks_of & case.path_parameters.keys()})
+        # Slow enough for nobody to be told to go slower, and for an undo to come in time.
+        house.now += timedelta(milliseconds=20)
+        answer = case.call(headers={"Authorization": f"Bearer {program.secret}"})
+        case.validate_response(answer, checks=CHECKED)
+        asked.setdefault(case.operation.definition.raw["operationId"], set()).add(answer.status_code)
+
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
+        operation = found.ok()
+        cases = st.one_of(operation.as_strategy(), operation.as_strategy(GenerationMode.NEGATIVE))
+
+        @settings(
+            max_examples=EXAMPLES[engine],
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=cases, speaks_of=st.sets(st.sampled_from(sorted(known))))
+        def asks(case: Case[Any], speaks_of: set[str]) -> None:
+            ask(case, speaks_of)
+
+        asks()
+    assert set(asked) == {one.name for one in EVERYTHING}
+    assert books.verify(house.store).problems == ()
+    # Not only refusals: every operation was asked for something that it did.
+    if engine == "sqlite":
+        assert {one.name for one in EVERYTHING if one.status not in asked[one.name]} == set()
