@@ -133,7 +133,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     video.muted = true;
     video.playsInline = true;
     video.srcObject = given;
-    await video.play().catch(() => {}); // Stopped meanwhile; `look` sees it.
+    video.play().catch(() => {}); // Stopped meanwhile; `look` sees it.
     nextFrame(video, () => look(given));
   };
 

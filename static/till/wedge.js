@@ -9,7 +9,7 @@ const NEW_BUFFER_MS = 250; // After a pause like this somebody else begins to ty
 const SILENCE_MS = 100; // Scanners without Enter or Tab just stop.
 const FAST_MS = 60; // Nobody types like this for long.
 const ECHO_MS = 100; // Enter and line feed after each other are one end.
-const FOREIGN_LENGTH_MIN = 6;
+const OTHER_LENGTH_MIN = 6;
 // What a quick hand types into an amount; an article number has more digits and no comma.
 const AMOUNT_TYPED = /^(?!\d{8})[\d.,' ]+$/;
 const AMOUNT = "input[inputmode=decimal], input[data-amount]";
@@ -95,32 +95,36 @@ export function listen({ accept, onText, onOther, onKeys }) {
     }
   };
 
-  // Returns whether what came was a scanner's, so that nobody else should hear of its end.
-  const finish = (isSilence) => {
-    const [found] = meanings(keys).filter((text) => text && accept(text));
+  // Both return whether what came was a scanner's, so that nobody else should hear of its end.
+  const takeCode = ({ isSure }) => {
+    const found = meanings(keys).find((text) => text && accept(text));
+    // Somebody who types slowly into a field may not be done yet: Enter will tell.
+    if (found === undefined || (!isSure && first && gapMs() > FAST_MS)) return false;
     const about = { fromAmount: isAmount(first) };
-    const isFast = gapMs() <= FAST_MS;
-    if (found !== undefined) {
-      // Somebody who types slowly into a field may not be done yet: Enter will tell.
-      if (isSilence && first && !isFast) return false;
-      onKeys?.(keys);
-      takeBack();
-      clear();
-      if (isFresh(found)) onText(found, about);
-      return true;
-    }
-    if (isSilence && !isFast) return false;
-    if (keys.length) onKeys?.(keys);
-    const [text] = meanings(keys);
-    const isElsewhere = first && !(about.fromAmount && !AMOUNT_TYPED.test(text));
-    if (!onOther || !isFast || keys.length < FOREIGN_LENGTH_MIN || isElsewhere) {
-      if (!isSilence) clear();
-      return false;
-    }
+    onKeys?.(keys);
     takeBack();
     clear();
-    onOther(text, about);
+    if (isFresh(found)) onText(found, about);
     return true;
+  };
+  const takeOther = () => {
+    const [text] = meanings(keys);
+    if (keys.length < OTHER_LENGTH_MIN || gapMs() > FAST_MS) return false;
+    const fromAmount = isAmount(first);
+    if (!onOther || (first && !fromAmount) || (fromAmount && AMOUNT_TYPED.test(text))) return false;
+    onKeys?.(keys);
+    takeBack();
+    clear();
+    if (isFresh(text)) onOther(text, { fromAmount });
+    return true;
+  };
+  const wait = () => {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      if (takeCode({ isSure: false })) endedAt = performance.now();
+      // Half of a code that is still on its way by radio must not be taken for something else.
+      else timer = window.setTimeout(takeOther, NEW_BUFFER_MS - SILENCE_MS);
+    }, SILENCE_MS);
   };
 
   const heard = (event) => {
@@ -129,7 +133,7 @@ export function listen({ accept, onText, onOther, onKeys }) {
     if (event.key === "Enter" || event.key === "Tab") {
       window.clearTimeout(timer);
       const isEcho = !keys.length && at - endedAt < ECHO_MS;
-      if (isEcho || (keys.length && at - keys.at(-1).at < NEW_BUFFER_MS && finish(false))) {
+      if (isEcho || (keys.length && at - keys.at(-1).at < NEW_BUFFER_MS && (takeCode({ isSure: true }) || takeOther()))) {
         endedAt = at;
         event.preventDefault();
         event.stopImmediatePropagation();
@@ -154,10 +158,7 @@ export function listen({ accept, onText, onOther, onKeys }) {
     }
     if (one && !befores.has(one)) befores.set(one, one.value);
     keys.push({ key: event.key, code: event.code, physical: pressed, at });
-    window.clearTimeout(timer);
-    timer = window.setTimeout(() => {
-      if (finish(true)) endedAt = performance.now();
-    }, SILENCE_MS);
+    wait();
   };
 
   document.addEventListener("keydown", heard, { capture: true });
