@@ -12,15 +12,15 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from passes.booking import Booking
-from passes.loyalty import codes, joining
+from passes.loyalty import codes, dates, joining
 from passes.loyalty.lasting import expires_at, lapse_at
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, ReceiptKind
-from passes.loyalty.refusals import JoiningClosed, LinkUnknown
+from passes.loyalty.refusals import EnrolmentsEnough, JoiningClosed, LinkUnknown
 from passes.loyalty.tiers import starting
 from passes.server_keys import ServerKeys
-from passes.store import Store, Work, journal, mail, members, programmes
+from passes.store import Store, Work, allowances, journal, mail, members, programmes
 from passes.store.ids import new_id
 from passes.store.programmes import Finding, Loaded
 
@@ -77,6 +77,7 @@ def join(
     now: datetime,
     desk: str | None = None,
     letters: bool = False,
+    at_till: Counter | None = None,
 ) -> Joined:
     """Make a member, a card, its code and its link; book the welcome points.
 
@@ -87,9 +88,10 @@ def join(
     answered counts as no. Of a birthday only day and month are kept. `desk`
     names a screen that waits for this card (`on_the_phone`); the first card
     that names it is the one. With `letters` the address gets the way to its
-    card: where it was known, to the card it had. Raises NameInvalid,
+    card: where it was known, to the card it had. `at_till` is where a cashier
+    does it, and only so many join at one till and day. Raises NameInvalid,
     EmailInvalid, PhoneInvalid or the refusal of a required field that is
-    missing; JoiningClosed, ProgrammeUnknown, KeyInvalid or KeyReused.
+    missing; JoiningClosed, EnrolmentsEnough, ProgrammeUnknown, KeyInvalid or KeyReused.
     """
     clean_name, clean_email = joining.clean_name(name), joining.clean_email(email)
     clean_phone = joining.clean_phone(phone)
@@ -116,6 +118,8 @@ def join(
             raise JoiningClosed
         for _, missing in rules.joining.missing(email=clean_email, phone=clean_phone, birthday=birthday):
             raise missing
+        if at_till is not None:
+            _count_at(work, loaded, at_till, now)
         member_id, card_id = new_id(now), new_id(now)
         code = codes.code_from(code_bytes, rules.code_kind)
         known = members.same_email(work, loaded.id, clean_email)
@@ -212,6 +216,15 @@ def join(
         return Joined(loaded.id, member_id, card_id, serial, code, secret)
 
     return store.write(decide)
+
+
+def _count_at(work: Work, loaded: Loaded, at: Counter, now: datetime) -> None:
+    """One more who joins at a till today. Raises EnrolmentsEnough."""
+    rules = loaded.programme
+    day = dates.day_number(dates.local_date(now, rules.zone))
+    name = f"enrolled:{day}:{at.location or ''}:{at.till or ''}"
+    if not allowances.take(work, loaded.id, name, 1, limit=rules.till.enrolment_day_limit):
+        raise EnrolmentsEnough()
 
 
 def card_by_secret(store: Store, *, secret: str) -> CardRef:

@@ -31,6 +31,7 @@ class Limit(StrEnum):
     PAIRING_ADDRESS = "pairing_address"
     PIN_TILL = "pin_till"
     PIN_PERSON = "pin_person"
+    LOOKUP = "lookup"
 
 
 _TRIES_MAX = {
@@ -50,6 +51,8 @@ _TRIES_MAX = {
     Limit.PAIRING_ADDRESS: 20,
     # Everybody who takes turns at one till, mistyping included.
     Limit.PIN_TILL: 60,
+    # Every customer of a busy till without a card, and far too few to read the list of members.
+    Limit.LOOKUP: 60,
     # Wrong ones: a right one counts from the beginning again.
     Limit.PIN_PERSON: 5,
 }

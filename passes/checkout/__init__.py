@@ -5,6 +5,7 @@ answers as it did first; a refusal keeps nothing, not even the key.
 """
 
 from passes.checkout.claims import claim
+from passes.checkout.finding import Found, Search, card_of, find
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
 from passes.checkout.proving import OneTimeCode, Proof, send_code, show_code
 from passes.checkout.purchases import Sale, accrue, sale
@@ -26,6 +27,7 @@ from passes.loyalty.receipt import Receipt, refund_of
 __all__ = [
     "AsMoney",
     "Exchanged",
+    "Found",
     "Held",
     "IssuedView",
     "Lapsing",
@@ -39,13 +41,16 @@ __all__ = [
     "RewardView",
     "Sale",
     "SaleReturned",
+    "Search",
     "Why",
     "accrue",
     "authorise",
     "capture",
+    "card_of",
     "claim",
     "exchange",
     "extend",
+    "find",
     "look",
     "preview_return",
     "quote",

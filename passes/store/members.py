@@ -331,7 +331,7 @@ def add(
     )
 
 
-def name_keys(name: str) -> dict[str, str]:
+def name_keys(name: str) -> dict[str, Any]:
     """The two forms in which a name is looked for."""
     key = folded(name)[:NAME_KEY_MAX]
     return {"name_key": key, "name_turned": turned(key)}

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from passes.store.ids import first_id
 from passes.store.instants import micros
 from passes.store.models import one_time_code
 from passes.store.work import Read, Work
@@ -36,7 +35,7 @@ _OPEN = (
     )
     .order_by(one_time_code.c.id.desc())
 )
-_MADE_SINCE = select(func.count()).where(*_of_member, one_time_code.c.id >= bindparam("first"))
+_MADE_SINCE = select(func.count()).where(*_of_member, one_time_code.c.created_at > bindparam("since"))
 _TRIED = (
     update(one_time_code)
     .where(*_of_member, one_time_code.c.used_at.is_(None), one_time_code.c.expires_at > bindparam("now"))
@@ -79,7 +78,7 @@ def add(
 
 def made_since(read: Read, programme_id: int, member_id: int, *, since: datetime) -> int:
     """How many codes a member was given since an instant."""
-    found = read.ask(_MADE_SINCE, programme=programme_id, member=member_id, first=first_id(since)).value()
+    found = read.ask(_MADE_SINCE, programme=programme_id, member=member_id, since=micros(since)).value()
     return int(found)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
 
-from passes import books
-from tests.shop import COFFEE, Shop
+from passes import books, checkout
+from passes.api_keys import Scope
+from passes.loyalty import codes
+from tests.shop import BOOKS, COFFEE, KEYS, Shop
 from tests.web.test_api import Register, problem, register
 
 
@@ -25,7 +28,7 @@ def test_a_member_is_shown_with_what_holds_here_and_now(till: Register, house: S
     assert bought is not None
     assert found is not None
     assert (found["identified"], found["balance"], found["birthday"]) == ("card", 600, False)
-    assert [one["id"] for one in found["recent"]][0] == bought["id"]
+    assert found["recent"][0]["id"] == bought["id"]
     assert found["last_visit_at"] is not None
     assert found["as_of"]
     ready = {one["key"] for one in found["rewards"] if one["ready"]}
@@ -91,3 +94,59 @@ def test_somebody_becomes_a_member_on_the_spot(till: Register, house: Shop) -> N
     assert page.status_code == 200
     assert "Ece Demir" in page.get_data(as_text=True)
     assert till.post("/members", body, key="new-1").get_data() == made.get_data()
+
+
+def test_who_is_looked_up_earns_at_once_and_redeems_with_a_code(till: Register, house: Shop) -> None:
+    ana = house.join("Ana Reyes", phone="+1 312 555 0188", email="ana@example.com")
+    search = till.get("/members?find=rey").json
+    assert search is not None
+    ((found,), more) = search["found"], search["more"]
+    assert (found["name"], found["phone_end"], more) == ("Ana Reyes", "88", False)
+    handle = found["handle"]
+    # Nothing to reach her by, and no way to the number of her card.
+    shown = till.get(f"/members/{handle}")
+    for private in (ana.code, codes.grouped(ana.code), "5550188", "ana@example.com"):
+        assert private not in shown.get_data(as_text=True) + json.dumps(search)
+    assert shown.json is not None
+    assert (shown.json["identified"], shown.json["code"]) == ("found", handle)
+    quoted = till.post("/quotes", {"code": handle, "amount_minor": 5_000}).json
+    booked = till.post("/purchases", {"code": handle, "amount_minor": 5_000}).json
+    assert quoted is not None
+    assert booked is not None
+    assert quoted["points"] == booked["points"] == 500
+    wish = {"code": handle, "reward": "extra-shot"}
+    assert problem(till.post("/redemptions", wish)) == (409, "card_needed")
+    assert problem(till.post("/redemptions", {**wish, "one_time": "000000"})) == (422, "one_time_code_wrong")
+    shown_code = checkout.show_code(
+        house.store, programme_id=ana.programme_id, member_id=ana.member_id, keys=KEYS, now=house.now
+    )
+    redeemed = till.post("/redemptions", {**wish, "one_time": shown_code.digits})
+    assert redeemed.status_code == 201
+    assert house.balance(ana.code) == 450
+    # Letters are not set up here, so nobody waits for one.
+    assert problem(till.post("/one-time-codes", {"handle": handle})) == (409, "one_time_code_not_sent")
+    house.now += timedelta(minutes=16)
+    assert problem(till.get(f"/members/{handle}")) == (410, "handle_expired")
+    sold_then = {
+        "code": handle,
+        "amount_minor": 900,
+        "occurred_at": (house.now - timedelta(minutes=9)).isoformat(),
+    }
+    assert till.post("/purchases", sold_then).status_code == 201
+    assert books.verify(house.store).problems == ()
+
+
+def test_looking_up_is_limited_and_bound_to_one_shop(till: Register, app: Flask, house: Shop) -> None:
+    house.join("Ana Reyes")
+    search = till.get("/members?find=ana").json
+    assert search is not None
+    other = register(app, house, programme=BOOKS)
+    handle = search["found"][0]["handle"]
+    assert problem(other.get(f"/members/{handle}")) == (410, "handle_expired")
+    assert other.get("/members?find=ana").json == {"found": [], "more": False}
+    assert problem(till.get("/members?find=a")) == (422, "search_too_short")
+    for _ in range(58):
+        till.get("/members?find=ana")
+    assert problem(till.get("/members?find=ana")) == (429, "too_many_tries")
+    read_only = register(app, house, Scope.READ)
+    assert problem(read_only.get("/members?find=ana")) == (403, "scope_missing")

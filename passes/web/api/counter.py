@@ -6,19 +6,21 @@ The same functions answer `/api/v1` and the tills: only who asks is found out di
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from flask import url_for
 
-from passes import checkout, enrolment
+from passes import checkout
 from passes.api_keys import Scope
 from passes.checkout import Sale
-from passes.enrolment import Source
-from passes.loyalty import codes
 from passes.loyalty.refusals import ReceiptUnknown
 from passes.web import language
 from passes.web.api import refusals, wire
+from passes.web.api.cards import card_of, proof
 from passes.web.api.operations import Asked, Operation, Operations
+from passes.web.api.people import PEOPLE
 from passes.web.here import installation, now
 
 COUNTER = Operations()
@@ -37,15 +39,18 @@ COUNTER = Operations()
 )
 def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
     """What a cashier sees."""
-    found = checkout.look(
+    known, is_found = card_of(asked, code)
+    view = checkout.look(
         installation().store,
         programme=asked.caller.programme,
-        code=code,
+        code=known,
         language=language.current(),
         at=asked.counter(wire.HERE),
         now=now(),
     )
-    return wire.member(found, identified="card", now=now())
+    # Who was only looked up must not turn into a card that was there.
+    shown = replace(view, code=code) if is_found else view
+    return wire.member(shown, identified="found" if is_found else "card", now=now())
 
 
 @COUNTER.add(
@@ -69,7 +74,7 @@ def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
             at=asked.counter(body),
             language=language.current(),
             now=now(),
-            **_bought(body),
+            **_bought(asked, body),
         )
     )
 
@@ -98,7 +103,7 @@ def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
             occurred_at=body.occurred_at,
             watch=asked.watch,
             now=now(),
-            **_bought(body),
+            **_bought(asked, body, body.occurred_at),
         )
     )
 
@@ -154,11 +159,13 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
 )
 def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]:
     """A reward."""
+    code, shown = proof(body.code, body.one_time, asked)
     return wire.receipt(
         checkout.redeem(
             installation().store,
             programme=asked.caller.programme,
-            code=body.code,
+            code=code,
+            proof=shown,
             reward=body.reward,
             points=body.points,
             basket_minor=body.basket_minor,
@@ -184,11 +191,13 @@ def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]
 )
 def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
     """A reward in hand."""
+    code, shown = proof(body.code, body.one_time, asked)
     return wire.receipt(
         checkout.use(
             installation().store,
             programme=asked.caller.programme,
-            code=body.code,
+            code=code,
+            proof=shown,
             redemption_id=int(body.redemption_id),
             purchase_receipt_id=None if body.purchase_receipt_id is None else int(body.purchase_receipt_id),
             key=asked.request_key,
@@ -325,44 +334,6 @@ def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping
     )
 
 
-@COUNTER.add(
-    Operation(
-        "enrolMember",
-        "POST",
-        "/members",
-        Scope.MEMBERS,
-        "Make a member on the spot; the answer leads to the card.",
-        wire.NewMemberAnswer,
-        body=wire.MemberAsked,
-        status=201,
-        refusals=refusals.JOINING,
-    )
-)
-def enrol_member(asked: Asked, body: wire.MemberAsked) -> Mapping[str, Any]:
-    """A new member with a card."""
-    at, rules = asked.counter(body), asked.caller.loaded.programme
-    joined = enrolment.join(
-        installation().store,
-        programme=asked.caller.programme,
-        name=body.name,
-        email=body.email or None,
-        phone=body.phone or None,
-        language=body.language if body.language in rules.languages else rules.language,
-        consents=body.consents,
-        source=Source("till", location=at.location),
-        key=asked.request_key,
-        keys=installation().keys,
-        now=now(),
-        letters=installation().post is not None,
-    )
-    return {
-        "member_id": str(joined.member_id),
-        "card_id": str(joined.card_id),
-        "code": codes.grouped(joined.code),
-        "card_url": installation().public_url + url_for("member.card", secret=joined.link_secret),
-    }
-
-
 def _claim_url(asked: Asked, booked: Sale) -> str:
     proof = installation().keys.claim_proof(asked.caller.loaded.id, booked.id)
     path = url_for("join.form", slug=asked.caller.programme, claim=f"{booked.id}.{proof}")
@@ -373,9 +344,10 @@ def _pieces(body: wire.ReturnPreviewAsked) -> dict[int, int] | None:
     return {line.number: line.quantity for line in body.lines} or None
 
 
-def _bought(body: wire.QuoteAsked) -> dict[str, Any]:
+def _bought(asked: Asked, body: wire.QuoteAsked, at: datetime | None = None) -> dict[str, Any]:
     return {
-        "code": body.code,
+        # What a till reports late was looked up when it happened.
+        "code": card_of(asked, body.code, at)[0],
         "amount_minor": body.amount_minor,
         "lines": [line.line() for line in body.lines],
         "discount_minor": body.discount_minor,
@@ -389,3 +361,6 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 19):
         raise ReceiptUnknown()
     return int(text)
+
+
+COUNTER.include(PEOPLE)

@@ -138,6 +138,10 @@ class Operations:
 
         return keep
 
+    def include(self, others: Operations) -> None:
+        """Answer those of another subject, too."""
+        self._views |= others._views
+
     def named(self, name: str) -> tuple[Operation, View]:
         """An operation and what answers it, by the operation's name."""
         return next(pair for pair in self._views.items() if pair[0].name == name)

@@ -30,6 +30,8 @@ from passes.loyalty.explanation import Explained
 _LIMIT = 2**53
 
 Code = Annotated[str, Field(min_length=1, max_length=64, examples=["2FTX-9KQD-VM34-CHWR"])]
+OneTime = Annotated[str, Field(pattern=r"^[0-9]{6}$", examples=["482913"])]
+ONE_TIME = "Six digits from the member, where they were only looked up, or the reward is costly."
 Minor = Annotated[int, Field(ge=0, lt=_LIMIT)]
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 Id = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,18}$", examples=["284324659200003124"])]
@@ -103,6 +105,7 @@ class RedemptionAsked(Place):
     """Points for a reward."""
 
     code: Code
+    one_time: OneTime | None = Field(None, description=ONE_TIME)
     reward: Key = Field(description="The reward's key in the programme.")
     points: Annotated[int, Field(ge=1, lt=_LIMIT)] | None = Field(
         None, description="How many, where points are paid as money."
@@ -117,6 +120,7 @@ class UseAsked(Place):
 
     code: Code
     redemption_id: Id = Field(description="Of `issued` in the member's answer.")
+    one_time: OneTime | None = Field(None, description=ONE_TIME)
     purchase_receipt_id: Id | None = Field(
         None, description="The purchase in which it is used, so that a return gives it back."
     )
@@ -143,6 +147,21 @@ class MemberAsked(Place):
     consents: Annotated[dict[Key, bool], Field(max_length=20)] = Field(
         {}, description="What the person said to the programme's questions, by purpose; no where unsaid."
     )
+
+
+class Find(Asked):
+    """Whom to look up."""
+
+    find: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="The beginning of a name, also with the last four digits of the phone; a whole phone "
+        "number; a whole e-mail address."
+    )
+
+
+class OneTimeAsked(Place):
+    """A code for the member to prove themselves with."""
+
+    handle: Code = Field(description="What looking up gave, or the code of a card.")
 
 
 class ReturnedLine(Asked):
@@ -312,6 +331,29 @@ class MemberAnswer(BaseModel):
     expiring: Expiring | None = Field(description="Points that lapse within 30 days.")
     birthday: bool = Field(description="Whether it is within 7 days.")
     as_of: datetime
+
+
+class FoundMember(BaseModel):
+    """Somebody who may be meant: enough to recognise them, nothing to reach them by."""
+
+    handle: str = Field(description="Stands for their card wherever a code is asked for, for 15 minutes.")
+    name: str
+    tier_name: str | None
+    phone_end: str | None = Field(description="The last two digits of their number, to ask for.")
+    last_visit_at: datetime | None
+
+
+class FoundMembers(BaseModel):
+    """At most eight members."""
+
+    found: list[FoundMember]
+    more: bool = Field(description="Whether there are others: type more.")
+
+
+class OneTimeAnswer(BaseModel):
+    """A code is on its way to the member's e-mail."""
+
+    expires_at: datetime
 
 
 class SaleAnswer(BaseModel):
