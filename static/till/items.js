@@ -12,22 +12,34 @@ const SETTLED_KEPT_MS = 30 * 24 * 3600 * 1000;
 
 // Throws QuotaExceededError when the device is full; nothing was written then.
 export async function add(item) {
-  const at = await serverNow();
-  const store = await database();
-  const change = store.transaction(["items", "kept"], "readwrite");
+  const now = await serverNow();
+  return numbered((sequence, before) => ({
+    ...item,
+    sequence,
+    chain: chainOf(item, before),
+    made_at: now.toISOString(),
+    device_at: new Date().toISOString(),
+    state: "waiting",
+    tries: 0,
+  }));
+}
+
+// To be sent again, behind everything that was made since: the server counts what it has taken.
+export async function renew(key) {
+  return numbered((sequence, before) => {
+    const row = before.find((one) => one.key === key);
+    return row && { ...row, sequence, state: "waiting", reason: null };
+  });
+}
+
+// `make(sequence, before)` in one piece with counting on, so that no number is given twice.
+async function numbered(make) {
+  const change = (await database()).transaction(["items", "kept"], "readwrite");
   const [items, values] = [change.objectStore("items"), change.objectStore("kept")];
   const write = async () => {
     const sequence = ((await values.get("sequence")) ?? 0) + 1;
-    const before = await items.getAll();
-    const row = {
-      ...item,
-      sequence,
-      chain: chainOf(item, before),
-      made_at: at.toISOString(),
-      device_at: new Date().toISOString(),
-      state: "waiting",
-      tries: 0,
-    };
+    const row = make(sequence, await items.getAll());
+    if (!row) return null;
     await values.put(sequence, "sequence");
     await items.put(row);
     return row;

@@ -101,7 +101,7 @@ export async function attention() {
 
 // Try again what the server refused.
 export async function retry(key) {
-  await items.change(key, { state: "waiting", reason: null });
+  await items.renew(key);
   changed();
   return flush();
 }

@@ -17,8 +17,10 @@ export async function snapshot() {
 
 export async function keepSnapshot(now) {
   const { form_token, ...rest } = now;
-  await keep("now", { ...rest, syncedAt: (await serverNow()).toISOString() });
-  await keepPresent(now.person);
+  // Who locked the till is gone, even while the server has not heard of it.
+  const person = (await kept("toEnd")) ? null : now.person;
+  await keep("now", { ...rest, person, syncedAt: (await serverNow()).toISOString() });
+  await keepPresent(person);
   // A lost till forgets who came to the shop. What it booked stays until it is delivered.
   if (now.revoked) await forgetMembers();
 }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route, expect
 
 from passes.enrolment import Joined
+from passes.web.till import shell
 from tests.cast import rows
 from tests.shop import Shop
 from tests.web.browser.till import call, sign_in
-from tests.web.browser.window import Open
+from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -132,7 +135,7 @@ def test_a_reward_is_not_given_while_nobody_answers_and_somebody_hears_of_it_whe
     till: Page, ana: Joined, house: Shop
 ) -> None:
     till.context.set_offline(True)
-    assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "needs_network"
+    assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "offline_limit"
     till.context.set_offline(False)
     assert call(till, "queue", "it.waiting()") == []
     # The network dies while it is being booked.
@@ -342,3 +345,167 @@ def test_members_are_remembered_as_last_seen_with_what_waits_and_forgotten_with_
     call(till, "records", "it.keepSnapshot({revoked: true, person: null})")
     assert call(till, "records", "it.search('isik')") == []
     assert len(call(till, "queue", "it.waiting()")) == 1
+
+
+# The app itself, by its keys and buttons --------------------------------------------
+
+
+def begin(window: Watched) -> Page:
+    """The app with somebody signed in, on a device whose clock is right, kept by its worker."""
+    page = sign_in(window)
+    page.goto(f"{window.base}/till/app")
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    page.reload()
+    expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
+    return page
+
+
+def scan(page: Page, code: str) -> None:
+    """With a hand scanner."""
+    page.wait_for_timeout(300)
+    page.keyboard.type(code, delay=8)
+    page.keyboard.press("Enter")
+
+
+def enter(page: Page, amount: str) -> None:
+    """Type an amount and confirm it."""
+    page.locator("[data-amount]").fill(amount)
+    page.get_by_role("button", name="Confirm").click()
+
+
+@pytest.fixture
+def today(house: Shop) -> None:
+    """Let the pages' clock show what the browser's does."""
+    house.now = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.check("W-44", "W-45", "W-47")
+def test_a_till_without_network_starts_scans_books_and_delivers_once(
+    browse: Open, house: Shop, ana: Joined
+) -> None:
+    window = browse()
+    page = begin(window)
+    status = page.locator("#status")
+    expect(status).to_have_text("Online")
+    scan(page, ana.code)
+    expect(page.locator("#screen h1")).to_contain_text("Ana Reyes")
+
+    page.context.set_offline(True)
+    page.reload()
+    expect(status).to_have_text("Offline")
+    expect(status.locator("use")).to_have_attribute("href", "#icon-offline")
+    scan(page, ana.code)
+    expect(page.locator("#screen h1")).to_contain_text("Ana Reyes")
+    expect(page.locator("#screen")).to_contain_text("as of")
+    enter(page, "12.40")
+    expect(page.locator("#screen")).to_contain_text("Kept on this device")
+    expect(status).to_contain_text("1 waiting, oldest just now")
+    # A card that this till has never seen is accepted under its number.
+    stranger = house.join("Ben")
+    scan(page, stranger.code)
+    enter(page, "3.00")
+    expect(status).to_contain_text("2 waiting")
+
+    # Closed and opened again, still without network.
+    page.close()
+    window.page = page = page.context.new_page()
+    window.watch()
+    page.goto(f"{window.base}/till/app")
+    expect(page.locator("#status")).to_contain_text("Offline · 2 waiting")
+    assert faults(window, "offline", width=412) == []
+    assert too_small(window, "offline", least=56) == []
+
+    # Signing out warns, and what waits stays: it belongs to the till and not to who is signed in.
+    page.locator("#menu-button").click()
+    page.locator("[data-menu=leave]").click()
+    expect(page.get_by_role("dialog")).to_contain_text("2 bookings still wait to be sent")
+    page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+
+    # The first time the answer is lost: it is sent twice and booked once.
+    lost(page)
+    page.context.set_offline(False)
+    while call(page, "database", "it.kept('toEnd')"):
+        page.wait_for_timeout(50)
+    sign_in(window)
+    page.goto(f"{window.base}/till/app")
+    expect(page.locator("#status")).to_contain_text("2 waiting")
+    page.wait_for_timeout(500)
+    assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
+    page.unroute(QUEUE)
+    page.reload()
+    expect(page.locator("#status")).to_have_text("Online")
+    for amount_minor in (12_40, 3_00):
+        assert len(rows(house.store, "purchase", f"net_minor = {amount_minor}")) == 1
+
+
+@pytest.mark.usefixtures("today")
+def test_a_dead_network_that_the_browser_calls_alive_is_told_in_words(
+    browse: Open, house: Shop, ana: Joined
+) -> None:
+    page = begin(browse())
+    scan(page, ana.code)
+    expect(page.locator("[data-amount]")).to_be_visible()
+    page.route("**/till/api/**", lambda route: route.abort())
+    assert page.evaluate("navigator.onLine")
+    enter(page, "12.40")
+    expect(page.locator("#screen")).to_contain_text("Kept on this device")
+    expect(page.locator("#status")).to_contain_text("Offline · 1 waiting")
+    page.unroute("**/till/api/**")
+    page.locator("#status").click()
+    page.get_by_role("button", name="Send now").click()
+    expect(page.locator("#status")).to_have_text("Online")
+    assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.check("W-52")
+def test_a_new_version_waits_until_somebody_wants_it(
+    browse: Open, monkeypatch: pytest.MonkeyPatch, ana: Joined
+) -> None:
+    page = begin(browse())
+    page.evaluate("() => { window.same = true; }")
+    kept = page.evaluate("caches.keys()")
+    scan(page, ana.code)
+    page.locator("[data-amount]").fill("12.40")
+    monkeypatch.setattr(shell, "version", lambda: "000000000new")
+    page.evaluate("navigator.serviceWorker.getRegistration().then((one) => one.update()).then(() => 1)")
+    page.wait_for_function("async () => (await navigator.serviceWorker.getRegistration()).waiting !== null")
+    # Not in the middle of a sale, and never by itself.
+    notice = page.get_by_text("There is a new version of the till.")
+    expect(notice).to_be_hidden()
+    page.locator("[data-amount]").fill("")
+    page.keyboard.press("Escape")
+    expect(notice).to_be_visible()
+    assert page.evaluate("window.same")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Reload").click()
+    expect(page.locator("meta[name=version]")).to_have_attribute("content", "000000000new")
+    expect(notice).to_be_hidden()
+    left = page.evaluate("caches.keys()")
+    assert not set(left) & {name for name in kept if name.startswith("till-app-")}
+    page.context.set_offline(True)
+    page.reload()
+    expect(page.locator("meta[name=version]")).to_have_attribute("content", "000000000new")
+
+
+@pytest.fixture
+def at_home(chromium: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A browser that remembers: only there an app can be installed."""
+    context = chromium.browser_type.launch_persistent_context(
+        str(tmp_path / "profile"), executable_path="/usr/bin/chromium", args=FLAGS
+    )
+    yield context.pages[0]
+    context.close()
+
+
+@pytest.mark.check("W-27")
+def test_the_till_can_be_installed(at_home: Page, served: str, house: Shop) -> None:
+    at_home.goto(f"{served}/till/app")
+    at_home.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    devtools = at_home.context.new_cdp_session(at_home)
+    assert devtools.send("Page.getInstallabilityErrors")["installabilityErrors"] == []
+    told = devtools.send("Page.getAppManifest")
+    assert told["errors"] == []
+    about = json.loads(told["data"])
+    assert (about["start_url"], about["display"], about["orientation"]) == ("/till/app", "standalone", "any")
