@@ -96,7 +96,7 @@ class Door:
         raise trouble or OSError("the name has no address")
 
     def secure(self, plain: socket.socket, target: Target) -> ssl.SSLSocket:
-        """TLS over a connection: its handshake will verify the certificate against the name in the address."""
+        """TLS over a connection; its handshake will verify the certificate against the address's name."""
         if self._context is None:
             self._context = ssl.create_default_context(cafile=self._ca_file)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
