@@ -26,6 +26,7 @@ from passes.access.people import (
 )
 from passes.access.sessions import (
     SESSION_TIME,
+    AtTill,
     revoke_all,
     session,
     sign_in,
@@ -40,6 +41,7 @@ __all__ = [
     "PASSWORD_LENGTH_MIN",
     "SESSION_TIME",
     "Area",
+    "AtTill",
     "Form",
     "Grant",
     "Limit",

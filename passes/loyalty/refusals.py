@@ -967,6 +967,20 @@ class RequestInvalid(Refused):
     words = "This request is not well formed."
 
 
+class ScopesMissing(Refused):
+    """A key that may do nothing."""
+
+    code = "scopes_missing"
+    words = "Say what this key may do."
+
+
+class ApiKeyEnds(Refused):
+    """A key that ends before it begins."""
+
+    code = "api_key_ends"
+    words = "Choose a day that is still to come."
+
+
 class CursorInvalid(Refused):
     """A list is gone on with by what it said itself, asked with the same filters."""
 

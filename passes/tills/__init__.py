@@ -8,6 +8,7 @@ for the owner to decide.
 """
 
 from passes.tills.pairing import (
+    CODE_LETTERS,
     PAIRING_TIME,
     Device,
     Paired,
@@ -24,6 +25,7 @@ from passes.tills.reviews import Review, book, dismiss, keep, open_reviews, revi
 from passes.tills.taking import Item, Judged, Why, has_worked_here, judge, taken
 
 __all__ = [
+    "CODE_LETTERS",
     "PAIRING_TIME",
     "Device",
     "Item",

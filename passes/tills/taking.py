@@ -40,11 +40,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """When an item happened, None for just now; and why it may not simply be booked.
+    """When an item happened as far as we can tell, and why it may not simply be booked.
 
+    `occurred_at` is when it is booked to have happened, None for just now;
     `is_old` when its cashier does not wait for an answer any more.
     """
 
+    happened_at: datetime
     occurred_at: datetime | None
     is_old: bool
     why: Why | None = None
@@ -60,7 +62,9 @@ def judge(found: Device | None, item: Item, *, is_known: bool, skew: timedelta, 
     is_old = now - happened_at > AT_ONCE
     # A clock that is off says nothing about when; ours does (loyalty E3).
     occurred_at = item.made_at if is_old and abs(skew) <= CLOCK_TOLERANCE else None
-    return Judged(occurred_at, is_old, None if is_known else _odd(found, item, happened_at, now))
+    return Judged(
+        min(happened_at, now), occurred_at, is_old, None if is_known else _odd(found, item, happened_at, now)
+    )
 
 
 def _odd(found: Device | None, item: Item, happened_at: datetime, now: datetime) -> Why | None:
@@ -78,16 +82,14 @@ def _odd(found: Device | None, item: Item, happened_at: datetime, now: datetime)
     return None
 
 
-def has_worked_here(store: Store, found: Device, item: Item) -> bool:
-    """Whether the item's person had signed in at this till, and was not gone when it was made."""
-    if item.person is None:
-        return False
+def has_worked_here(store: Store, found: Device, *, person: str, made_at: datetime) -> bool:
+    """Whether this person had signed in at this till, and was not gone at that instant."""
     with store.read() as read:
-        row = team.at_till(read, till_id=found.till_id, login=item.person)
+        row = team.at_till(read, till_id=found.till_id, login=person)
     if row is None or not row.worked_here:
         return False
     disabled_at = instant_or_none(row.disabled_at)
-    return disabled_at is None or item.made_at < disabled_at
+    return disabled_at is None or made_at < disabled_at
 
 
 def taken(store: Store, found: Device, *, number: int, has_all: bool, now: datetime) -> None:

@@ -142,6 +142,8 @@ STATUS = {
     "scope_missing": 403,
     "idempotency_key_missing": 400,
     "request_invalid": 422,
+    "scopes_missing": 422,
+    "api_key_ends": 422,
     "cursor_invalid": 422,
     "member_unknown": 404,
     "too_many_requests": 429,

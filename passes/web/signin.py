@@ -5,15 +5,23 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access
-from passes.access import Area, Person, Role
-from passes.loyalty.refusals import NotAllowed, Refused
-from passes.store import programmes
+from passes import access, tills
+from passes.access import Area, AtTill, Person, Role, pins
+from passes.loyalty.refusals import NotAllowed, Refused, TillUnknown
+from passes.store import programmes, team
 from passes.store.programmes import Loaded
+from passes.store.team import Colleague
+from passes.tills import Device
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now, on_this_machine
 
 blueprint = Blueprint("signin", __name__)
+
+DEVICE = "passes_till_device"
+"""The cookie that makes a browser a paired till."""
+
+# As long as browsers keep a cookie at all; every sign-in at the till begins it anew.
+DEVICE_SECONDS = 400 * 24 * 3600
 
 _PURPOSE = "sign-in"
 _DEMONSTRATION = "demonstration"
@@ -29,9 +37,42 @@ def cookie(area: Area) -> str:
 
 
 def person(area: Area) -> Person | None:
-    """Who is signed in to this area of the service."""
+    """Who is signed in to this area of the service.
+
+    What began at a paired till holds at that till alone; and at a paired till
+    nothing else holds.
+    """
     secret = request.cookies.get(cookie(area))
-    return access.session(installation().store, secret=secret, area=area, now=now()) if secret else None
+    found = access.session(installation().store, secret=secret, area=area, now=now()) if secret else None
+    if found is not None and area is Area.TILL:
+        at = at_till()
+        if found.till_id != (None if at is None else at.till_id):
+            return None
+    return found
+
+
+def device() -> Device | None:
+    """The till that this browser is paired with, or was before the owner took it out of force."""
+    if "device" not in g:
+        secret = request.cookies.get(DEVICE)
+        g.device = tills.device(installation().store, secret=secret) if secret else None
+    found: Device | None = g.device
+    return found
+
+
+def at_till() -> AtTill | None:
+    """The paired till in force that this is."""
+    found = device()
+    if found is None or found.is_revoked:
+        return None
+    return AtTill(found.loaded.id, found.till_id, found.location)
+
+
+def cashiers(loaded: Loaded) -> list[Colleague]:
+    """Who can open a paired till of this programme with a PIN."""
+    with installation().store.read() as read:
+        everybody = team.team(read, programme_id=loaded.id)
+    return [one for one in everybody if one.has_pin and {Role.CASHIER, Role.OWNER} & set(one.roles)]
 
 
 def secret(area: Area) -> str:
@@ -70,9 +111,11 @@ def _chosen(found: Person, slugs: tuple[str, ...]) -> Loaded:
 @blueprint.get("/console/sign-in", defaults={"area": Area.CONSOLE})
 @blueprint.get("/till/sign-in", defaults={"area": Area.TILL})
 def form(area: Area) -> str | AnyResponse:
-    """Login and password."""
+    """Login and password; at a paired till, who it is and their PIN."""
     if person(area):
         return redirect(_HOMES[area], 303)
+    if area is Area.TILL and at_till() and "password" not in request.args:
+        return _pin_form(request.args.get("who", ""))
     return _form(area)
 
 
@@ -89,11 +132,29 @@ def send(area: Area) -> tuple[str, int] | AnyResponse:
             password=request.form.get("password", ""),
             area=area,
             address=address(),
+            at=at_till() if area is Area.TILL else None,
             now=now(),
         )
     except Refused as refused:
         return _form(area, login=login, refused=refused), status_of(refused)
     return _signed_in(begun, area)
+
+
+@blueprint.post("/till/sign-in/pin")
+def enter() -> tuple[str, int] | AnyResponse:
+    """Begin a session at a paired till with a PIN."""
+    login, at = request.form.get("login", ""), at_till()
+    try:
+        access.read_form(installation().keys, request.form.get("form", ""), purpose=_PURPOSE, now=now())
+        if at is None:
+            raise TillUnknown
+        begun = pins.sign_in(
+            installation().store, at=at, login=login, pin=request.form.get("pin", ""), now=now()
+        )
+    except Refused as refused:
+        page = _form(Area.TILL, refused=refused) if at is None else _pin_form(login, refused)
+        return page, status_of(refused)
+    return _signed_in(begun, Area.TILL)
 
 
 @blueprint.post("/console/sign-out", defaults={"area": Area.CONSOLE})
@@ -105,7 +166,8 @@ def leave(area: Area) -> AnyResponse:
         access.check_form_token(someone, request.form.get("form_token", ""))
         access.sign_out(installation().store, secret=secret(area), now=now())
     answer = redirect(url_for("signin.form", area=area), 303)
-    answer.delete_cookie(cookie(area), path=f"/{area}", httponly=True, samesite="Lax", secure=https())
+    assert isinstance(answer, Response)
+    end_session(answer, area)
     return answer
 
 
@@ -161,8 +223,29 @@ def _form(area: Area, *, login: str = "", refused: Refused | None = None) -> str
     return render_template("signin/form.html", area=area, form=hidden, login=login, refused=refused)
 
 
+def _pin_form(login: str, refused: Refused | None = None) -> str:
+    found = device()
+    assert found is not None
+    everybody = cashiers(found.loaded)
+    return render_template(
+        "till/pin.html",
+        till=found,
+        cashiers=everybody,
+        chosen=next((one for one in everybody if one.login == login), None),
+        form=access.new_form(installation().keys, purpose=_PURPOSE, now=now()).text,
+        refused=refused,
+    )
+
+
 def _signed_in(begun: str, area: Area, home: str | None = None) -> Response:
     answer = redirect(home or _HOMES[area], 303)
+    assert isinstance(answer, Response)
+    keep_session(answer, begun, area)
+    return answer
+
+
+def keep_session(answer: Response, begun: str, area: Area) -> None:
+    """Put a session's secret into its cookie."""
     answer.set_cookie(
         cookie(area),
         begun,
@@ -172,5 +255,23 @@ def _signed_in(begun: str, area: Area, home: str | None = None) -> Response:
         samesite="Lax",
         secure=https(),
     )
-    assert isinstance(answer, Response)
-    return answer
+    if area is Area.TILL and at_till() is not None:
+        keep_device(answer, request.cookies[DEVICE])
+
+
+def end_session(answer: Response, area: Area) -> None:
+    """Take a session's cookie away."""
+    answer.delete_cookie(cookie(area), path=f"/{area}", httponly=True, samesite="Lax", secure=https())
+
+
+def keep_device(answer: Response, secret: str) -> None:
+    """Make this browser a paired till. No page of another site ever sends this cookie."""
+    answer.set_cookie(
+        DEVICE,
+        secret,
+        max_age=DEVICE_SECONDS,
+        path="/till",
+        httponly=True,
+        samesite="Strict",
+        secure=https(),
+    )

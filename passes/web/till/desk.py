@@ -1,32 +1,41 @@
 """What the till's app asks: JSON under `/till/api`.
 
 The app asks the counter's questions as registers do, and sends all its writes
-through the queue, with or without network. Who asks is known from the session.
+through the queue, with or without network. Who asks is known from the session,
+and which till from the cookie of a paired device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
+from pydantic import Field
 
-from passes import access, checkout
-from passes.access import Area, Person, Role
+from passes import access, artwork, checkout, tills
+from passes.access import Area, AtTill, Person, Role, pins
 from passes.api_keys import Caller, Scope
 from passes.loyalty.money import minor_digits
 from passes.loyalty.receipt import Receipt
-from passes.loyalty.refusals import PlaceMissing, ReceiptUnknown, SignInNeeded
+from passes.loyalty.refusals import (
+    PlaceMissing,
+    ReceiptUnknown,
+    RequestInvalid,
+    SignInNeeded,
+    TillRevoked,
+    TillUnknown,
+)
 from passes.store import tills as rows
 from passes.store.programmes import Loaded
+from passes.tills import Device
 from passes.web import language, signin, theme
 from passes.web.api import operations, wire
 from passes.web.api.counter import COUNTER
-from passes.web.api.openapi import VERSION
 from passes.web.api.operations import Asked, Operation
 from passes.web.here import installation, now
-from passes.web.till import receipts
+from passes.web.till import receipts, shell
 from passes.web.till.place import Place
 
 blueprint = Blueprint("desk", __name__, url_prefix="/till/api")
@@ -35,39 +44,51 @@ operations.speak_json(blueprint)
 _EVERYTHING = frozenset(Scope)
 # Keys of a till's writes are made of chance, and stay the same whichever way they come in.
 _ANY_TILL = 0
-_OWN_GUARD = frozenset({"desk.state"})
+_OWN_GUARD = frozenset({"desk.state", "desk.sign_in", "desk.lock", "desk.take"})
+_OWN_PROOF = frozenset({"desk.sign_in"})
+_DRAWN_LETTERS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who asks: the person who is signed in, and where they work."""
+    """Who asks: a paired device, in force or not; who is signed in there; and where that is."""
 
+    device: Device | None
     person: Person | None
     place: Place | None
 
+    @property
+    def at(self) -> AtTill | None:
+        """The paired till in force, or for a browser without one, the place as if it were one."""
+        if (at := signin.at_till()) is not None:
+            return at
+        return None if self.place is None else AtTill(self.place.loaded.id, _ANY_TILL, self.place.location)
+
     def caller(self) -> Caller:
-        """The same as the counter's operations know it. Raises SignInNeeded, PlaceMissing."""
+        """The same as the counter's operations know it. Raises TillRevoked, SignInNeeded, PlaceMissing."""
         if self.person is None:
-            raise SignInNeeded()
+            raise TillRevoked() if self.device is not None and self.device.is_revoked else SignInNeeded()
         if self.place is None:
             raise PlaceMissing()
-        return Caller(
-            _ANY_TILL,
-            "",
-            _EVERYTHING,
-            self.place.location,
-            self.place.loaded,
-            channel="in_store",
-            person=self.person.login,
+        is_till = self.device is not None and not self.device.is_revoked
+        return caller_at(
+            self.place, till=self.device.name if self.device and is_till else "", person=self.person.login
         )
+
+
+def caller_at(place: Place, *, till: str, person: str) -> Caller:
+    """Somebody at a till, as the counter's operations know them."""
+    return Caller(
+        _ANY_TILL, till, _EVERYTHING, place.location, place.loaded, channel="in_store", person=person
+    )
 
 
 @blueprint.before_request
 def guard() -> None:
     """Only cashiers in a shop of theirs, and only requests of their own session."""
-    person = signin.person(Area.TILL)
-    g.standing = Standing(person, _place(person))
-    if person is not None and request.method == "POST":
+    g.standing = _standing(signin.person(Area.TILL))
+    person = standing().person
+    if person is not None and request.method == "POST" and request.endpoint not in _OWN_PROOF:
         access.check_form_token(person, request.headers.get("X-Form-Token", ""))
     if request.endpoint not in _OWN_GUARD:
         standing().caller()
@@ -79,13 +100,20 @@ def standing() -> Standing:
     return found
 
 
-def _place(person: Person | None) -> Place | None:
-    # A right that was taken away meanwhile counts at once.
+def _standing(person: Person | None) -> Standing:
+    device = signin.device()
+    if device is not None and not device.is_revoked:
+        place = Place(device.loaded, device.location)
+        return Standing(device, person if _may_serve(person, place) else None, place)
     if person is None or person.loaded is None:
-        return None
-    if not access.may(person, person.loaded.slug, Role.CASHIER):
-        return None
-    return Place(person.loaded, person.location)
+        return Standing(device, person, None)
+    place = Place(person.loaded, person.location)
+    return Standing(device, person, place if _may_serve(person, place) else None)
+
+
+def _may_serve(person: Person | None, place: Place) -> bool:
+    # Asked each time: a right that was taken away meanwhile counts at once.
+    return person is not None and access.may(person, place.loaded.slug, Role.CASHIER)
 
 
 def _asker(operation: Operation) -> Caller:
@@ -99,22 +127,112 @@ COUNTER.serve(blueprint, _asker, writes=False)
 def state() -> Response:
     """Everything that the app must know to work, and for a while without us."""
     found = standing()
-    person, place = found.person, found.place
-    return operations.answered(
-        {
-            "server_time": now(),
-            "version": VERSION,
-            "paired": False,
-            "revoked": False,
-            "till": None,
-            "person": None if person is None else _person(person, place),
-            "form_token": None if person is None else person.form_token,
-            "cashiers": [],
-            "programme": None if place is None else _programme(place.loaded),
-            "rules": None if place is None else _rules(place.loaded),
-        },
-        200,
+    if found.device is not None:
+        tills.heard(installation().store, found.device, now=now())
+    return operations.answered(_state(found), 200)
+
+
+def _state(found: Standing) -> dict[str, Any]:
+    device, person, place = found.device, found.person, found.place
+    is_till = signin.at_till() is not None
+    return {
+        "server_time": now(),
+        "version": shell.version(),
+        "paired": device is not None,
+        "revoked": device is not None and device.is_revoked,
+        "till": None if device is None else _till(device),
+        "person": None if person is None else _person(person, place),
+        "form_token": None if person is None else person.form_token,
+        "cashiers": [
+            {"login": one.login, "name": one.name}
+            for one in (signin.cashiers(place.loaded) if is_till and place is not None else ())
+        ],
+        "programme": None if place is None else _programme(place.loaded),
+        "rules": None if place is None else _rules(place.loaded),
+    }
+
+
+def _till(device: Device) -> dict[str, Any]:
+    return {
+        "id": str(device.till_id),
+        "name": device.name,
+        "location": device.location,
+        "shop_name": Place(device.loaded, device.location).shop_name,
+    }
+
+
+class PinAsked(wire.Asked):
+    """Somebody at the till, with their PIN."""
+
+    login: Annotated[str, Field(max_length=64)]
+    pin: Annotated[str, Field(max_length=16)]
+
+
+class ApprovalAsked(PinAsked):
+    """A manager, and the key of the item that they agree to."""
+
+    key: wire.Key
+
+
+class DrawingAsked(wire.Asked):
+    """An address of ours, to be drawn as a code."""
+
+    text: Annotated[str, Field(max_length=_DRAWN_LETTERS_MAX)]
+
+
+@blueprint.post("/sign-in")
+def sign_in() -> Response:
+    """Begin a session with a PIN; whoever worked here before is signed out. Raises TillRevoked, PinWrong …"""
+    at = signin.at_till()
+    if at is None:
+        raise TillRevoked() if standing().device is not None else TillUnknown()
+    asked, store = operations.body(PinAsked), installation().store
+    began = pins.sign_in(store, at=at, login=asked.login, pin=asked.pin, now=now())
+    if before := signin.secret(Area.TILL):
+        access.sign_out(store, secret=before, now=now())
+    person = access.session(store, secret=began, area=Area.TILL, now=now())
+    answer = operations.answered(_state(_standing(person)), 200)
+    signin.keep_session(answer, began, Area.TILL)
+    return answer
+
+
+@blueprint.post("/lock")
+def lock() -> Response:
+    """End this session, if there is one. What the device still holds, it may send without."""
+    if standing().person is not None:
+        access.sign_out(installation().store, secret=signin.secret(Area.TILL), now=now())
+    answer = operations.answered({"locked": True}, 200)
+    signin.end_session(answer, Area.TILL)
+    return answer
+
+
+@blueprint.post("/approvals")
+def approve() -> Response:
+    """A manager agrees to one item, with their PIN. Raises PinWrong, PinLocked, TooManyTries."""
+    asked = operations.body(ApprovalAsked)
+    caller, at = standing().caller(), standing().at
+    assert at is not None
+    assert caller.person is not None
+    token = pins.approve(
+        installation().store,
+        installation().keys,
+        at=at,
+        login=asked.login,
+        pin=asked.pin,
+        key=asked.key,
+        asked_by=caller.person,
+        now=now(),
     )
+    return operations.answered({"approval": token}, 200)
+
+
+@blueprint.post("/codes")
+def draw() -> Response:
+    """A code with an address of ours, for the customer to scan. Sent in a body: it may be a secret one."""
+    asked = operations.body(DrawingAsked)
+    if not asked.text.startswith(f"{installation().public_url}/"):
+        raise RequestInvalid()
+    return operations.answered({"svg": artwork.qr_svg(asked.text)}, 200)
 
 
 def _person(person: Person, place: Place | None) -> dict[str, Any]:
@@ -141,13 +259,26 @@ def _programme(loaded: Loaded) -> dict[str, Any]:
         "symbologies": [rules.symbology],
         "categories": [{"key": key, "name": name.in_(spoken)} for key, name in rules.category_names],
         "points_per": {"points": rules.earning.points, "amount_minor": rules.earning.per_minor},
+        "joining": {
+            "email": rules.joining.email,
+            "phone": rules.joining.phone,
+            "birthday": rules.joining.birthday,
+        },
         "shops": [{"key": shop.key, "name": shop.name.in_(spoken)} for shop in rules.shops],
     }
 
 
 def _rules(loaded: Loaded) -> dict[str, Any]:
-    rules = loaded.programme
-    return {"undo_seconds": rules.undo_seconds, "amount_limit_minor": rules.earning.limit_minor}
+    rules, till = loaded.programme, loaded.programme.till
+    return {
+        "lock_seconds": till.lock_seconds,
+        "back_seconds": till.back_seconds,
+        "undo_seconds": rules.undo_seconds,
+        "offline_points": till.offline_points,
+        "amount_limit_minor": rules.earning.limit_minor,
+        "lookup": till.lookup,
+        "practice": till.practice,
+    }
 
 
 @blueprint.get("/mine")

@@ -57,7 +57,9 @@ _AMOUNT = (AmountInvalid, AmountTooLarge)
 
 @blueprint.get("/place")
 def place() -> str | AnyResponse:
-    """Choose the shop. Whoever has only one never sees this page."""
+    """Choose the shop. Whoever has only one, or works at a paired till, never sees this page."""
+    if who().till_id is not None:
+        return redirect(url_for("till.scan"), 303)
     choices = _choices()
     if len(choices) == 1 and "stay" not in request.args:
         _work_at(*choices[0])
@@ -71,7 +73,7 @@ def place() -> str | AnyResponse:
 def choose() -> AnyResponse:
     """Work at the chosen shop from now on."""
     slug, _, location = request.form.get("place", "").partition("/")
-    if (slug, location or None) not in _choices():
+    if who().till_id is not None or (slug, location or None) not in _choices():
         raise NotAllowed
     _work_at(slug, location or None)
     return redirect(url_for("till.scan"), 303)
@@ -326,7 +328,8 @@ def _echo(code: str, amount_minor: int) -> str:
 
 
 def _counter() -> Counter:
-    return Counter(location=here().location, person=who().login)
+    at = signin.device() if who().till_id is not None else None
+    return Counter(location=here().location, till=None if at is None else at.name, person=who().login)
 
 
 # Afterwards ----------------------------------------------------------------------

@@ -3,136 +3,231 @@
 Items are booked in the order in which they were made. Each is named by its
 key, so that sending them again books nothing twice; one that is refused does
 not hold up the others, and one that the system is too busy for holds up only
-what comes after it for the same customer.
+what comes after it for the same customer. What is odd about an item, such as a
+number that another device used, is for the owner to decide (loyalty E3, G).
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any
 
 import orjson
 from flask import Response
 from pydantic import AwareDatetime, Field
 
+from passes import tills
 from passes.api_keys import Caller
-from passes.loyalty import codes
-from passes.loyalty.refusals import Busy, ReceiptUnknown, Refused, RequestInvalid, StorageFull
+from passes.loyalty.refusals import (
+    Busy,
+    OtherPerson,
+    PlaceChanged,
+    Refused,
+    ReviewDismissed,
+    StorageFull,
+)
 from passes.store import tills as rows
+from passes.store.instants import instant
+from passes.store.work import Row
+from passes.tills import Device, Item, Judged, Why
 from passes.web.api import operations, wire
-from passes.web.api.counter import COUNTER
-from passes.web.api.operations import Asked, Operation, View
 from passes.web.here import installation, now
-from passes.web.till.desk import blueprint, standing
+from passes.web.till import items
+from passes.web.till.desk import Standing, blueprint, caller_at, standing
+from passes.web.till.items import ItemAsked
+from passes.web.till.place import Place
 
 log = logging.getLogger(__name__)
 
 ITEMS_MAX = 50
-_COME_AGAIN = (Busy, StorageFull)
-# Who asks and where is known here; what a body says of it is not believed.
-_KNOWN = ("till", "person", "location")
-_PART = re.compile(r"<(\w+)>")
-_WRITES = {one.name: (one, COUNTER.named(one.name)[1]) for one in COUNTER.all if one.is_write}
-
-
-class ItemAsked(wire.Asked):
-    """One write of a till. `path` may name by `receipt_key` the item that made the receipt."""
-
-    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{8,64}$")]
-    sequence: Annotated[int, Field(ge=0, lt=2**53)]
-    made_at: AwareDatetime
-    operation: Annotated[str, Field(max_length=64)]
-    person: Annotated[str, Field(max_length=64)] | None = None
-    path: dict[str, Annotated[str, Field(max_length=64)]] = Field(default_factory=dict)
-    body: dict[str, Any] = Field(default_factory=dict)
+_COME_AGAIN = (Busy, StorageFull, OtherPerson, PlaceChanged)
 
 
 class QueueAsked(wire.Asked):
-    """What a till has to send, in the order in which it was made, and what its clock says now."""
+    """What a till has to send, in the order in which it was made, and what its clock says now.
+
+    `left` is how many items it still holds after these; None where it does not say.
+    """
 
     device_time: AwareDatetime
     # Each is checked by itself: one that is not well formed must not hold up the others for ever.
     items: Annotated[list[dict[str, Any]], Field(max_length=ITEMS_MAX)]
+    left: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
+
+@dataclass(slots=True)
+class Taking:
+    """One sending of a till while it is worked through.
+
+    `held` are customers for whom an earlier item has to come again, `number`
+    is up to where the queue was taken without a gap.
+    """
+
+    found: Standing
+    skew: timedelta
+    held: set[str] = field(default_factory=set)
+    number: int = 0
+    has_gap: bool = False
+    worked_here: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def device(self) -> Device | None:
+        """The paired device that sends, in force or not."""
+        return self.found.device
 
 
 @blueprint.post("/queue")
 def take() -> Response:
-    """Book what a till did."""
+    """Book what a till did. A paired device needs nobody to be signed in."""
+    found = standing()
+    if found.device is None:
+        found.caller()
     asked = operations.body(QueueAsked)
-    caller = standing().caller()
-    held: set[str] = set()
-    results = [_result(caller, item, held) for item in asked.items]
+    taking = Taking(found, now() - asked.device_time)
+    results = [_result(taking, sent) for sent in asked.items]
+    if found.device is not None and not found.device.is_revoked:
+        has_all = asked.left == 0 and not taking.has_gap
+        tills.heard(installation().store, found.device, now=now())
+        if has_all or taking.number > found.device.sequence:
+            tills.taken(installation().store, found.device, number=taking.number, has_all=has_all, now=now())
     return operations.answered({"server_time": now(), "results": results}, 200)
 
 
-def _result(caller: Caller, sent: Mapping[str, Any], held: set[str]) -> dict[str, Any]:
-    """What became of one item; `held` are customers for whom an earlier one has to come again."""
+def _result(taking: Taking, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of one item."""
     key = str(sent.get("key", ""))[:64]
-    about: set[str] = set()
     try:
         item = operations.checked(ItemAsked, orjson.dumps(sent))
-        about = _about(item)
-        if held & about:
-            return _said(key, "later", 503)
-        answer, status = _book(caller, item)
-        return _said(key, "booked", status, answer=answer)
-    except _COME_AGAIN as refused:
-        held |= about
-        return _said(key, "later", 503, problem=operations.told(refused))
     except Refused as refused:
-        problem = operations.told(refused)
-        return _said(key, "refused", problem["status"], problem=problem)
+        return _said(key, "refused", problem=operations.told(refused))
+    if taking.held & item.about:
+        return _later(taking, item)
+    try:
+        said = _take(taking, item)
+    except _COME_AGAIN as refused:
+        return _later(taking, item, operations.told(refused))
     except Exception as error:
         # Our own mistake: it stays with the till, and no other customer waits for it.
         log.error("an item of a till's queue failed", exc_info=error)
-        held |= about
-        return _said(key, "later", 500)
+        return _later(taking, item)
+    if not taking.has_gap:
+        taking.number = max(taking.number, item.sequence)
+    return said
+
+
+def _take(taking: Taking, item: ItemAsked) -> dict[str, Any]:
+    device = taking.device
+    caller = _caller(taking, item)
+    if item.programme not in (None, caller.programme):
+        # A till stands where it stands: here nobody will work for that shop again.
+        return _said(item.key, "refused", problem=operations.told(PlaceChanged()))
+    kept = None if device is None else _kept(device, item)
+    if kept is not None and kept.state == "dismissed":
+        return _said(item.key, "refused", problem=operations.told(ReviewDismissed()))
+    if kept is not None and kept.state == "open":
+        return _said(item.key, "review", 202)
+    was_booked = items.is_booked(caller, item.key)
+    judged = tills.judge(
+        device,
+        Item(item.key, item.sequence, item.made_at, caller.person),
+        is_known=was_booked or (kept is not None and device is not None and not device.is_revoked),
+        skew=taking.skew,
+        now=now(),
+    )
+    if device is not None and (why := _odd(taking, device, item, judged, caller)) and not was_booked:
+        return _for_review(device, item, why, judged, caller)
+    before = {item.made_at, *(() if kept is None else (instant(kept.occurred_at),))} if was_booked else None
+    try:
+        answer, status = items.book(caller, item, occurred_at=judged.occurred_at, before=before)
+    except _COME_AGAIN:
+        raise
+    except Refused as refused:
+        if device is not None and judged.is_old:
+            # Its cashier does not wait for an answer any more: the owner hears of it.
+            return _for_review(device, item, refused.code, judged, caller)
+        if device is not None:
+            _keep(device, item, refused.code, judged, caller, content=None)
+        return _said(item.key, "refused", problem=operations.told(refused))
+    return _said(item.key, "booked", status, answer=answer)
+
+
+def _caller(taking: Taking, item: ItemAsked) -> Caller:
+    """Who did it, and where. Raises OtherPerson or PlaceChanged where it has to wait."""
+    found, device = taking.found, taking.device
+    if device is None:
+        caller = found.caller()
+        if item.person not in (None, caller.person):
+            raise OtherPerson(person=item.person or "")
+        if item.programme not in (None, caller.programme):
+            raise PlaceChanged()
+        return caller
+    person = item.person or (found.person.login if found.person is not None else "")
+    return caller_at(Place(device.loaded, device.location), till=device.name, person=person)
+
+
+def _odd(taking: Taking, device: Device, item: ItemAsked, judged: Judged, caller: Caller) -> str | None:
+    """Why the owner has to look at an item of a paired device; None for nearly all."""
+    if judged.why is not None:
+        return judged.why
+    person = caller.person or ""
+    if person not in taking.worked_here:
+        taking.worked_here[person] = tills.has_worked_here(
+            installation().store, device, person=person, made_at=item.made_at
+        )
+    return None if taking.worked_here[person] else Why.PERSON_NEVER_HERE
+
+
+def _kept(device: Device, item: ItemAsked) -> Row | None:
+    """What was kept of an item that came before."""
+    with installation().store.read() as read:
+        return rows.review_by_key(read, programme_id=device.loaded.id, till_id=device.till_id, key=item.key)
+
+
+def _for_review(device: Device, item: ItemAsked, why: str, judged: Judged, caller: Caller) -> dict[str, Any]:
+    _keep(device, item, why, judged, caller, content=item.model_dump(mode="json"))
+    return _said(item.key, "review", 202)
+
+
+def _keep(
+    device: Device,
+    item: ItemAsked,
+    why: str,
+    judged: Judged,
+    caller: Caller,
+    *,
+    content: dict[str, Any] | None,
+) -> None:
+    tills.keep(
+        installation().store,
+        programme_id=device.loaded.id,
+        till_id=device.till_id,
+        key=item.key,
+        operation=item.operation,
+        content=content,
+        person=caller.person,
+        why=why,
+        occurred_at=judged.happened_at,
+        now=now(),
+    )
+
+
+def _later(taking: Taking, item: ItemAsked, problem: Any = None) -> dict[str, Any]:
+    """It has to come again, and so does what comes after it for the same customer."""
+    taking.held |= item.about
+    taking.has_gap = True
+    return _said(item.key, "later", problem["status"] if problem else 503, problem=problem)
 
 
 def _said(
-    key: str, state: str, status: int, *, answer: Mapping[str, Any] | None = None, problem: Any = None
+    key: str, state: str, status: int = 0, *, answer: Mapping[str, Any] | None = None, problem: Any = None
 ) -> dict[str, Any]:
-    return {"key": key, "state": state, "status": status, "answer": answer, "problem": problem}
-
-
-def _book(caller: Caller, item: ItemAsked) -> tuple[Mapping[str, Any], int]:
-    operation, view = _write(item.operation)
-    body = {name: value for name, value in item.body.items() if name not in _KNOWN}
-    path = dict(item.path)
-    if (made_by := path.pop("receipt_key", None)) is not None:
-        receipt_id = _receipt_of(caller, made_by)
-        (path if "<receipt_id>" in operation.rule else body)["receipt_id"] = receipt_id
-    if path.keys() != set(_PART.findall(operation.rule)):
-        raise RequestInvalid()
-    asked = Asked(caller, item.key)
-    if operation.body is None:
-        return view(asked, **path), operation.status
-    return view(asked, operations.checked(operation.body, orjson.dumps(body)), **path), operation.status
-
-
-def _write(name: str) -> tuple[Operation, View]:
-    found = _WRITES.get(name)
-    if found is None:
-        raise RequestInvalid()
-    return found
-
-
-def _receipt_of(caller: Caller, key: str) -> str:
-    """The receipt that an item made. Raises ReceiptUnknown."""
-    with installation().store.read() as read:
-        answer = rows.answer_to(read, caller.loaded.id, Asked(caller, key).request_key)
-    if answer is None:
-        raise ReceiptUnknown()
-    kept = orjson.loads(answer)
-    return str(kept["id"] if isinstance(kept, dict) else kept)
-
-
-def _about(item: ItemAsked) -> set[str]:
-    """By what an item shows for whom it is: the card, the receipt, and its own key."""
-    named = {item.key, item.path.get("receipt_key", ""), item.path.get("receipt_id", "")}
-    code = item.body.get("code")
-    if isinstance(code, str):
-        named.add(codes.normalise(code))
-    return named - {""}
+    return {
+        "key": key,
+        "state": state,
+        "status": status or problem["status"],
+        "answer": answer,
+        "problem": problem,
+    }

@@ -1,0 +1,134 @@
+"""One write of a till: what it looks like on the way, and booking it as the operation that it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AwareDatetime, Field
+
+from passes.access import pins
+from passes.api_keys import Caller
+from passes.loyalty import codes
+from passes.loyalty.refusals import KeyReused, ReceiptUnknown, RequestInvalid
+from passes.store import tills as rows
+from passes.web.api import operations, wire
+from passes.web.api.counter import COUNTER
+from passes.web.api.operations import Asked, Operation, View
+from passes.web.here import installation, now
+
+# Who asks and where is known here; what a body says of it is not believed.
+_KNOWN = ("till", "person", "location")
+_PART = re.compile(r"<(\w+)>")
+_WRITES = {one.name: (one, COUNTER.named(one.name)[1]) for one in COUNTER.all if one.is_write}
+
+
+class ItemAsked(wire.Asked):
+    """One write of a till. `path` may name by `receipt_key` the item that made the receipt.
+
+    `programme` is the one that it was made for, where a browser that is not
+    paired may work for several.
+    """
+
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{8,64}$")]
+    sequence: Annotated[int, Field(ge=0, lt=2**53)]
+    made_at: AwareDatetime
+    operation: Annotated[str, Field(max_length=64)]
+    person: Annotated[str, Field(max_length=64)] | None = None
+    programme: Annotated[str, Field(max_length=64)] | None = None
+    path: dict[str, Annotated[str, Field(max_length=64)]] = Field(default_factory=dict)
+    body: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def about(self) -> set[str]:
+        """By what it shows for whom it is: the card, the receipt, and its own key."""
+        named = {self.key, self.path.get("receipt_key", ""), self.path.get("receipt_id", "")}
+        code = self.body.get("code")
+        if isinstance(code, str):
+            named.add(codes.normalise(code))
+        return named - {""}
+
+
+def operation_of(item: ItemAsked) -> tuple[Operation, View]:
+    """What the item asks for. Raises RequestInvalid for anything that is no write of the counter."""
+    found = _WRITES.get(item.operation)
+    if found is None:
+        raise RequestInvalid()
+    return found
+
+
+def is_booked(caller: Caller, key: str) -> bool:
+    """Whether an item was booked before: the till only did not hear of it."""
+    return _answer(caller, key) is not None
+
+
+def book(
+    caller: Caller,
+    item: ItemAsked,
+    *,
+    occurred_at: datetime | None,
+    before: Collection[datetime] | None = None,
+    approved_by: str | None = None,
+    is_meant: bool = False,
+) -> tuple[Mapping[str, Any], int]:
+    """Book an item as the operation that it names; its answer and status, the first ones if it comes again.
+
+    `occurred_at` is when it happened, None for just now; `before`, for one that
+    was booked before, when that may have been said to be. `approved_by` is an
+    owner who agrees without a token. Raises what the operation refuses.
+    """
+    operation, view = operation_of(item)
+    asked, body, path = _told(caller, item, operation, approved_by=approved_by, is_meant=is_meant)
+    if operation.body is None:
+        return view(asked, **path), operation.status
+    if "occurred_at" not in operation.body.model_fields:
+        return view(asked, _checked(operation, body), **path), operation.status
+    # Which instant it was booked with depends on when it came first, and it may come again much later.
+    tries = [occurred_at] if before is None else [occurred_at, None, *before]
+    for at in dict.fromkeys(tries):
+        try:
+            return view(asked, _checked(operation, body | {"occurred_at": at}), **path), operation.status
+        except KeyReused:
+            continue
+    raise KeyReused()
+
+
+def _told(
+    caller: Caller, item: ItemAsked, operation: Operation, *, approved_by: str | None, is_meant: bool
+) -> tuple[Asked, dict[str, Any], dict[str, str]]:
+    """The item as its operation is asked: who, the body, the path's parts."""
+    body = {name: value for name, value in item.body.items() if name not in _KNOWN}
+    approval, is_repeat = body.pop("approval", None), body.pop("repeat", False)
+    path = dict(item.path)
+    if (made_by := path.pop("receipt_key", None)) is not None:
+        receipt_id = _receipt_of(caller, made_by)
+        (path if "<receipt_id>" in operation.rule else body)["receipt_id"] = receipt_id
+    if path.keys() != set(_PART.findall(operation.rule)):
+        raise RequestInvalid()
+    if isinstance(approval, str) and approved_by is None:
+        approved_by = pins.approved_by(
+            installation().keys, approval, programme_id=caller.loaded.id, key=item.key, now=now()
+        )
+    return Asked(caller, item.key, approved_by, is_meant or is_repeat is True), body, path
+
+
+def _checked(operation: Operation, body: Mapping[str, Any]) -> Any:
+    assert operation.body is not None
+    return operations.checked(operation.body, orjson.dumps(body))
+
+
+def _receipt_of(caller: Caller, key: str) -> str:
+    """The receipt that an item made. Raises ReceiptUnknown."""
+    answer = _answer(caller, key)
+    if answer is None:
+        raise ReceiptUnknown()
+    kept = orjson.loads(answer)
+    return str(kept["id"] if isinstance(kept, dict) else kept)
+
+
+def _answer(caller: Caller, key: str) -> str | None:
+    with installation().store.read() as read:
+        return rows.answer_to(read, caller.loaded.id, Asked(caller, key).request_key)
