@@ -31,6 +31,7 @@ from passes import (
     mail,
     membership,
 )
+from passes.checkout import Proof
 from passes.demo.members import Keeps, Person, Role, people_of
 from passes.demo.promotions import PROMOTIONS, Arms, Promotion, Redrawn, arms_of, who_comes, window_of
 from passes.demo.trade import BOOKSHOP, COFFEE_SHOP, Chance, Trade, Visit
@@ -40,7 +41,7 @@ from passes.loyalty.dates import day_start, local_date
 from passes.loyalty.offer_file import parse
 from passes.loyalty.offers import Arm, Draw, draw
 from passes.loyalty.receipt import Counter, Receipt
-from passes.loyalty.refusals import NotEnoughPoints
+from passes.loyalty.refusals import NotEnoughPoints, OneTimeCodeNeeded
 from passes.mail import Letter
 from passes.store import Store, Work, cards, google, programmes
 from passes.wallet import Accepted, Install, Outcome
@@ -412,17 +413,30 @@ class _Shop:
         self.past.tally["returns"] += 1
 
     def _redeem(self, life: _Life, reward: str, at: Counter, now: datetime) -> None:
+        redeem = partial(
+            checkout.redeem,
+            self.past.store,
+            programme=self.trade.programme,
+            code=life.joined.code,
+            reward=reward,
+            key=self._key(),
+            at=at,
+            now=now,
+        )
         # Where two visits met within a minute, the first one took the points.
         with contextlib.suppress(NotEnoughPoints):
-            checkout.redeem(
-                self.past.store,
-                programme=self.trade.programme,
-                code=life.joined.code,
-                reward=reward,
-                key=self._key(),
-                at=at,
-                now=now,
-            )
+            try:
+                redeem()
+            except OneTimeCodeNeeded:
+                keys, joined = self.past.installation.keys, life.joined
+                shown = checkout.show_code(
+                    self.past.store,
+                    programme_id=joined.programme_id,
+                    member_id=joined.member_id,
+                    keys=keys,
+                    now=now,
+                )
+                redeem(proof=Proof(keys, shown.digits))
             self.past.tally["redemptions"] += 1
 
     def _sell(self, visit: Visit, now: datetime) -> None:

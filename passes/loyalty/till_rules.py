@@ -45,7 +45,7 @@ def till_rules(table: Table) -> TillRules:
     return TillRules(
         lookup=table.flag("lookup", default=standard.lookup),
         lock_seconds=table.whole("lock_seconds", least=15, most=SECONDS_MAX, default=standard.lock_seconds),
-        back_seconds=table.whole("back_seconds", least=1, most=60, default=standard.back_seconds),
+        back_seconds=table.whole("back_seconds", least=0, most=10, default=standard.back_seconds),
         approval_minor=table.amount_or_none("amount_approval"),
         return_approval_minor=table.amount_or_none("return_approval"),
         member_day_limit=table.whole(
