@@ -110,9 +110,9 @@ def _line(line: Fields, currency: str) -> OrderLine:
 
 def _refund(message: Fields, order: str, currency: str, paid: int) -> Event:
     before = message.raw("refunded_order_id") or message.raw("refunded_order_ids")
-    refunded = _number(before[0] if isinstance(before, list) and len(before) == 1 else before)
-    if isinstance(before, list) and len(before) == 2 and isinstance(before[1], str):
-        refunded = _number(before)
+    # A list of several numbers is several orders: whose money it is cannot be said.
+    is_one = not isinstance(before, list) or len(before) == 1 or _name(before) is not None
+    refunded = _number(before) if is_one else None
     if refunded is None:
         return Ignored("unlinked_refund", order)
     pieces: dict[str, int] = {}
