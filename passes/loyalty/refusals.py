@@ -852,6 +852,13 @@ class TillUnknown(Refused):
     words = "There is no such till."
 
 
+class TillNameTaken(Refused):
+    """Receipts and limits know a till by its name, so no two in force share one."""
+
+    code = "till_name_taken"
+    words = "There is a till “%(name)s” already."
+
+
 class TillRevoked(Refused):
     """The owner took this device out of force."""
 

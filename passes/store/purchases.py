@@ -11,7 +11,7 @@ from passes.loyalty.receipt import Counter
 from passes.store.ids import new_id
 from passes.store.instants import micros
 from passes.store.models import purchase, purchase_line
-from passes.store.work import Read, Work
+from passes.store.work import Read, Row, Work
 
 _ADD = insert(purchase)
 _ADD_LINE = insert(purchase_line)
@@ -32,6 +32,18 @@ _ADOPT = (
         purchase.c.member_id.is_(None),
     )
     .values(member_id=bindparam("member"), card_id=bindparam("card"))
+)
+_TO_GUESTS = (
+    select(purchase.c.id, purchase.c.net_minor, purchase.c.occurred_at, purchase.c.recorded_at)
+    .where(
+        purchase.c.programme_id == bindparam("programme_id"),
+        purchase.c.local_day == bindparam("local_day"),
+        purchase.c.person == bindparam("person"),
+        purchase.c.member_id.is_(None),
+        purchase.c.voided_by.is_(None),
+    )
+    .order_by(purchase.c.id.desc())
+    .limit(bindparam("limit"))
 )
 _VOID = (
     update(purchase)
@@ -138,3 +150,10 @@ def adopt(work: Work, programme_id: int, purchase_id: int, *, member_id: int, ca
 def void(work: Work, programme_id: int, purchase_id: int, *, by: int) -> None:
     """Take a sale out of the figures; `by` is the receipt that undid it."""
     work.put(_VOID, expect=1, programme=programme_id, purchase=purchase_id, by=by)
+
+
+def sold_to_guests(read: Read, programme_id: int, *, person: str, local_day: int, limit: int) -> list[Row]:
+    """What somebody sold on a day without a card, newest first: `id`, `net_minor` and both instants."""
+    return read.ask(
+        _TO_GUESTS, programme_id=programme_id, person=person, local_day=local_day, limit=limit
+    ).all()

@@ -6,10 +6,17 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from passes.loyalty import codes
 from passes.loyalty.letters import cleaned
-from passes.loyalty.refusals import LocationUnknown, NameInvalid, PairingCodeWrong, TillUnknown
+from passes.loyalty.refusals import (
+    LocationUnknown,
+    NameInvalid,
+    PairingCodeWrong,
+    TillNameTaken,
+    TillUnknown,
+)
 from passes.store import Store, Work, programmes, staff
 from passes.store import tills as rows
 from passes.store.ids import new_id
@@ -27,15 +34,24 @@ _SECRET_LETTERS_MAX = 100
 _HEARD_EVERY = timedelta(minutes=1)
 
 
+class Prover(Protocol):
+    """What pairing codes are derived from, so that no table holds them: the server keys."""
+
+    def form_proof(self, *parts: str) -> str:
+        """A proof for these texts."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Till:
-    """A till as its owner sees it. `waits_until` is when its pairing code ends, None without one."""
+    """A till as its owner sees it. While `code` pairs a device with it, until `waits_until`, both are there."""
 
     id: int
     name: str
     location: str | None
     created_at: datetime
     waits_until: datetime | None
+    code: str | None
     paired_at: datetime | None
     revoked_at: datetime | None
     seen_at: datetime | None
@@ -67,23 +83,33 @@ class Paired:
 
 
 def set_up(
-    store: Store, *, programme: str, name: str, location: str | None, by: int | None, now: datetime
+    store: Store,
+    prover: Prover,
+    *,
+    programme: str,
+    name: str,
+    location: str | None,
+    by: int | None,
+    now: datetime,
 ) -> tuple[int, str]:
     """A new till: its id, and the code that pairs a device with it. `by` is the owner who sets it up.
 
-    Raises ProgrammeUnknown, NameInvalid, and LocationUnknown: in a programme
-    with shops a till stands in one of them.
+    Raises ProgrammeUnknown, NameInvalid, TillNameTaken, and LocationUnknown:
+    in a programme with shops a till stands in one of them.
     """
     if not (clean := cleaned(name, NAME_LETTERS_MAX)):
         raise NameInvalid(limit=NAME_LETTERS_MAX)
-    code = _new_code()
-    till_id = new_id(now)
+    till_id, until = new_id(now), micros(now + PAIRING_TIME)
+    code = _code(prover, till_id, until)
 
     def decide(work: Work) -> None:
         loaded = programmes.by_slug(work, programme)
         shops = {shop.key for shop in loaded.programme.shops}
         if (location not in shops) if shops else (location is not None):
             raise LocationUnknown(location=location or "")
+        # Receipts and limits know a till by its name.
+        if any(row.revoked_at is None and row.name == clean for row in rows.every(work, loaded.id)):
+            raise TillNameTaken(name=clean)
         rows.add(
             work,
             programme_id=loaded.id,
@@ -91,7 +117,7 @@ def set_up(
             name=clean,
             location=location,
             code_hash=_digest(code),
-            until=micros(now + PAIRING_TIME),
+            until=until,
             now=micros(now),
         )
         _note(work, "till.add", loaded.id, till_id, by=by, now=now)
@@ -100,21 +126,20 @@ def set_up(
     return till_id, code
 
 
-def new_code(store: Store, *, programme: str, till_id: int, by: int | None, now: datetime) -> tuple[str, str]:
+def new_code(
+    store: Store, prover: Prover, *, programme: str, till_id: int, by: int | None, now: datetime
+) -> tuple[str, str]:
     """A till's name, and another code that pairs a device with it; the present device stays until then.
 
     Raises ProgrammeUnknown, TillUnknown.
     """
-    code = _new_code()
+    until = micros(now + PAIRING_TIME)
+    code = _code(prover, till_id, until)
 
     def decide(work: Work) -> str:
         programme_id = programmes.by_slug(work, programme).id
         name = rows.renew_code(
-            work,
-            programme_id=programme_id,
-            till_id=till_id,
-            code_hash=_digest(code),
-            until=micros(now + PAIRING_TIME),
+            work, programme_id=programme_id, till_id=till_id, code_hash=_digest(code), until=until
         )
         if name is None:
             raise TillUnknown
@@ -195,21 +220,22 @@ def revoke(store: Store, *, programme: str, till_id: int, by: int | None, now: d
     return store.write(decide)
 
 
-def every(store: Store, *, programme: str, now: datetime) -> list[Till]:
+def every(store: Store, prover: Prover, *, programme: str, now: datetime) -> list[Till]:
     """All tills of a programme by name, those out of force last. Raises ProgrammeUnknown."""
     with store.read() as read:
         found = rows.every(read, programmes.by_slug(read, programme).id)
-    return [_till(row, now) for row in found]
+    return [_till(prover, row, now) for row in found]
 
 
-def _till(row: Row, now: datetime) -> Till:
-    waits_until = instant_or_none(row.pairing_until)
+def _till(prover: Prover, row: Row, now: datetime) -> Till:
+    waits = row.pairing_until is not None and row.pairing_until > micros(now)
     return Till(
         id=row.id,
         name=row.name,
         location=row.location,
         created_at=instant(row.created_at),
-        waits_until=waits_until if waits_until and waits_until > now else None,
+        waits_until=instant(row.pairing_until) if waits else None,
+        code=_code(prover, row.id, row.pairing_until) if waits else None,
         paired_at=instant_or_none(row.paired_at),
         revoked_at=instant_or_none(row.revoked_at),
         seen_at=instant_or_none(row.seen_at),
@@ -217,8 +243,15 @@ def _till(row: Row, now: datetime) -> Till:
     )
 
 
-def _new_code() -> str:
-    return "".join(secrets.choice(codes.ALPHABET) for _ in range(CODE_LETTERS))
+def _code(prover: Prover, till_id: int, until: int) -> str:
+    """What is typed to pair a device: 23^8 of them, each good for minutes and once."""
+    proof = prover.form_proof("pairing", str(till_id), str(until))
+    number = int.from_bytes(hashlib.sha256(proof.encode()).digest(), "big")
+    letters = []
+    for _ in range(CODE_LETTERS):
+        number, place = divmod(number, len(codes.ALPHABET))
+        letters.append(codes.ALPHABET[place])
+    return "".join(letters)
 
 
 def _note(work: Work, action: str, programme_id: int, till_id: int, *, by: int | None, now: datetime) -> None:

@@ -126,6 +126,7 @@ STATUS = {
     "pin_wrong": 422,
     "pin_locked": 429,
     "till_unknown": 404,
+    "till_name_taken": 409,
     "till_revoked": 403,
     "pairing_code_wrong": 422,
     "other_person": 409,

@@ -52,7 +52,9 @@ def give_pin(house: Shop, login: str, pin: str | None) -> None:
 
 
 def a_till(house: Shop, name: str = "Front", location: str = "west-loop") -> tuple[int, str]:
-    return tills.set_up(house.store, programme=COFFEE, name=name, location=location, by=None, now=house.now)
+    return tills.set_up(
+        house.store, KEYS, programme=COFFEE, name=name, location=location, by=None, now=house.now
+    )
 
 
 def pair(visitor: Visitor, code: str) -> Page:
@@ -128,7 +130,9 @@ def test_a_code_is_good_once_and_for_ten_minutes(app: Flask, staffed: Shop) -> N
     till_id, late = a_till(staffed, "Back")
     staffed.now += timedelta(minutes=10)
     assert pair(second, late).status == 422
-    name, again = tills.new_code(staffed.store, programme=COFFEE, till_id=till_id, by=None, now=staffed.now)
+    name, again = tills.new_code(
+        staffed.store, KEYS, programme=COFFEE, till_id=till_id, by=None, now=staffed.now
+    )
     assert name == "Back"
     assert pair(second, again).address == "/till/sign-in"
 
@@ -148,7 +152,7 @@ def test_another_device_takes_the_place_of_the_first(app: Flask, paired: Device,
     paired.sign_in()
     assert paired.now()["person"]["login"] == "cy"
     till_id = int(paired.now()["till"]["id"])
-    _, code = tills.new_code(staffed.store, programme=COFFEE, till_id=till_id, by=None, now=staffed.now)
+    _, code = tills.new_code(staffed.store, KEYS, programme=COFFEE, till_id=till_id, by=None, now=staffed.now)
     assert paired.now()["person"] is not None
     pair(Visitor(app), code)
     state = paired.now()

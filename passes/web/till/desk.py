@@ -7,7 +7,6 @@ and which till from the cookie of a paired device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,6 +16,8 @@ from pydantic import Field
 from passes import access, artwork, checkout, tills
 from passes.access import Area, AtTill, Person, Role, pins
 from passes.api_keys import Caller, Scope
+from passes.checkout.finding import HANDLE_LASTS
+from passes.loyalty import dates
 from passes.loyalty.money import minor_digits
 from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import (
@@ -27,8 +28,12 @@ from passes.loyalty.refusals import (
     TillRevoked,
     TillUnknown,
 )
+from passes.store import purchases
 from passes.store import tills as rows
+from passes.store.cards import CardFacts
+from passes.store.instants import instant
 from passes.store.programmes import Loaded
+from passes.store.work import Row
 from passes.tills import Device
 from passes.web import language, signin, theme
 from passes.web.api import operations, wire
@@ -47,6 +52,8 @@ _ANY_TILL = 0
 _OWN_GUARD = frozenset({"desk.state", "desk.sign_in", "desk.lock", "desk.take"})
 _OWN_PROOF = frozenset({"desk.sign_in"})
 _DRAWN_LETTERS_MAX = 500
+_MINE_MAX = 20
+_CODE_LETTERS_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +148,11 @@ def _state(found: Standing) -> dict[str, Any]:
         "paired": device is not None,
         "revoked": device is not None and device.is_revoked,
         "till": None if device is None else _till(device),
+        "place": None if place is None else {"location": place.location, "shop_name": place.shop_name},
         "person": None if person is None else _person(person, place),
         "form_token": None if person is None else person.form_token,
         "cashiers": [
-            {"login": one.login, "name": one.name}
+            {"login": one.login, "name": one.name, "approves": Role.OWNER in one.roles}
             for one in (signin.cashiers(place.loaded) if is_till and place is not None else ())
         ],
         "programme": None if place is None else _programme(place.loaded),
@@ -283,21 +291,57 @@ def _rules(loaded: Loaded) -> dict[str, Any]:
 
 @blueprint.get("/mine")
 def mine() -> Response:
-    """The last twenty bookings of this person."""
+    """The last twenty bookings of this person, and their sales of today without a card, newest first."""
     caller = standing().caller()
     assert caller.person is not None
-    booked = checkout.recent(installation().store, programme=caller.programme, person=caller.person)
-    return operations.answered({"receipts": [_mine(caller.loaded, one) for one in booked]}, 200)
+    store, rules = installation().store, caller.loaded.programme
+    booked = checkout.recent(store, programme=caller.programme, person=caller.person)
+    with store.read() as read:
+        sold = purchases.sold_to_guests(
+            read,
+            caller.loaded.id,
+            person=caller.person,
+            local_day=dates.day_number(dates.local_date(now(), rules.zone)),
+            limit=_MINE_MAX,
+        )
+    shown = [_mine(caller.loaded, one) for one in booked]
+    shown += [_guest_sale(one, rules.currency) for one in sold]
+    shown.sort(key=lambda one: one["recorded_at"], reverse=True)
+    return operations.answered({"receipts": shown[:_MINE_MAX]}, 200)
 
 
-def _mine(loaded: Loaded, receipt: Receipt) -> Mapping[str, Any]:
+def _mine(loaded: Loaded, receipt: Receipt) -> dict[str, Any]:
     card = receipts.card(loaded, receipt)
     return {
         **wire.receipt(receipt),
         "name": None if card is None else card.name,
-        "code": None if card is None else card.code,
+        "code": None if card is None else _handle(loaded, card),
+        "code_end": None if card is None else card.code[-_CODE_LETTERS_SHOWN:],
         "reward_name": receipts.reward_name(loaded, receipt) or None,
         "may_undo": receipt.may_be_undone(now()),
+    }
+
+
+def _handle(loaded: Loaded, card: CardFacts) -> str:
+    """What opens the member again for a while. The card itself may never have been here."""
+    ends_at = now() + HANDLE_LASTS
+    return installation().keys.handle(loaded.id, card.card_id, expires_at=ends_at)
+
+
+def _guest_sale(row: Row, currency: str) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "kind": "sale",
+        "points": 0,
+        "amount_minor": row.net_minor,
+        "currency": currency,
+        "recorded_at": instant(row.recorded_at),
+        "occurred_at": instant(row.occurred_at),
+        "name": None,
+        "code": None,
+        "code_end": None,
+        "reward_name": None,
+        "may_undo": False,
     }
 
 
