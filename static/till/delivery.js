@@ -27,9 +27,10 @@ export async function deliver(tell) {
 async function sendAll(tell) {
   const later = new Set();
   for (;;) {
-    const due = (await items.all("waiting")).filter((row) => !later.has(row.chain)).slice(0, BATCH_MAX);
+    const everything = await items.all("waiting");
+    const due = everything.filter((row) => !later.has(row.chain)).slice(0, BATCH_MAX);
     if (!due.length) return;
-    const results = await send(due);
+    const results = await send(due, everything.length - due.length);
     for (const row of due) {
       const result = results.find((one) => one.key === row.key);
       if (!result || result.state === "later") later.add(row.chain);
@@ -38,22 +39,23 @@ async function sendAll(tell) {
   }
 }
 
-async function send(rows) {
+// `left` is how many the till still holds after these.
+async function send(rows, left) {
   // Written down before it goes: from now on nobody knows whether it arrived.
   for (const row of rows) await items.change(row.key, { tries: row.tries + 1 });
-  const told = rows.map(({ key, sequence, made_at, operation, person, path, body }) => {
-    return { key, sequence, made_at, operation, person, path, body };
+  const told = rows.map(({ key, sequence, made_at, operation, person, programme, path, body }) => {
+    return { key, sequence, made_at, operation, person, programme, path, body };
   });
   try {
     const device_time = (await serverNow()).toISOString();
-    return (await ask("/queue", { method: "POST", body: { device_time, items: told } })).results;
+    return (await ask("/queue", { method: "POST", body: { device_time, items: told, left } })).results;
   } catch (error) {
     if (!(error instanceof Problem) || !MALFORMED.has(error.status) || error.code === "form_stale") throw error;
     if (rows.length === 1) return [{ key: rows[0].key, state: "refused", problem: error.plain }];
   }
   // One of them is at fault and must not hold up the others.
   const results = [];
-  for (const row of rows) results.push(...(await send([row])));
+  for (const [at, row] of rows.entries()) results.push(...(await send([row], left + rows.length - at - 1)));
   return results;
 }
 

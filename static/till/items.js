@@ -34,7 +34,8 @@ export async function renew(key) {
 
 // `make(sequence, before)` in one piece with counting on, so that no number is given twice.
 async function numbered(make) {
-  const change = (await database()).transaction(["items", "kept"], "readwrite");
+  // On the disk before anybody is told, as far as that can be had.
+  const change = (await database()).transaction(["items", "kept"], "readwrite", { durability: "strict" });
   const [items, values] = [change.objectStore("items"), change.objectStore("kept")];
   const write = async () => {
     const sequence = ((await values.get("sequence")) ?? 0) + 1;

@@ -43,10 +43,11 @@ export async function begin() {
 // `key` only to try again under the same name what was refused: with an approval, or as meant.
 export async function book({ operation, path = {}, body, about = {}, patienceMs = PATIENCE_MS, key }) {
   const named = { key: key ?? crypto.randomUUID(), operation, path, body, about };
-  const item = { ...named, person: (await kept("present"))?.person?.login ?? null };
+  const [now, present] = await Promise.all([snapshot(), kept("present")]);
+  const item = { ...named, person: present?.person?.login ?? null, programme: now?.programme?.slug ?? null };
   const member = await lastSeen(body.code ?? about.code);
   item.spends = pointsSpent(item, member) ?? 0;
-  const forbidden = await onlyOnline(item, member);
+  const forbidden = await onlyOnline(item, member, now?.rules);
   if (forbidden && !isOnline()) return refusal(item.key, forbidden);
 
   const outcome = new Promise((resolve) => expected.set(item.key, resolve));
@@ -160,11 +161,11 @@ async function state() {
   };
 }
 
-async function onlyOnline(item, member) {
-  const [now, others] = await Promise.all([snapshot(), waiting()]);
+async function onlyOnline(item, member, rules) {
+  const others = await waiting();
   const chain = chainOf(item);
   return refusedOffline(item, {
-    offlinePoints: now?.rules?.offline_points ?? 0,
+    offlinePoints: rules?.offline_points ?? 0,
     member,
     waiting: others.filter((other) => other.chain === chain),
   });
