@@ -49,13 +49,11 @@ def _lists(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--locations",
         type=_file,
-        default="",
         help="a file with lines `their location = shop`; * is any other",
     )
     command.add_argument(
         "--categories",
         type=_file,
-        default="",
         help="a file with lines `article, product or maker = category`",
     )
 
@@ -75,8 +73,8 @@ def make(parsed: argparse.Namespace) -> object:
             kind=kind,
             name=parsed.name,
             secret=secret,
-            locations=parsed.locations,
-            categories=parsed.categories,
+            locations=parsed.locations or "",
+            categories=parsed.categories or "",
             now=installation.clock(),
         )
         one = registers.one(installation.store, programme=parsed.programme, register_id=number)
@@ -84,7 +82,7 @@ def make(parsed: argparse.Namespace) -> object:
 
 
 def change(parsed: argparse.Namespace) -> object:
-    """Replace both lists; without a file a list is empty."""
+    """Replace the lists for which there is a file."""
     from passes import registers
 
     with opened() as installation:

@@ -153,15 +153,28 @@ def add(
     return register_id
 
 
-def change(store: Store, *, programme: str, register_id: int, locations: str, categories: str) -> str:
-    """Replace both lists. The register's name. Raises RegisterUnknown, RegisterListInvalid."""
+def change(
+    store: Store,
+    *,
+    programme: str,
+    register_id: int,
+    locations: str | None = None,
+    categories: str | None = None,
+) -> str:
+    """Replace the lists that are given. The register's name. Raises RegisterUnknown, RegisterListInvalid."""
 
     def decide(work: Work) -> str:
-        loaded = programmes.by_slug(work, programme)
-        places = _places(loaded.programme, locations, categories)
-        name = registers.change(work, loaded.id, register_id, places=places.as_json())
-        if name is None:
+        found = registers.by_id(work, programme, register_id)
+        if found is None:
             raise RegisterUnknown()
+        row, loaded = found
+        now, new = Places.from_json(row.places), _places(loaded.programme, locations or "", categories or "")
+        places = Places(
+            now.locations if locations is None else new.locations,
+            now.categories if categories is None else new.categories,
+        )
+        registers.change(work, loaded.id, register_id, places=places.as_json())
+        name: str = row.register_name
         return name
 
     return store.write(decide)

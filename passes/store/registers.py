@@ -79,7 +79,6 @@ _CHANGE = (
         register.c.revoked_at.is_(None),
     )
     .values(places=bindparam("to_places"))
-    .returning(register.c.name)
 )
 _HEARD = (
     update(register)
@@ -276,12 +275,9 @@ def revoke(work: Work, programme_id: int, register_id: int, *, now: datetime) ->
     return name
 
 
-def change(work: Work, programme_id: int, register_id: int, *, places: str) -> str | None:
-    """Replace what its locations and articles are here. Its name; None where it is not in use."""
-    name: str | None = work.ask(
-        _CHANGE, programme=programme_id, register=register_id, to_places=places
-    ).value()
-    return name
+def change(work: Work, programme_id: int, register_id: int, *, places: str) -> None:
+    """Replace what its locations and articles are here."""
+    work.put(_CHANGE, expect=1, programme=programme_id, register=register_id, to_places=places)
 
 
 def heard(work: Work, programme_id: int, register_id: int, *, now: datetime) -> None:
