@@ -44,7 +44,7 @@ class Prover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """A till as its owner sees it. While `code` pairs a device with it, until `waits_until`, both are there."""
+    """A till as its owner sees it. Until `waits_until` its `code` pairs a device; both are None without one."""
 
     id: int
     name: str
