@@ -75,7 +75,8 @@ def sides(slug: str) -> str:
         loaded = programmes.by_slug(read, slug)
     # The only page that shows others inside itself, ours and the phone's, and looks at what the phone shows.
     g.phone_beside = phone = installation().phone_url
-    begins_at = "/till/" if request.args.get("side") == "till" else url_for("join.form", slug=slug)
+    is_till = request.args.get("side") == "till"
+    begins_at = url_for("shell.app") if is_till else url_for("join.form", slug=slug)
     return render_template(
         "front/sides.html",
         loaded=loaded,

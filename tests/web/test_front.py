@@ -69,7 +69,7 @@ def test_a_cashier_may_begin_with_the_phone_beside_the_till(ana: Visitor) -> Non
     form = {**ana.get("/").form("programme").values, "programme": "copperfinch", "beside": "1"}
     page = ana.post("/demonstration", form)
     assert page.address == "/try/copperfinch"
-    assert page.element(name="page")["src"] == "/till/"
+    assert page.element(name="page")["src"] == "/till/app"
     assert ana.get("/till/").status == 200
 
 

@@ -299,3 +299,24 @@ def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
     phone.code = ana.code
     expect(inside.locator(".balance")).to_contain_text("764")
     sides.complaints.clear()
+
+
+def test_the_till_app_reads_a_held_card_by_the_way_that_its_camera_takes(
+    browse: Open, phone: FakePhone, ana: Joined
+) -> None:
+    window = browse(width=1440, height=1000)
+    window.deaf = True
+    asked: list[str] = []
+    window.page.on("request", lambda request: asked.append(request.url))
+    page = window.open("/")
+    page.locator(".doors button", has_text="Cashier").click()
+    inside = page.frame_locator("iframe[name=page]")
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
+    phone.code = ana.code
+    expect(inside.locator("[data-screen=member] h1")).to_have_text("Ana Reyes")
+    # Whoever was served is not served again, though the phone still lies there.
+    inside.locator("[data-slot=next]").click()
+    page.wait_for_timeout(1_500)
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
+    assert [one for one in asked if one.endswith("/decode-worker.js")]
+    window.complaints.clear()
