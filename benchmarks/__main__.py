@@ -12,7 +12,7 @@ import sys
 from benchmarks.table import measured, show
 
 NAMES = (
-    "rules", "cards", "push", "delivery", "google", "checkout", "joining", "rest", "scale", "verify",
+    "rules", "cards", "push", "delivery", "google", "checkout", "crowd", "joining", "rest", "scale", "verify",
     "reports", "due",
 )  # fmt: skip
 

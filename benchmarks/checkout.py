@@ -235,14 +235,14 @@ def _filled_in(statement: str, parameters: str) -> str:
 # The same without us -------------------------------------------------------------
 
 
-def replayed(database: Database, recorded: Recorded, turn: int) -> float:
-    """Purchases a second of the bare statements, on the same database."""
+def replayed(database: Database, recorded: Recorded, turn: int, *, members: int = MEMBERS) -> float:
+    """Purchases a second of the bare statements, on the same database of so many members."""
     first = _REPLAYED_FROM + (turn << 40)
     if database.server is None:
-        return _loop(database, recorded, first)
+        return _loop(database, recorded, first, members)
     with tempfile.TemporaryDirectory() as name:
         script = Path(name) / "purchase.sql"
-        script.write_text(pgbench_script(recorded, first))
+        script.write_text(pgbench_script(recorded, first, members))
         told = subprocess.run(
             [
                 *(database.server.programs / "pgbench", "--no-vacuum", "--protocol=prepared"),
@@ -261,10 +261,10 @@ def replayed(database: Database, recorded: Recorded, turn: int) -> float:
     return float(rate[1])
 
 
-def pgbench_script(recorded: Recorded, first: int) -> str:
+def pgbench_script(recorded: Recorded, first: int, members: int) -> str:
     """The purchase for pgbench: pipelined as ours, so with as many round trips."""
     lines = [
-        f"\\set i random(0, {MEMBERS - 1})",
+        f"\\set i random(0, {members - 1})",
         f"\\set member {FIRST_ID} + :i",
         f"\\set code {ground.code_expression(':i')}",
         "\\set n :n + 1",
@@ -289,7 +289,7 @@ def pgbench_script(recorded: Recorded, first: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _loop(database: Database, recorded: Recorded, first: int) -> float:
+def _loop(database: Database, recorded: Recorded, first: int, members: int) -> float:
     connection = sqlite3.connect(
         database.url.removeprefix("sqlite:///"), isolation_level=None, timeout=10, cached_statements=256
     )
@@ -300,7 +300,7 @@ def _loop(database: Database, recorded: Recorded, first: int) -> float:
     count = 0
     began = time.perf_counter()
     while (now := time.perf_counter()) < began + SECONDS:
-        number = random.randrange(MEMBERS)
+        number = random.randrange(members)
         values: dict[str, object] = {"member": FIRST_ID + number, "code": ground.code_of(number)}
         values |= {f"id{place}": first + count * _IDS_PER_PURCHASE + place for place in range(8)}
         for statement in recorded.statements:
