@@ -42,6 +42,7 @@ from passes.web import (
     wallets,
 )
 from passes.web.api import reference
+    webhooks,
 from passes.web.till import shell
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         register_console,
         api,
         reference,
+        webhooks,
         till.desk,
         till.pairing,
     ):

@@ -1054,6 +1054,13 @@ class WebhookPaused(Refused):
     words = "This webhook is paused. Let it go on first."
 
 
+class WebhookTimeMissing(Refused):
+    """Nobody said since when deliveries are to go out again."""
+
+    code = "webhook_time_missing"
+    words = "Say since when."
+
+
 class DeliveryUnknown(Refused):
     """The webhook has no delivery with this number, or it was forgotten after its time."""
 

@@ -154,6 +154,7 @@ STATUS = {
     "webhooks_too_many": 409,
     "webhook_unknown": 404,
     "webhook_paused": 409,
+    "webhook_time_missing": 422,
     "delivery_unknown": 404,
     "busy": 503,
     "storage_full": 507,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from passes.loyalty.events import CHOOSABLE
 from passes.loyalty.refusals import (
@@ -26,6 +27,13 @@ from passes.webhooks.sending import KEPT, PAUSED, alarm_name
 WEBHOOKS_MAX = 20
 PAGE = 25
 _AT_ONCE = 500
+
+
+class Which(TypedDict):
+    """One webhook of a programme."""
+
+    programme: str
+    webhook_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,13 @@ def secret(store: Store, *, programme: str, webhook_id: int, keys: ServerKeys, b
         return found
 
     return signing.shown(signing.secrets_of(store.write(decide), keys, now=now)[0])
+
+
+def both_until(found: Webhook, *, now: datetime) -> datetime | None:
+    """Until when the secret before the last rotation signs, too; None when it does not."""
+    if found.rotated_at is None or now >= found.rotated_at + signing.BOTH_SIGN:
+        return None
+    return found.rotated_at + signing.BOTH_SIGN
 
 
 def rotate(store: Store, *, programme: str, webhook_id: int, keys: ServerKeys, by: str, now: datetime) -> str:

@@ -96,6 +96,9 @@ PUBLIC = {
 PHONES, REGISTERS, DESK = "devices.", "api.", "desk."
 
 # How a form is checked: by the session's token, or by a proof of its own.
+# Where staff work: without a session, every address leads to the sign-in form.
+STAFF = ("till.", "offers.", "register_console.", "webhooks.", "keys.", "console_hood.")
+
 FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
 NO_FORMS = {
     "health.report",
@@ -112,12 +115,12 @@ def every_public_subclass(kind: type[Refused]) -> list[type[Refused]]:
 
 def test_every_route_is_guarded_or_public_on_purpose(app: Flask) -> None:
     guarded = {rule.endpoint for rule in app.url_map.iter_rules()} - PUBLIC
-    own_guards = (PHONES, REGISTERS, DESK, "till.", "offers.", "register_console.", "console_hood.")
+    own_guards = (PHONES, REGISTERS, DESK, *STAFF)
     unguarded = {one for one in guarded if not one.startswith(own_guards)}
     assert unguarded == set()
     stranger = app.test_client()
     for rule in app.url_map.iter_rules():
-        if rule.endpoint.startswith(("till.", "offers.", "register_console.", "console_hood.")):
+        if rule.endpoint.startswith(STAFF):
             address = re.sub(r"<[^>]*>", "1", rule.rule)
             for method in rule.methods or ():
                 if method in ("GET", "POST"):
