@@ -40,9 +40,9 @@ from passes.web import (
     theme,
     till,
     wallets,
+    webhooks,
 )
 from passes.web.api import reference
-    webhooks,
 from passes.web.till import shell
 
 if TYPE_CHECKING:
