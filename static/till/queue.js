@@ -123,10 +123,15 @@ export function flush() {
 async function run() {
   while (again) {
     again = false;
-    if (!navigator.onLine) return;
+    // After silence a question goes first: it tells the time, and leaves no doubt about what was sent.
+    if (!isOnline() && !(await isReached())) return;
     held = await exclusively(() => deliver(tell));
     publish();
   }
+}
+
+async function isReached() {
+  return navigator.onLine && sync().then(Boolean, () => false);
 }
 
 // `hearer({waiting, oldestAt, online, attention, skewSeconds, syncedAt, revoked, held})`, now and at every
