@@ -29,6 +29,7 @@ from passes.web import (
     health,
     hood,
     join,
+    keys,
     language,
     look,
     member,
@@ -39,6 +40,7 @@ from passes.web import (
     signin,
     theme,
     till,
+    tills,
     wallets,
     webhooks,
 )
@@ -92,9 +94,11 @@ def create_app(installation: Installation | None = None) -> Flask:
         google,
         registers,
         register_console,
+        webhooks,
+        keys,
         api,
         reference,
-        webhooks,
+        tills,
         till.desk,
         till.pairing,
     ):

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
 
 from passes.loyalty.letters import cleaned
-from passes.loyalty.refusals import ApiKeyInvalid, ApiKeyUnknown, LocationUnknown, NameInvalid, ScopeMissing
-from passes.store import Store, Work, api_keys, programmes
+from passes.loyalty.refusals import (
+    ApiKeyEnds,
+    ApiKeyInvalid,
+    ApiKeyUnknown,
+    LocationUnknown,
+    NameInvalid,
+    ScopeMissing,
+    ScopesMissing,
+)
+from passes.store import Store, Work, api_keys, programmes, staff
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none
 from passes.store.programmes import Loaded
@@ -26,7 +34,12 @@ PREFIX = "passes_"
 """What secrets begin with, so that a scanner for leaked secrets recognises them."""
 
 NAME_LETTERS_MAX = 100
+
+RESTORE_TIME = timedelta(seconds=10)
+"""How long a key that was taken out of force by mistake can be put back. Reference: web W-90."""
+
 _SECRET_BYTES = 32
+_ID_LIMIT = 2**63
 _SECRET_LETTERS_MAX = 100
 
 
@@ -78,7 +91,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as its owner sees it; its secret is not known any more."""
+    """A key as its owner sees it; its secret is not known any more. `used_at` is to the hour."""
 
     id: int
     name: str
@@ -98,35 +111,48 @@ def issue(
     scopes: Collection[Scope],
     location: str | None = None,
     expires_at: datetime | None = None,
+    secret: str | None = None,
+    by: int | None = None,
     now: datetime,
 ) -> tuple[int, str]:
     """Make a key. Its id, and its secret, which is never shown again.
 
-    Raises ProgrammeUnknown, NameInvalid, LocationUnknown.
+    `secret` is that of a form that may be sent twice: it makes one key.
+    `by` is the staff member who asked, None at the command line. Raises
+    ProgrammeUnknown, NameInvalid, LocationUnknown, ScopesMissing, ApiKeyEnds.
     """
     if not (clean := cleaned(name, NAME_LETTERS_MAX)):
         raise NameInvalid(limit=NAME_LETTERS_MAX)
-    secret = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+    if not scopes:
+        raise ScopesMissing()
+    if expires_at is not None and expires_at <= now:
+        raise ApiKeyEnds()
+    made = secret or PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
     key_id = new_id(now)
 
-    def decide(work: Work) -> None:
+    def decide(work: Work) -> int:
         loaded = programmes.by_slug(work, programme)
         if location is not None and location not in {shop.key for shop in loaded.programme.shops}:
             raise LocationUnknown(location=location)
+        if secret and (before := api_keys.by_secret(work, _digest(secret), now=now)) is not None:
+            known: int = before[0].key_id
+            return known
         api_keys.add(
             work,
             programme_id=loaded.id,
             key_id=key_id,
             name=clean,
-            secret_hash=_digest(secret),
+            secret_hash=_digest(made),
             scopes=sorted(set(scopes)),
             location=location,
             expires_at=expires_at,
             now=now,
         )
+        detail = {"name": clean, "scopes": sorted(set(scopes)), "location": location}
+        _note(work, "issue", loaded, key_id, by=by, now=now, detail=detail)
+        return key_id
 
-    store.write(decide)
-    return key_id, secret
+    return store.write(decide), made
 
 
 def caller(store: Store, *, secret: str, now: datetime) -> Caller:
@@ -143,13 +169,34 @@ def caller(store: Store, *, secret: str, now: datetime) -> Caller:
     return Caller(row.key_id, row.key_name, _scopes(row.scopes), row.location, loaded)
 
 
-def revoke(store: Store, *, programme: str, key_id: int, now: datetime) -> str:
+def revoke(store: Store, *, programme: str, key_id: int, by: int | None = None, now: datetime) -> str:
     """Take a key out of force: the next request with it is refused. Its name. Raises ApiKeyUnknown."""
 
     def decide(work: Work) -> str:
-        name = api_keys.revoke(work, programmes.by_slug(work, programme).id, key_id, now=now)
+        loaded = programmes.by_slug(work, programme)
+        name = api_keys.revoke(work, loaded.id, key_id, now=now) if _can_be(key_id) else None
         if name is None:
             raise ApiKeyUnknown()
+        _note(work, "revoke", loaded, key_id, by=by, now=now, detail={"name": name})
+        return name
+
+    return store.write(decide)
+
+
+def restore(store: Store, *, programme: str, key_id: int, by: int | None = None, now: datetime) -> str:
+    """Put a key back that was taken out of force a moment ago. Its name.
+
+    Raises ApiKeyUnknown, also after RESTORE_TIME: a register that was found
+    out cannot be let in again by whoever finds an old page.
+    """
+
+    def decide(work: Work) -> str:
+        loaded = programmes.by_slug(work, programme)
+        since = now - RESTORE_TIME
+        name = api_keys.restore(work, loaded.id, key_id, revoked_after=since) if _can_be(key_id) else None
+        if name is None:
+            raise ApiKeyUnknown()
+        _note(work, "restore", loaded, key_id, by=by, now=now, detail={"name": name})
         return name
 
     return store.write(decide)
@@ -172,6 +219,32 @@ def every(store: Store, *, programme: str) -> list[ApiKey]:
         )
         for row in rows
     ]
+
+
+def _can_be(key_id: int) -> bool:
+    """Whether a number is one that databases can hold."""
+    return 0 < key_id < _ID_LIMIT
+
+
+def _note(
+    work: Work,
+    action: str,
+    loaded: Loaded,
+    key_id: int,
+    *,
+    by: int | None,
+    now: datetime,
+    detail: Mapping[str, object],
+) -> None:
+    staff.note(
+        work,
+        f"api_key.{action}",
+        about=f"api key {key_id}",
+        staff_id=by,
+        programme_id=loaded.id,
+        detail=detail,
+        now=now,
+    )
 
 
 @cache

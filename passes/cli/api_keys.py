@@ -9,7 +9,7 @@ from typing import Any
 
 from passes.cli.opening import opened
 
-_SCOPES = ("read", "purchases", "rewards", "returns", "members", "records", "people")
+SCOPES = ("read", "purchases", "rewards", "returns", "members", "records", "people")
 
 
 def register(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, str], Any]) -> None:
@@ -18,7 +18,7 @@ def register(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, 
     making = add("add", make, "make a key; its secret is shown once", keys)
     making.add_argument("programme")
     making.add_argument("name", help="of the register or program that will use it")
-    making.add_argument("--scope", action="append", choices=_SCOPES, required=True, dest="scopes")
+    making.add_argument("--scope", action="append", choices=SCOPES, required=True, dest="scopes")
     making.add_argument("--location", help="the shop where it stands; it can then book nowhere else")
     making.add_argument("--days", type=int, help="for how long it is good; for ever without")
     add("list", every, "all keys of a programme", keys).add_argument("programme")

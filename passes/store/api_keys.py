@@ -49,6 +49,16 @@ _REVOKE = (
     .values(revoked_at=bindparam("now"))
     .returning(api_key.c.name)
 )
+_RESTORE = (
+    update(api_key)
+    .where(
+        api_key.c.programme_id == bindparam("programme"),
+        api_key.c.id == bindparam("key_id"),
+        api_key.c.revoked_at > bindparam("revoked_after"),
+    )
+    .values(revoked_at=None)
+    .returning(api_key.c.name)
+)
 _USED = (
     update(api_key)
     .where(api_key.c.programme_id == bindparam("programme"), api_key.c.id == bindparam("key_id"))
@@ -98,6 +108,14 @@ def every(read: Read, programme_id: int) -> list[Row]:
 def revoke(work: Work, programme_id: int, key_id: int, *, now: datetime) -> str | None:
     """Take a key out of force at once. Its name; None where it is not in force."""
     name: str | None = work.ask(_REVOKE, programme=programme_id, key_id=key_id, now=micros(now)).value()
+    return name
+
+
+def restore(work: Work, programme_id: int, key_id: int, *, revoked_after: datetime) -> str | None:
+    """Put a key back into force that was taken out after that instant. Its name; None for any other."""
+    name: str | None = work.ask(
+        _RESTORE, programme=programme_id, key_id=key_id, revoked_after=micros(revoked_after)
+    ).value()
     return name
 
 

@@ -36,6 +36,7 @@ PUBLIC = {
     "hood.card",
     "join.form",
     "join.send",
+    "join.claim",
     "join.desk",
     "join.desk_state",
     "join.again",
@@ -95,11 +96,11 @@ PUBLIC = {
 # The till's app is told what it lacks in words of its own: tests/web/test_till_desk.py.
 PHONES, REGISTERS, DESK = "devices.", "api.", "desk."
 
-# How a form is checked: by the session's token, or by a proof of its own.
 # Where staff work: without a session, every address leads to the sign-in form.
 STAFF = ("till.", "offers.", "register_console.", "webhooks.", "keys.", "console_hood.")
 
-FORMS = {"join.send", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
+# How a form is checked: by the session's token, or by a proof of its own.
+FORMS = {"join.send", "join.claim", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
 NO_FORMS = {
     "health.report",
     "google.callback",
