@@ -4,7 +4,7 @@ Every write names its request. Asked again with the same key and content it
 answers as it did first; a refusal keeps nothing, not even the key.
 """
 
-from passes.checkout.claims import claim
+from passes.checkout.claims import Claimable, claim, claimable, proven_sale
 from passes.checkout.finding import Found, Search, card_of, find
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
 from passes.checkout.proving import OneTimeCode, Proof, send_code, show_code
@@ -26,6 +26,7 @@ from passes.loyalty.receipt import Receipt, refund_of
 
 __all__ = [
     "AsMoney",
+    "Claimable",
     "Exchanged",
     "Found",
     "Held",
@@ -48,11 +49,13 @@ __all__ = [
     "capture",
     "card_of",
     "claim",
+    "claimable",
     "exchange",
     "extend",
     "find",
     "look",
     "preview_return",
+    "proven_sale",
     "quote",
     "recent",
     "redeem",

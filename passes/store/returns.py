@@ -107,6 +107,7 @@ class Sold:
     occurred_at: datetime
     programme_version: int
     voided: bool
+    person: str | None = None
 
 
 def sale(read: Read, programme_id: int, purchase_id: int) -> Sold | None:
@@ -148,6 +149,7 @@ def _sold(read: Read, programme_id: int, row: Row | None) -> Sold | None:
         occurred_at=instant(row.occurred_at),
         programme_version=row.programme_version,
         voided=row.voided_by is not None,
+        person=row.person,
     )
 
 

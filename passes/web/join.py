@@ -50,7 +50,7 @@ from passes.loyalty.refusals import (
 from passes.loyalty.tiers import tier_for
 from passes.store import Store, programmes
 from passes.store.programmes import Loaded
-from passes.web import answers, language, theme
+from passes.web import answers, claims, language, theme
 from passes.web.compression import compressed
 from passes.web.errors import status_of
 from passes.web.here import address, https, installation, now
@@ -61,10 +61,11 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("join", __name__)
 
 _PURPOSE = "join"
+_CLAIM = "claim"
 _AGAIN = "again"
 _YEAR_SECONDS = 365 * 24 * 3600
 SOURCES = ("poster", "link", "till", "email", "social")
-_ABOUT_THE_WAY = ("from", "at", "utm_source", "utm_medium", "utm_campaign")
+_ABOUT_THE_WAY = ("claim", "from", "at", "utm_source", "utm_medium", "utm_campaign")
 # Links from advertisements carry any amount; a code with more letters is too fine for a phone's camera.
 _CODE_LETTERS_MAX = 500
 # What a screen that shows an invitation is called: unguessable, and short enough for a small code.
@@ -148,7 +149,15 @@ def form(slug: str) -> str | tuple[str, int] | AnyResponse:
     loaded = open_programme(slug)
     if "new" not in request.args and (secret := _own_card(loaded)):
         anew = f"{request.path}?{urlencode([*request.args.items(), ('new', '1')])}"
-        return render_template("join/known.html", secret=secret, anew=anew, **setting(loaded))
+        form_here = access.new_form(installation().keys, purpose=_CLAIM, now=now()).text
+        return render_template(
+            "join/known.html",
+            secret=secret,
+            anew=anew,
+            claimed=claims.shown(loaded),
+            form=form_here,
+            **setting(loaded),
+        )
     if not loaded.programme.joining.is_open(now()):
         return _closed(loaded)
     if request.method == "GET" and "prefetch" not in request.headers.get("Sec-Purpose", ""):
@@ -199,9 +208,23 @@ def send(slug: str) -> tuple[str, int] | AnyResponse:
         # A form whose key is used up, or was never good, gets a new one.
         kept = None if isinstance(refused, FormStale | KeyReused) else key
         return _form(loaded, refused=refused, key=kept), status_of(refused)
-    answer = redirect(url_for("member.card", secret=joined.link_secret), 303)
+    outcome = claims.take(loaded, joined.code, joined.card_id)
+    answer = redirect(url_for("member.card", secret=joined.link_secret, claim=outcome), 303)
     remember(answer, slug, joined.link_secret)
     return answer
+
+
+@blueprint.post("/join/<slug>/claim")
+def claim(slug: str) -> tuple[str, int] | AnyResponse:
+    """Put a guest's sale on the card that this browser has."""
+    access.read_form(installation().keys, request.form.get("form", ""), purpose=_CLAIM, now=now())
+    loaded = open_programme(slug)
+    secret = _own_card(loaded)
+    if secret is None:
+        return redirect(url_for("join.form", slug=slug, claim=request.args.get("claim")), 303)
+    access.limit(installation().store, Limit.MEMBER_LINK, secret, now=now())
+    outcome = claims.take_here(loaded, enrolment.card_by_secret(installation().store, secret=secret).card_id)
+    return redirect(url_for("member.card", secret=secret, claim=outcome), 303)
 
 
 def remember(answer: AnyResponse, slug: str, secret: str) -> None:
@@ -248,6 +271,7 @@ def _form(
         months=answers.months(),
         day_first=answers.day_first(),
         desk=_Desk(loaded) if _is_a_screen() else None,
+        claimed=claims.shown(loaded),
         **setting(loaded),
     )
 

@@ -47,7 +47,7 @@ from passes.loyalty.refusals import (
 )
 from passes.membership import Known, Link
 from passes.store import programmes
-from passes.web import language, theme
+from passes.web import claims, language, theme
 from passes.web.answers import FIELDS, Answers, day_first, months
 from passes.web.errors import status_of
 from passes.web.here import installation, now
@@ -108,7 +108,9 @@ def card(secret: str) -> AnyResponse:
         with suppress(Busy, StorageFull):  # the member is worth more than the count
             membership.mark_shown(installation().store, found, now=now())
     return make_response(
-        render_template("member/card.html", tag=quote_etag(_tag(found)), **_shown(found, secret))
+        render_template(
+            "member/card.html", tag=quote_etag(_tag(found)), claimed=claims.outcome(), **_shown(found, secret)
+        )
     )
 
 

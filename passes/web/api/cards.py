@@ -11,12 +11,15 @@ from passes.web.here import installation, now
 
 
 def card_of(asked: Asked, code: str, at: datetime | None = None) -> tuple[str, bool]:
-    """The code of the card that is meant, and whether it was only looked up, by what holds at that instant.
+    """The code of the card that is meant, and whether it was only looked up.
 
-    Raises HandleExpired, CodeUnknown.
+    A handle has to hold when it was used: what a till reports late was looked
+    up then. Raises HandleExpired, CodeUnknown.
     """
     here = installation()
-    return checkout.card_of(here.store, asked.caller.loaded, code, keys=here.keys, now=at or now())
+    return checkout.card_of(
+        here.store, asked.caller.loaded, code, keys=here.keys, now=at or asked.made_at or now()
+    )
 
 
 def proof(code: str, one_time: str | None, asked: Asked) -> tuple[str, Proof]:

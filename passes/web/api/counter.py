@@ -15,7 +15,7 @@ from flask import url_for
 from passes import checkout
 from passes.api_keys import Scope
 from passes.checkout import Sale
-from passes.loyalty.refusals import ReceiptUnknown
+from passes.loyalty.refusals import AlreadyClaimed, ClaimTooLate, ReceiptUnknown, SaleUnknown
 from passes.web import language
 from passes.web.api import refusals, wire
 from passes.web.api.cards import card_of, proof
@@ -142,6 +142,36 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
         "claim_url": _claim_url(asked, booked) if booked.claim_until else None,
         "claim_until": booked.claim_until,
     }
+
+
+@COUNTER.add(
+    Operation(
+        "claimSale",
+        "POST",
+        "/claims",
+        Scope.PURCHASES,
+        "Give a member the points of a guest's sale whose receipt they show.",
+        wire.ReceiptAnswer,
+        body=wire.ClaimAsked,
+        status=201,
+        refusals=(*refusals.HELD_CARD, SaleUnknown, AlreadyClaimed, ClaimTooLate),
+    )
+)
+def claim_sale(asked: Asked, body: wire.ClaimAsked) -> Mapping[str, Any]:
+    """A guest's sale, once."""
+    here, loaded = installation(), asked.caller.loaded
+    return wire.receipt(
+        checkout.claim(
+            here.store,
+            programme=asked.caller.programme,
+            code=card_of(asked, body.code)[0],
+            sale_id=checkout.proven_sale(here.keys, loaded, body.claim),
+            amount_minor=None,
+            key=asked.request_key,
+            at=asked.counter(body),
+            now=now(),
+        )
+    )
 
 
 @COUNTER.add(

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
@@ -88,13 +89,15 @@ class Asked:
     """Who asks, and what a write is named by (empty for a question).
 
     `approved_by` is the manager who agreed to it at a till, `is_meant` whether
-    the cashier said that the same again is no slip.
+    the cashier said that the same again is no slip. `made_at` is when a till
+    made what it sends afterwards.
     """
 
     caller: Caller
     key: str
     approved_by: str | None = None
     is_meant: bool = False
+    made_at: datetime | None = None
 
     @property
     def watch(self) -> Watch | None:

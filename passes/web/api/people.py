@@ -14,7 +14,6 @@ from passes.enrolment import Source
 from passes.loyalty import codes
 from passes.loyalty.refusals import (
     EnrolmentsEnough,
-    HandleExpired,
     LookupOff,
     OneTimeCodeNotSent,
     SearchTooShort,
@@ -81,7 +80,7 @@ def find_members(asked: Asked, query: wire.Find) -> Mapping[str, Any]:
         wire.OneTimeAnswer,
         body=wire.OneTimeAsked,
         status=202,
-        refusals=(*refusals.CARD, HandleExpired, OneTimeCodeNotSent, TooManyTries),
+        refusals=(*refusals.CARD, OneTimeCodeNotSent, TooManyTries),
     )
 )
 def send_one_time_code(asked: Asked, body: wire.OneTimeAsked) -> Mapping[str, Any]:

@@ -9,11 +9,13 @@ from passes.loyalty.refusals import (
     BirthdayMissing,
     CapReached,
     CardForeign,
+    CardNeeded,
     CardVoided,
     CodeMistyped,
     CodeUnknown,
     EmailInvalid,
     EmailMissing,
+    HandleExpired,
     JoiningClosed,
     LineInvalid,
     NameInvalid,
@@ -36,6 +38,8 @@ from passes.loyalty.refusals import (
     OfferNotStarted,
     OfferPaused,
     OfferQuotaUsedUp,
+    OneTimeCodeNeeded,
+    OneTimeCodeWrong,
     OwnCard,
     PhoneInvalid,
     PhoneMissing,
@@ -58,8 +62,8 @@ from passes.loyalty.refusals import (
     UndoTooLate,
 )
 
-CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided)
-"""A card that is read."""
+CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, HandleExpired)
+"""A card that is read, or a member who was looked up."""
 
 HELD_CARD = (*CARD, OwnCard)
 """A card on which something is booked."""
@@ -90,8 +94,12 @@ PURCHASE = (*HELD_CARD, *BASKET, *OFFERS, TimeInvalid)
 
 SALE = (AmountInvalid, AmountTooLarge, LineInvalid, TimeInvalid)
 
+PROOF = (CardNeeded, OneTimeCodeNeeded, OneTimeCodeWrong)
+"""Whether the member is really here."""
+
 REWARD = (
     *HELD_CARD,
+    *PROOF,
     RewardUnknown,
     NotEnoughPoints,
     NotEnoughStamps,
@@ -103,7 +111,7 @@ REWARD = (
     RewardSoldOut,
 )
 
-USE = (*HELD_CARD, RedemptionUnknown, RedemptionOver, RewardNotHere, ReceiptUnknown, NotAPurchase)
+USE = (*HELD_CARD, *PROOF, RedemptionUnknown, RedemptionOver, RewardNotHere, ReceiptUnknown, NotAPurchase)
 
 RETURNABLE = (ReceiptUnknown, NotAPurchase, AlreadyUndone)
 

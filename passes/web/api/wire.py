@@ -158,6 +158,15 @@ class Find(Asked):
     )
 
 
+class ClaimAsked(Place):
+    """A guest's receipt, and whose it shall be."""
+
+    code: Code
+    claim: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="What the receipt's QR code says: the address, or what follows `claim=` in it."
+    )
+
+
 class OneTimeAsked(Place):
     """A code for the member to prove themselves with."""
 

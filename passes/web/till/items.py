@@ -112,7 +112,8 @@ def _told(
         approved_by = pins.approved_by(
             installation().keys, approval, programme_id=caller.loaded.id, key=item.key, now=now()
         )
-    return Asked(caller, item.key, approved_by, is_meant or is_repeat is True), body, path
+    asked = Asked(caller, item.key, approved_by, is_meant or is_repeat is True, item.made_at)
+    return asked, body, path
 
 
 def _checked(operation: Operation, body: Mapping[str, Any]) -> Any:
