@@ -31,12 +31,14 @@ class Memory:
     booked: Parts = field(default_factory=dict)
     count: int = 0
     plan: Plan | None = None
+    location: str | None = None
+    channel: str = "in_store"
 
     @classmethod
-    def of(cls, event: OrderPaid) -> Memory:
-        """An order of which nothing has come back."""
+    def of(cls, event: OrderPaid, *, location: str | None) -> Memory:
+        """An order of which nothing has come back, sold in our shop `location`."""
         lines = (SoldLine(line.key, line.nature, line.quantity, line.net_minor) for line in event.lines)
-        return cls(tuple(lines))
+        return cls(tuple(lines), location=location, channel=event.channel)
 
     def with_event(self, event: OrderCancelled | GoodsRefunded) -> Memory:
         """One thing more is known of it."""
@@ -83,6 +85,8 @@ class Memory:
             booked=_parts(values["booked"]),
             count=values["count"],
             plan=plan and Plan(plan["message"], _parts(plan["parts"]), datetime.fromisoformat(plan["at"])),
+            location=values["location"],
+            channel=values["channel"],
         )
 
 

@@ -171,12 +171,12 @@ def _hear(work: Work, register: Opened, now: datetime) -> None:
 
 
 def _content(work: Work, loaded: Loaded, event: OrderPaid | OrderCancelled | GoodsRefunded) -> str:
-    code = _card(work, loaded, event) if isinstance(event, OrderPaid) else None
-    return orjson.dumps({"code": code, "event": as_json(event)}).decode()
+    card_id = _card(work, loaded, event) if isinstance(event, OrderPaid) else None
+    return orjson.dumps({"card": card_id, "event": as_json(event)}).decode()
 
 
-def _card(read: Read, loaded: Loaded, event: OrderPaid) -> str | None:
-    """The code of the card that an order names; None where it names none that we know."""
+def _card(read: Read, loaded: Loaded, event: OrderPaid) -> int | None:
+    """The card that an order names; None where it names none that we know."""
     kind = loaded.programme.code_kind
     free = (word for text in event.words for word in text.replace(",", " ").split()[:_WORDS_MAX])
     # Among free words only what has the shape of a code: an order note is no place to guess.
@@ -185,10 +185,18 @@ def _card(read: Read, loaded: Loaded, event: OrderPaid) -> str | None:
         candidate = codes.normalise(text.strip())
         if not (candidate.isascii() and candidate.isalnum() and len(candidate) <= KEY_LETTERS_MAX):
             continue
-        found = [code for code in registers.codes_of(read, loaded.id, candidate) if codes.is_code(code, kind)]
-        if found:
-            return found[0]
+        if (found := registers.card_of(read, loaded.id, candidate)) is not None:
+            return found
     return None
+
+
+def _code(read: Read, loaded: Loaded, card_id: int | None) -> str | None:
+    """A code of that card as the counter reads it: an alias may have another shape. None for a void card."""
+    if card_id is None:
+        return None
+    kind = loaded.programme.code_kind
+    known = registers.codes_of(read, loaded.id, card_id)
+    return next((code for code in known if codes.is_code(code, kind)), None)
 
 
 def _joined(texts: Sequence[str], kind: CodeKind) -> list[str]:
@@ -257,12 +265,12 @@ def _next(work: Work, slug: str, register_id: int, order: str, *, now: datetime)
 class _Waiting:
     row: Row
     event: OrderPaid | OrderCancelled | GoodsRefunded
-    code: str | None
+    card_id: int | None
 
     @classmethod
     def of(cls, row: Row) -> _Waiting:
         content = orjson.loads(row.content)
-        return cls(row, from_json(content["event"]), content["code"])
+        return cls(row, from_json(content["event"]), content["card"])
 
 
 def _next_sale(
@@ -289,7 +297,8 @@ def _next_sale(
         location=places.shop(event.location), till=_till(register.register_name), channel=event.channel
     )
     lines = _lines(loaded.programme, places, event.lines)
-    return _Sell(first.row, event, first.code, at, lines, _key(register.register_id, order, 0))
+    code = _code(work, loaded, first.card_id)
+    return _Sell(first.row, event, code, at, lines, _key(register.register_id, order, 0))
 
 
 def _sell(store: Store, slug: str, register_id: int, step: _Sell, books: Books, now: datetime) -> bool:
@@ -336,7 +345,7 @@ def _sell(store: Store, slug: str, register_id: int, step: _Sell, books: Books, 
             order_key=step.event.order,
             purchase_id=bought,
             receipt_id=receipt_id,
-            lines=Memory.of(step.event).as_json(),
+            lines=Memory.of(step.event, location=step.at.location).as_json(),
             now=now,
         )
         registers.settle(work, step.message, state=BOOKED, receipt_id=receipt_id)
@@ -349,7 +358,7 @@ def _next_return(
     work: Work, register: Row, loaded: Loaded, waiting: Sequence[_Waiting], row: Row
 ) -> _Step | None:
     memory = Memory.from_json(row.lines)
-    at = Counter(till=_till(register.register_name))
+    at = Counter(location=memory.location, till=_till(register.register_name), channel=memory.channel)
     if memory.plan is None:
         if not waiting:
             return None

@@ -205,23 +205,27 @@ _RECEIPT_AFTER_MERGE = select(receipt.c.id).where(
 _IS_CLAIMED = select(purchase.c.member_id).where(
     purchase.c.programme_id == bindparam("programme"), purchase.c.id == bindparam("purchase")
 )
-_other = card_code.alias()
-_CODES_OF = (
-    select(_other.c.code)
-    .select_from(
-        card_code.join(
-            card, (card.c.programme_id == card_code.c.programme_id) & (card.c.id == card_code.c.card_id)
-        ).join(
-            _other,
-            (_other.c.programme_id == card_code.c.programme_id) & (_other.c.card_id == card_code.c.card_id),
-        )
-    )
+_in_use = card_code.join(
+    card, (card.c.programme_id == card_code.c.programme_id) & (card.c.id == card_code.c.card_id)
+)
+_CARD_OF = (
+    select(card_code.c.card_id)
+    .select_from(_in_use)
     .where(
         card_code.c.programme_id == bindparam("programme"),
         card_code.c.code == bindparam("code"),
         card.c.voided_at.is_(None),
     )
-    .order_by(_other.c.added_at, _other.c.code)
+)
+_CODES_OF = (
+    select(card_code.c.code)
+    .select_from(_in_use)
+    .where(
+        card_code.c.programme_id == bindparam("programme"),
+        card_code.c.card_id == bindparam("card"),
+        card.c.voided_at.is_(None),
+    )
+    .order_by(card_code.c.added_at, card_code.c.code)
 )
 
 
@@ -418,6 +422,12 @@ def receipt_of(read: Read, programme_id: int, purchase_id: int) -> int | None:
     return found or read.ask(_RECEIPT_AFTER_MERGE, **values).value()
 
 
-def codes_of(read: Read, programme_id: int, code: str) -> Sequence[str]:
-    """All codes of the card that has this one, oldest first; none where the card is unknown or void."""
-    return [row.code for row in read.ask(_CODES_OF, programme=programme_id, code=code).all()]
+def card_of(read: Read, programme_id: int, code: str) -> int | None:
+    """The card that has this code among its codes; None where there is none, or it is void."""
+    found: int | None = read.ask(_CARD_OF, programme=programme_id, code=code).value()
+    return found
+
+
+def codes_of(read: Read, programme_id: int, card_id: int) -> Sequence[str]:
+    """All codes of a card, oldest first; none where it is void."""
+    return [row.code for row in read.ask(_CODES_OF, programme=programme_id, card=card_id).all()]

@@ -170,4 +170,3 @@ def test_the_commands_do_the_same(
     assert run("register", "change", COFFEE, number) == {"changed": "Back room"}
     assert run("register", "remove", COFFEE, number) == {"removed": "Back room"}
     run("register", "remove", COFFEE, number, status=1)
-    assert run("worker", "--once")["orders"] == 0

@@ -220,36 +220,36 @@ def test_a_browser_s_origin_does_not_matter_and_forms_are_not_read(counter: Coun
 # What cannot be read ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"[]",
-        b"null",
-        b"\xff\xfe",
-        b"{" * 100_000,
-        as_body(shopify_order([shopify_line(1, "5.001")], "5.00")),
-        as_body(shopify_order([shopify_line(1, "five")], "5.00")),
-        as_body(shopify_order([shopify_line(1, "1e999")], "5.00")),
-        as_body(shopify_order([shopify_line(1, "5.00", -1)], "5.00")),
-        as_body(shopify_order([shopify_line(1, "5.00", off="6.00")], "5.00")),
-        as_body(shopify_order([shopify_line(1, "5.00")], "-5.00")),
-        as_body(shopify_order([shopify_line(1, "5.00")], "5.00", processed_at="yesterday")),
-        as_body(shopify_order([shopify_line(1, "5.00")] * 1001, "5005.00")),
-        as_body(shopify_refund({1: 1}, "-5.00")),
-    ],
-)
-def test_a_genuine_message_that_makes_no_sense_is_kept_and_answered(counter: Counter, body: bytes) -> None:
+NONSENSE = [
+    b"",
+    b"[]",
+    b"null",
+    b"\xff\xfe",
+    b"{" * 100_000,
+    as_body(shopify_order([shopify_line(1, "5.001")], "5.00")),
+    as_body(shopify_order([shopify_line(1, "five")], "5.00")),
+    as_body(shopify_order([shopify_line(1, "1e999")], "5.00")),
+    as_body(shopify_order([shopify_line(1, "5.00", -1)], "5.00")),
+    as_body(shopify_order([shopify_line(1, "5.00", off="6.00")], "5.00")),
+    as_body(shopify_order([shopify_line(1, "5.00")], "-5.00")),
+    as_body(shopify_order([shopify_line(1, "5.00")], "5.00", processed_at="yesterday")),
+    as_body(shopify_order([shopify_line(1, "5.00")] * 1001, "5005.00")),
+    as_body(shopify_refund({1: 1}, "-5.00")),
+]
+
+
+def test_a_genuine_message_that_makes_no_sense_is_kept_and_answered(counter: Counter) -> None:
     """Sending it again would change nothing, so it is answered as taken; the owner sees why it was not."""
-    answer = counter.post(
-        f"/registers/shopify/{COFFEE}/{counter.shopify}",
-        body,
-        {"X-Shopify-Hmac-Sha256": signed(SHOPIFY_SECRET, body)},
-    )
-    assert (answer.status_code, answer.get_json()) == (200, {"state": "refused", "why": "malformed"})
-    (kept,) = registers.latest(counter.house.store, programme=COFFEE, register_id=counter.shopify)
-    assert kept.detail is not None
-    assert not kept.can_retry
+    for body in NONSENSE:
+        answer = counter.post(
+            f"/registers/shopify/{COFFEE}/{counter.shopify}",
+            body,
+            {"X-Shopify-Hmac-Sha256": signed(SHOPIFY_SECRET, body)},
+        )
+        assert (answer.status_code, answer.get_json()) == (200, {"state": "refused", "why": "malformed"})
+    kept = registers.latest(counter.house.store, programme=COFFEE, register_id=counter.shopify)
+    assert len(kept) == len(NONSENSE)
+    assert all(one.detail and not one.can_retry for one in kept)
 
 
 def test_a_huge_body_is_refused_before_anybody_looks_at_it(counter: Counter) -> None:
