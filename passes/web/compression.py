@@ -56,6 +56,6 @@ def _shrunk(answer: Response) -> Response:
 
 @lru_cache(maxsize=64)
 def _kept(body: bytes) -> bytes:
-    # With these smaller blocks the wasm comes out 4 KB shorter than with the usual ones; texts stay as they are.
+    # In these smaller blocks the wasm comes out 4 KB shorter than in the usual ones; texts stay as long.
     packing = zlib.compressobj(9, zlib.DEFLATED, _GZIP, _BLOCKS)
     return packing.compress(body) + packing.flush()
