@@ -71,7 +71,6 @@ class Taking:
     held: set[str] = field(default_factory=set)
     number: int = 0
     has_gap: bool = False
-    worked_here: dict[str, bool] = field(default_factory=dict)
 
     @property
     def device(self) -> Device | None:
@@ -137,7 +136,7 @@ def _take(taking: Taking, item: ItemAsked) -> dict[str, Any]:
         skew=taking.skew,
         now=now(),
     )
-    if device is not None and (why := _odd(taking, device, item, judged, caller)) and not was_booked:
+    if device is not None and (why := _odd(device, item, judged, caller)) and not was_booked:
         return _for_review(device, item, why, judged, caller)
     before = {item.made_at, *(() if kept is None else (instant(kept.occurred_at),))} if was_booked else None
     try:
@@ -168,16 +167,14 @@ def _caller(taking: Taking, item: ItemAsked) -> Caller:
     return caller_at(Place(device.loaded, device.location), till=device.name, person=person)
 
 
-def _odd(taking: Taking, device: Device, item: ItemAsked, judged: Judged, caller: Caller) -> str | None:
+def _odd(device: Device, item: ItemAsked, judged: Judged, caller: Caller) -> str | None:
     """Why the owner has to look at an item of a paired device; None for nearly all."""
     if judged.why is not None:
         return judged.why
-    person = caller.person or ""
-    if person not in taking.worked_here:
-        taking.worked_here[person] = tills.has_worked_here(
-            installation().store, device, person=person, made_at=item.made_at
-        )
-    return None if taking.worked_here[person] else Why.PERSON_NEVER_HERE
+    was_here = tills.has_worked_here(
+        installation().store, device, person=caller.person or "", made_at=item.made_at
+    )
+    return None if was_here else Why.PERSON_NEVER_HERE
 
 
 def _kept(device: Device, item: ItemAsked) -> Row | None:
