@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -678,3 +680,28 @@ def test_what_makes_no_webhook_is_refused(
 def sounding(shop: Shop) -> dict[str, str]:
     with shop.store.read() as read:
         return {alarm.name: alarm.words for alarm in alarms.open_alarms(read)}
+
+
+# What is written about it ------------------------------------------------------------
+
+
+def test_the_example_of_the_documentation_verifies_what_is_sent(
+    shop: Shop, desk: Desk, receiver: Receiver
+) -> None:
+    written = (Path(__file__).parents[1] / "docs" / "webhooks.md").read_text("utf-8")
+    for kind in EventKind:
+        assert f"`{kind}`" in written
+    (example,) = re.findall(r"```python\n(.*?)```", written, re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(example, known)
+    known["time"] = SimpleNamespace(time=lambda: shop.now.timestamp())
+    webhook = desk.add(receiver)
+    webhooks.ping(shop.store, programme=COFFEE, webhook_id=webhook, now=shop.now)
+    desk.work()
+    (message,), (secret,) = receiver.messages, receiver.secrets
+    is_ours = known["is_ours"]
+    assert is_ours(secret, message.headers, message.body)
+    assert not is_ours(secret, message.headers, message.body + b" ")
+    assert not is_ours(secret, {**message.headers, "webhook-id": "ping_1"}, message.body)
+    shop.now += HOUR
+    assert not is_ours(secret, message.headers, message.body)
