@@ -18,7 +18,7 @@ from flask import Flask, Response, g, request
 
 from passes.language import LONGER, MIRRORED, SOURCE, choose, direction, languages, plural, say, shown
 from passes.loyalty.card import FaceField, FieldKind
-from passes.loyalty.money import Money
+from passes.loyalty.money import Money, parse_amount
 from passes.loyalty.refusals import Refused
 from passes.web.here import installation
 
@@ -99,6 +99,14 @@ def decimal_signs() -> tuple[str, str]:
 def currency_sign(currency: str) -> str:
     """How people of this page's language write a currency: $, ₺, or its code."""
     return _currency_sign(locale(), currency)
+
+
+def read_amount(typed: str, currency: str) -> int:
+    """Minor units of an amount as people write it in the page's language. Raises AmountInvalid."""
+    decimal, group = decimal_signs()
+    for sign in (currency, currency_sign(currency)):
+        typed = typed.replace(sign, "")
+    return parse_amount(typed.strip(), currency, decimal=decimal, group=group)
 
 
 # Asked at every purchase, and slow: the tables of a language are merged with those it builds on.

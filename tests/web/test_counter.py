@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from flask import Flask
@@ -150,3 +150,82 @@ def test_looking_up_is_limited_and_bound_to_one_shop(till: Register, app: Flask,
     assert problem(till.get("/members?find=ana")) == (429, "too_many_tries")
     read_only = register(app, house, Scope.READ)
     assert problem(read_only.get("/members?find=ana")) == (403, "scope_missing")
+
+
+@pytest.mark.parametrize(
+    ("typed", "speech", "outcome"),
+    [
+        ("1,234.50", "en", 123_450),
+        ("1.234,50", "tr", 123_450),
+        ("TRY 12.4", "en", 1_240),
+        ("12.4 ₺", "tr", None),
+        ("12,4 ₺", "tr", 1_240),
+        ("12,40", "tr", 1_240),
+        ("١٢", "en", 1_200),
+        ("1.234,50", "en", None),
+        ("1,234.50", "tr", None),
+        ("🙂", "en", None),
+        ("12.405", "en", None),
+        ("0", "en", None),
+        ("-5", "en", None),
+        ("2FTX-9KQD-VM34-CHWR", "en", None),
+        ("https://shop.example/1", "en", None),
+        ("100001", "en", "amount_too_large"),
+    ],
+)
+def test_an_amount_is_read_as_its_language_writes_it(
+    app: Flask, house: Shop, typed: str, speech: str, outcome: int | str | None
+) -> None:
+    till = register(app, house, programme=BOOKS)
+    till.headers["Accept-Language"] = speech
+    answer = till.get(f"/amounts?typed={quote(typed)}")
+    if isinstance(outcome, int):
+        assert answer.json is not None
+        assert answer.json["amount_minor"] == outcome
+        assert answer.json["words"]
+    else:
+        assert problem(answer) == (422, outcome or "amount_invalid")
+
+
+def test_points_are_held_while_a_customer_pays(till: Register, house: Shop) -> None:
+    ana = house.join()
+    house.buy(ana.code, 5_000)
+    held = till.post("/holds", {"code": ana.code, "reward": "extra-shot"})
+    assert held.status_code == 201
+    assert held.json is not None
+    assert (held.json["points"], held.json["balance"]) == (150, 450)
+    spent = till.post(f"/holds/{held.json['id']}/capture", {})
+    again = till.post(f"/holds/{held.json['id']}/capture", {})
+    assert spent.json is not None
+    assert again.json is not None
+    assert (spent.status_code, spent.json["id"]) == (201, again.json["id"])
+    assert problem(till.post(f"/holds/{held.json['id']}/release", {})) == (409, "hold_over")
+    other = till.post("/holds", {"code": ana.code, "reward": "extra-shot"}).json
+    assert other is not None
+    freed = till.post(f"/holds/{other['id']}/release", {}).json
+    assert freed is not None
+    assert freed["balance"] == 450
+    assert problem(till.post("/holds/x/capture", {})) == (404, "hold_unknown")
+    assert problem(till.post("/holds/7/capture", {})) == (404, "hold_unknown")
+    assert books.verify(house.store).problems == ()
+
+
+def test_a_reward_in_hand_is_used_once(app: Flask, house: Shop) -> None:
+    till = register(app, house, programme=BOOKS)
+    ana = house.join(programme=BOOKS)
+    books_sold = [{"quantity": 10, "unit_minor": 10_000, "category": "book"}]
+    till.post("/purchases", {"code": ana.code, "amount_minor": 100_000, "lines": books_sold})
+    found = till.get(f"/members/{ana.code}").json
+    assert found is not None
+    (stamped,) = found["issued"]
+    used = till.post("/uses", {"code": ana.code, "redemption_id": stamped["id"]})
+    assert used.status_code == 201
+    assert problem(till.post("/uses", {"code": ana.code, "redemption_id": stamped["id"]}))[0] == 409
+
+
+@pytest.mark.parametrize(
+    "code", ["2FTX-9KQD-VM34", "9780140328721", "https://example.com/a?b=c", "🙂", "~", "'; DROP TABLE card"]
+)
+def test_what_is_no_card_is_refused_in_words(till: Register, code: str) -> None:
+    status, why = problem(till.post("/quotes", {"code": code, "amount_minor": 100}))
+    assert (status, why) in {(422, "code_mistyped"), (410, "handle_expired")}

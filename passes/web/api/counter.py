@@ -15,10 +15,19 @@ from flask import url_for
 from passes import checkout
 from passes.api_keys import Scope
 from passes.checkout import Sale
-from passes.loyalty.refusals import AlreadyClaimed, ClaimTooLate, ReceiptUnknown, SaleUnknown
+from passes.loyalty.money import Money
+from passes.loyalty.refusals import (
+    AlreadyClaimed,
+    AmountInvalid,
+    AmountTooLarge,
+    ClaimTooLate,
+    ReceiptUnknown,
+    SaleUnknown,
+)
 from passes.web import language
 from passes.web.api import refusals, wire
 from passes.web.api.cards import card_of, proof
+from passes.web.api.holds import HOLDS
 from passes.web.api.operations import Asked, Operation, Operations
 from passes.web.api.people import PEOPLE
 from passes.web.here import installation, now
@@ -77,6 +86,28 @@ def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
             **_bought(asked, body),
         )
     )
+
+
+@COUNTER.add(
+    Operation(
+        "readAmount",
+        "GET",
+        "/amounts",
+        Scope.READ,
+        "An amount that a person typed, as the language asked for writes amounts.",
+        wire.AmountAnswer,
+        query=wire.Typed,
+        refusals=(AmountInvalid, AmountTooLarge),
+    )
+)
+def read_amount(asked: Asked, query: wire.Typed) -> Mapping[str, Any]:
+    """`1,234.50` in English is `1.234,50` in Turkish; what could be either is refused."""
+    rules = asked.caller.loaded.programme
+    amount_minor = language.read_amount(query.typed, rules.currency)
+    if amount_minor > rules.earning.limit_minor:
+        raise AmountTooLarge(limit=Money(rules.earning.limit_minor, rules.currency))
+    words = language.money(amount_minor, rules.currency)
+    return {"amount_minor": amount_minor, "currency": rules.currency, "words": words}
 
 
 @COUNTER.add(
@@ -394,3 +425,4 @@ def _number(text: str) -> int:
 
 
 COUNTER.include(PEOPLE)
+COUNTER.include(HOLDS)

@@ -126,6 +126,21 @@ class UseAsked(Place):
     )
 
 
+class CaptureAsked(Place):
+    """The payment for which points were set aside is done."""
+
+    points: Annotated[int, Field(ge=0, lt=_LIMIT)] | None = Field(
+        None, description="How many of them are spent; all where it is left out."
+    )
+    purchase_receipt_id: Id | None = Field(
+        None, description="The purchase in which they were spent, so that a return gives them back."
+    )
+
+
+class ReleaseAsked(Place):
+    """The payment for which points were set aside did not happen."""
+
+
 class SaleAsked(Place):
     """A sale without a member."""
 
@@ -165,6 +180,12 @@ class ClaimAsked(Place):
     claim: Annotated[str, Field(min_length=1, max_length=300)] = Field(
         description="What the receipt's QR code says: the address, or what follows `claim=` in it."
     )
+
+
+class Typed(Asked):
+    """An amount as a person typed it."""
+
+    typed: Annotated[str, Field(min_length=1, max_length=64, examples=["1,234.50"])]
 
 
 class OneTimeAsked(Place):
@@ -301,6 +322,25 @@ class OfferHereAnswer(BaseModel):
     title: str
     text: str
     ends_at: datetime | None
+
+
+class HoldAnswer(BaseModel):
+    """Points set aside for a reward: they left the balance, and come back by themselves at `lapses_at`."""
+
+    id: Id
+    reward: str
+    points: int
+    amount_minor: int | None = Field(description="What the reward takes off, where that is an amount.")
+    balance: int
+    lapses_at: datetime
+
+
+class AmountAnswer(BaseModel):
+    """How an amount was understood."""
+
+    amount_minor: int
+    currency: str
+    words: str = Field(description="The same as the language asked for writes it.")
 
 
 class Expiring(BaseModel):

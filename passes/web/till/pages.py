@@ -18,7 +18,7 @@ from passes.access import Area, Limit, Role
 from passes.checkout import MemberView
 from passes.loyalty import codes
 from passes.loyalty.explanation import Explained
-from passes.loyalty.money import AMOUNT_LIMIT_MINOR, parse_amount
+from passes.loyalty.money import AMOUNT_LIMIT_MINOR
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import (
     AmountInvalid,
@@ -302,11 +302,7 @@ def _card_in(typed: str) -> str | None:
 
 def _amount(typed: str) -> int:
     """Minor units of an amount as people write it in the page's language. Raises AmountInvalid."""
-    currency = here().loaded.programme.currency
-    decimal, group = language.decimal_signs()
-    for sign in (currency, language.currency_sign(currency)):
-        typed = typed.replace(sign, "")
-    return parse_amount(typed.strip(), currency, decimal=decimal, group=group)
+    return language.read_amount(typed, here().loaded.programme.currency)
 
 
 def _echo(code: str, amount_minor: int) -> str:
