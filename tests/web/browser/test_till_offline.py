@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from passes import tills
+from passes.access import pins
 from passes.enrolment import Joined
 from passes.web.till import shell
 from tests.cast import rows
-from tests.shop import Shop
+from tests.shop import COFFEE, KEYS, Shop
 from tests.web.browser.till import call, sign_in
 from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
+from tests.web.conftest import CHEAP
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -58,6 +61,13 @@ def lost(page: Page) -> None:
     page.route(QUEUE, lose)
 
 
+def deliver(page: Page) -> None:
+    """The network is back, and what waits goes."""
+    page.context.set_offline(False)
+    page.wait_for_function("() => navigator.onLine")
+    call(page, "queue", "it.flush()")
+
+
 def test_what_is_booked_is_answered_at_once(till: Page, ana: Joined) -> None:
     found = buy(till, ana.code, 12_40)
     assert found["state"] == "booked"
@@ -79,8 +89,7 @@ def test_twenty_sales_without_network_are_booked_once_though_they_are_sent_twice
     assert rows(house.store, "purchase") == []
     # The first time the answer is lost on its way: nobody here knows that all of it was booked.
     lost(till)
-    till.context.set_offline(False)
-    call(till, "queue", "it.flush()")
+    deliver(till)
     assert len(call(till, "queue", "it.waiting()")) == 20
     till.unroute(QUEUE)
     call(till, "queue", "it.flush()")
@@ -112,8 +121,7 @@ def test_what_was_withdrawn_though_it_had_arrived_is_taken_back(till: Page, ana:
     till.context.set_offline(True)
     key = buy(till, ana.code, 9_99, patience_ms=1)["key"]
     assert call(till, "queue", "it.withdraw(given.key)", key=key)
-    till.context.set_offline(False)
-    call(till, "queue", "it.flush()")
+    deliver(till)
     assert rows(house.store, "purchase", "net_minor = 999") == []
 
 
@@ -164,8 +172,7 @@ def test_what_is_refused_later_waits_for_somebody_and_holds_up_nobody(
     till.context.set_offline(True)
     buy(till, "2FTX9KQDVM34CHWR", 3_00, patience_ms=1)
     buy(till, ben.code, 4_00, patience_ms=1)
-    till.context.set_offline(False)
-    call(till, "queue", "it.flush()")
+    deliver(till)
     assert call(till, "queue", "it.waiting()") == []
     [row] = call(till, "queue", "it.attention()")
     assert row["reason"]["problem"]["code"] == "code_mistyped"
@@ -361,8 +368,9 @@ def begin(window: Watched) -> Page:
 
 
 def scan(page: Page, code: str) -> None:
-    """With a hand scanner."""
-    page.wait_for_timeout(300)
+    """With a hand scanner, once the page has sound: the first key of all wakes it, which takes a while."""
+    page.keyboard.press("Shift")
+    page.wait_for_timeout(600)
     page.keyboard.type(code, delay=8)
     page.keyboard.press("Enter")
 
@@ -509,3 +517,93 @@ def test_the_till_can_be_installed(at_home: Page, served: str, house: Shop) -> N
     assert told["errors"] == []
     about = json.loads(told["data"])
     assert (about["start_url"], about["display"], about["orientation"]) == ("/till/app", "standalone", "any")
+
+
+# A paired till ------------------------------------------------------------------------
+
+PIN = "4826"
+
+
+@pytest.fixture
+def paired(browse: Open, house: Shop, today: None) -> Watched:
+    """A device that the owner has paired, where Cy has just come in with a PIN: two taps and four digits."""
+    pins.set_pin(house.store, programme=COFFEE, login="cy", pin=PIN, by=None, now=house.now, cost=CHEAP)
+    place = {"programme": COFFEE, "name": "Front", "location": "west-loop"}
+    _, code = tills.set_up(house.store, KEYS, **place, by=None, now=house.now)
+    window = browse()
+    window.page.clock.install()
+    window.open(f"/till/pair?code={code}").locator("main form button").click()
+    page = window.open("/till/app")
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    come_in(page, PIN)
+    expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
+    return window
+
+
+def come_in(page: Page, pin: str) -> None:
+    """As Cy, from the list of who works here."""
+    if page.get_by_role("button", name="Cy").count() or not page.locator("#pin").count():
+        page.get_by_role("button", name="Cy").click()
+    page.keyboard.type(pin)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.check("W-28")
+def test_a_till_locks_by_itself_and_opens_without_network_with_the_same_pin(
+    paired: Watched, house: Shop, ana: Joined
+) -> None:
+    page = paired.page
+    scan(page, ana.code)
+    page.context.set_offline(True)
+    enter(page, "12.40")
+    expect(page.locator("#status")).to_contain_text("1 waiting")
+    page.clock.fast_forward(130_000)
+    expect(page.get_by_role("button", name="Cy")).to_be_visible()
+    expect(page.locator("#screen")).not_to_contain_text("Ana Reyes")
+    # A reload opens nothing.
+    page.reload()
+    expect(page.get_by_role("button", name="Cy")).to_be_visible()
+    come_in(page, "0000")
+    expect(page.locator("#screen")).to_contain_text("Wrong PIN.")
+    come_in(page, PIN)
+    expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("1 waiting")
+
+    # Five wrong ones, and only the server opens it.
+    page.clock.fast_forward(130_000)
+    for _ in range(5):
+        come_in(page, "0000")
+        page.wait_for_timeout(600)
+    come_in(page, PIN)
+    expect(page.locator("#screen")).to_contain_text("Too many wrong PINs")
+    assert rows(house.store, "purchase", "net_minor = 1240") == []
+    # What waits is delivered all the same: the till needs nobody for that.
+    page.context.set_offline(False)
+    expect(page.locator("#status")).to_have_text("Online")
+    [booked] = rows(house.store, "purchase", "net_minor = 1240")
+    assert booked["till"] == "Front"
+    come_in(page, PIN)
+    expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
+
+
+def test_a_lost_till_forgets_its_members_and_what_it_still_held_is_only_looked_at(
+    paired: Watched, house: Shop, ana: Joined
+) -> None:
+    page = paired.page
+    scan(page, ana.code)
+    expect(page.locator("[data-amount]")).to_be_visible()
+    page.context.set_offline(True)
+    enter(page, "12.40")
+    expect(page.locator("#status")).to_contain_text("1 waiting")
+    [found] = rows(house.store, "till")
+    tills.revoke(house.store, programme=COFFEE, till_id=found["id"], by=None, now=house.now)
+    page.context.set_offline(False)
+    expect(page.locator("#banners")).to_contain_text("revoked")
+    expect(page.locator("#status")).to_contain_text("1 needs attention")
+    assert call(page, "records", "it.recall(given.code)", code=ana.code) is None
+    assert call(page, "queue", "it.waiting()") == []
+    [row] = call(page, "queue", "it.attention()")
+    assert row["reason"]["kind"] == "review"
+    assert rows(house.store, "purchase", "net_minor = 1240") == []
+    [review] = rows(house.store, "till_review")
+    assert (review["state"], review["why"]) == ("open", "till_revoked")
