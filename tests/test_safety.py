@@ -18,7 +18,10 @@ from passes.loyalty.receipt import Counter
 from passes.loyalty.refusals import (
     ApprovalNeeded,
     CardNeeded,
+    CodeMistyped,
+    CodeTaken,
     EnrolmentsEnough,
+    FormerCodeInvalid,
     HandleExpired,
     LooksRepeated,
     OneTimeCodeNeeded,
@@ -392,3 +395,39 @@ def test_nothing_in_the_database_tells_a_code(shop: Shop) -> None:
         letters = read.ask(text("SELECT about, detail FROM mail")).all()
     assert digits not in repr([tuple(kept), *map(tuple, letters)])
     assert len(bytes(kept.code_hash)) == 32
+
+
+# Codes of a former system -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("former", ["044-12 34x", "x" * 64, "CLUB:77.8_a+b*#", "5901234123457"])
+def test_a_card_of_a_former_system_goes_on_scanning(shop: Shop, former: str) -> None:
+    ana = shop.join()
+    kept = checkout.add_alias(
+        shop.store, programme=COFFEE, code=ana.code, former=former, by="dee", now=shop.now
+    )
+    for scanned in (former, former.lower(), kept):
+        assert checkout.look(
+            shop.store, programme=COFFEE, code=scanned, language="en", now=shop.now
+        ).card_id == (ana.card_id)
+    shop.buy(former, 900)
+    assert shop.balance(ana.code) == 190
+    # Said again it stays; another card cannot take it.
+    values: dict[str, Any] = {"programme": COFFEE, "by": "dee", "now": shop.now}
+    checkout.add_alias(shop.store, code=ana.code, former=former, **values)
+    with pytest.raises(CodeTaken):
+        checkout.add_alias(shop.store, code=shop.join("Ben").code, former=former, **values)
+    assert len(audit(shop, "card_alias")) == 1
+
+
+@pytest.mark.parametrize("former", ["", "x" * 65, "a/b", "~x", "🙂", "a\0b", "ü1"])
+def test_what_cannot_be_a_former_code_is_refused(shop: Shop, former: str) -> None:
+    with pytest.raises(FormerCodeInvalid):
+        checkout.add_alias(
+            shop.store, programme=COFFEE, code=shop.join().code, former=former, by="dee", now=shop.now
+        )
+
+
+def test_a_former_code_of_nobody_is_no_card(shop: Shop) -> None:
+    with pytest.raises(CodeMistyped):
+        shop.buy("044-12 34x", 900)

@@ -4,6 +4,7 @@ Every write names its request. Asked again with the same key and content it
 answers as it did first; a refusal keeps nothing, not even the key.
 """
 
+from passes.checkout.aliases import add_alias
 from passes.checkout.claims import Claimable, claim, claimable, proven_sale
 from passes.checkout.finding import Found, Search, card_of, find
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
@@ -45,6 +46,7 @@ __all__ = [
     "Search",
     "Why",
     "accrue",
+    "add_alias",
     "authorise",
     "capture",
     "card_of",

@@ -161,7 +161,8 @@ def look(
             member_id=standing.member_id,
             card_id=standing.card_id,
             name=found.name,
-            code=codes.grouped(codes.read(typed, rules.code_kind)),
+            # A code of a former system stays as people know it.
+            code=codes.grouped(typed) if codes.is_code(typed, rules.code_kind) else typed,
             balance=standing.balance,
             unit=rules.unit.name(standing.balance, language),
             tier_key=tier.key if tier else None,

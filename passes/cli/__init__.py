@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from passes.cli import (
+    aliases,
     api_keys,
     backtests,
     club,
@@ -130,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
 
     counter.register(add, group)
     returning.register(add)
+    aliases.register(add)
     return parser
 
 

@@ -75,6 +75,10 @@ def register(add: Add, group: Group) -> None:
         sub.add_argument("--points", type=int, help="how many, where points are paid as money")
         sub.add_argument("--basket", metavar="AMOUNT", help="what is to be paid, where it matters")
     using.add_argument("redemption", type=int)
+    for sub in (spending, holding, using):
+        sub.add_argument(
+            "--one-time", metavar="DIGITS", help="where the member has to prove who they are"
+        )
     for sub in (capturing, releasing):
         sub.add_argument("hold", type=int)
     capturing.add_argument("--purchase", type=int, metavar="RECEIPT", help="in which purchase it was used")
@@ -209,6 +213,7 @@ def redeem(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.redeem(
             installation.store,
+            proof=checkout.Proof(installation.keys, parsed.one_time),
             code=parsed.code,
             reward=parsed.reward,
             points=parsed.points,
@@ -224,6 +229,7 @@ def use(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.use(
             installation.store,
+            proof=checkout.Proof(installation.keys, parsed.one_time),
             code=parsed.code,
             redemption_id=parsed.redemption,
             **_asked(installation, parsed),
@@ -237,6 +243,7 @@ def hold(parsed: argparse.Namespace) -> object:
     with opened() as installation:
         return checkout.authorise(
             installation.store,
+            proof=checkout.Proof(installation.keys, parsed.one_time),
             code=parsed.code,
             reward=parsed.reward,
             points=parsed.points,

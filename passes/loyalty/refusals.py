@@ -57,6 +57,20 @@ class CardVoided(Refused):
     words = "This card is no longer valid."
 
 
+class FormerCodeInvalid(Refused):
+    """No code of a former system can be kept like this."""
+
+    code = "former_code_invalid"
+    words = "A former card's number has at most %(most)s letters, digits and the signs . _ : + * #"
+
+
+class CodeTaken(Refused):
+    """The code leads to another card already."""
+
+    code = "code_taken"
+    words = "This number already leads to another card."
+
+
 # Amounts and points --------------------------------------------------------
 
 

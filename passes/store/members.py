@@ -449,6 +449,11 @@ def add_card(
         changed=False,
         pace_full_at=micros(now),
     )
+    add_code(work, programme_id=programme_id, card_id=card_id, code=code, now=now)
+
+
+def add_code(work: Work, *, programme_id: int, card_id: int, code: str, now: datetime) -> None:
+    """Write one more code that leads to a card."""
     work.put(_ADD_CODE, programme_id=programme_id, code=code, card_id=card_id, added_at=micros(now))
 
 

@@ -20,6 +20,8 @@ STATUS = {
     "code_unknown": 404,
     "card_foreign": 409,
     "card_voided": 410,
+    "former_code_invalid": 422,
+    "code_taken": 409,
     "amount_invalid": 422,
     "amount_too_large": 422,
     "line_invalid": 422,
