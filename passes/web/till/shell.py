@@ -40,6 +40,8 @@ _WORKER_POLICY = "default-src 'none'; connect-src 'self'"
 # The one script that may compile WebAssembly: a dedicated worker obeys the policy that it was served with.
 _DECODER = "decode-worker.js"
 _DECODER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+# Of pages that are only there with network.
+_ELSEWHERE = frozenset({"scanner.js", "scanner.css"})
 # Files of others are named in our scripts by their whole address, which carries their version.
 _VENDORED = re.compile(r"/static/vendor/[\w.-]+\w")
 
@@ -85,10 +87,11 @@ def one_file(version: str, path: str) -> AnyResponse:
 @blueprint.get("/worker.js")
 def worker() -> AnyResponse:
     """What keeps the app for a start without network; its list of files changes when one of them does."""
+    kept = [name for name in _files() if name not in _ELSEWHERE]
     made_of = {
         "version": version(),
         "page": url_for("shell.app"),
-        "files": [*map(file, _files()), *_vendored()],
+        "files": [*map(file, kept), *_vendored()],
     }
     source = (_static() / "till-worker.js").read_text()
     answer = Response(f"const MADE_OF = {json.dumps(made_of)};\n{source}", mimetype="text/javascript")
