@@ -185,7 +185,9 @@ class ClaimAsked(Place):
 class Typed(Asked):
     """An amount as a person typed it."""
 
-    typed: Annotated[str, Field(min_length=1, max_length=64, examples=["1,234.50"])]
+    typed: Annotated[str, Field(min_length=1, max_length=64, examples=["1,234.50"])] = Field(
+        description="As it was typed, with or without a sign for the thousands."
+    )
 
 
 class OneTimeAsked(Place):
@@ -459,9 +461,9 @@ class ReturnPreview(BaseModel):
 
 
 class FieldProblem(BaseModel):
-    """What is wrong at one place of the body."""
+    """What is wrong at one place of the request."""
 
-    pointer: str = Field(description="JSON pointer into the body.")
+    pointer: str = Field(description="JSON pointer into the body, or `?` and the name of a parameter.")
     detail: str
 
 
