@@ -19,7 +19,7 @@ import { isIdle, openMenu } from "./view-menu.js";
 import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
 import { onSignedIn } from "./view-signin.js";
-import { bringBack, go, onStage, setAside } from "./view-stage.js";
+import { bringBack, go, homeIs, onStage, setAside } from "./view-stage.js";
 import { isOpen, till } from "./view-state.js";
 import { banner, redraw, watch } from "./view-status.js";
 import { counted, say, speakFor } from "./view-words.js";
@@ -33,6 +33,7 @@ const ALONE_MS = 120;
 async function start() {
   // A language or look that was chosen is kept by the server; the address stays plain.
   if (location.search) history.replaceState(history.state, "", location.pathname);
+  homeIs(() => ({ open: "scan", signin: "signin" })[standing(till.now)] ?? "pair");
   watch();
   install({ onNewVersion: offer });
   whenIdle(onLock);

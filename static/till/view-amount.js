@@ -194,8 +194,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     }));
   };
 
-  node.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  const enter = async () => {
     if (state.byLines && parts.text.value.trim()) {
       addLine();
       return;
@@ -203,6 +202,16 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     draw();
     if (!parts.confirm.disabled) await confirm(basket(), state.quoted, parts.confirm);
     else parts.text.focus();
+  };
+  node.addEventListener("submit", (event) => {
+    event.preventDefault();
+    enter();
+  });
+  // Browsers send no form whose button is off; but Enter also adds an item.
+  parts.text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    enter();
   });
 
   draw();

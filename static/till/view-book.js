@@ -2,7 +2,7 @@
 // the member's e-mail, "really twice?" — is asked here, and the same item is booked again under its own key.
 
 import { ask as request, Offline, Problem } from "./net.js";
-import { announce, ask, dialog, tell, toast } from "./view-parts.js";
+import { announce, ask, dialog, once, tell } from "./view-parts.js";
 import * as queue from "./queue.js";
 import { till } from "./view-state.js";
 import { say } from "./view-words.js";
@@ -78,34 +78,30 @@ function approve({ result }) {
 }
 
 async function oneTime({ result, given }) {
-  const handle = given.code;
-  const send = () => request("/till/api/one-time-codes", { method: "POST", body: { handle } });
-  try {
-    if (!given.one_time) await send();
-  } catch (problem) {
-    if (!(problem instanceof Offline || problem instanceof Problem)) throw problem;
-    announce(why(problem), { urgent: true });
-    toast(why(problem));
-    return null;
-  }
+  // The member's own page shows it too: a letter that cannot be sent is no end.
+  const send = async () => {
+    try {
+      await request("/till/api/one-time-codes", { method: "POST", body: { handle: given.code } });
+      return say("one_time_sent");
+    } catch (problem) {
+      if (!(problem instanceof Offline || problem instanceof Problem)) throw problem;
+      return why(problem);
+    }
+  };
+  const said = given.one_time ? "" : await send();
   return dialog("dialog-entry", (node, parts, close) => {
     parts.title.textContent = say("one_time_title");
-    tell(parts.text, say("one_time_sent"));
+    tell(parts.text, said);
     parts.label.textContent = say("one_time_label");
     parts.entry.inputMode = "numeric";
-    parts.entry.maxLength = 6;
+    parts.entry.maxLength = 8;
     parts.yes.textContent = say("continue");
     parts.other.hidden = false;
     parts.other.textContent = say("send_again");
-    parts.other.addEventListener("click", async () => {
-      try {
-        await send();
-        tell(parts.wrong, "");
-        announce(say("one_time_sent"));
-      } catch (problem) {
-        tell(parts.wrong, why(problem));
-      }
-    });
+    parts.other.addEventListener("click", () => once(parts.other, async () => {
+      tell(parts.text, await send());
+      announce(parts.text.textContent);
+    }));
     if (given.one_time) tell(parts.wrong, result.problem.detail);
     parts.form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -129,7 +129,7 @@ function drawWho(parts, member, called) {
   }
   parts.card.classList.toggle("stale", Boolean(member.seenAt || member.unknown));
   const facts = [];
-  if (member.name) facts.push([say("card_number"), cardNumber(member.code)]);
+  if (member.name && !member.code.startsWith("~")) facts.push([say("card_number"), cardNumber(member.code)]);
   if (member.stamps_needed) facts.push([say("stamps"), say("so_many_of", { count: number(member.stamps), all: number(member.stamps_needed) })]);
   if (member.pending) facts.push([say("pending"), points(member.pending)]);
   if (member.held) facts.push([say("held"), points(member.held)]);

@@ -12,6 +12,7 @@ export async function openMenu(doing) {
   const chosen = await dialog("dialog-menu", (node, parts, close) => {
     for (const one of node.querySelectorAll("[data-signed]")) one.hidden = !isOpen();
     for (const one of node.querySelectorAll("[data-paired]")) one.hidden = !(isOpen() && till.now.paired);
+    parts.place.closest("li").hidden = !isOpen() || till.now.paired;
     for (const one of node.querySelectorAll("[data-practice]")) one.hidden = !isOpen() || till.now.rules.practice === false;
     const { waiting, attention } = till.queue;
     parts.waiting.hidden = !(waiting + attention);
@@ -32,7 +33,7 @@ export async function openMenu(doing) {
   });
   if (chosen === "practice") await practise(!till.practice);
   else if (chosen === "lock" || chosen === "leave") await doing[chosen]();
-  else if (chosen && (isOpen() || chosen === "attention" || chosen === "help")) await go(chosen);
+  else if (chosen) await go(chosen);
 }
 
 /** Begin or end practice; never in the middle of a sale. */

@@ -8,6 +8,7 @@ import { receiptWords } from "./view-member.js";
 import { leavesByEscape } from "./view-mine.js";
 import { booked } from "./view-receipt.js";
 import { go, screen } from "./view-stage.js";
+import { till } from "./view-state.js";
 import { asTyped, moment, money, number, points, readAmount, say, signed, unit } from "./view-words.js";
 
 const PREVIEW_AFTER_MS = 200;
@@ -57,7 +58,8 @@ screen("return", ({ receipt: known }) => {
   const lineOf = (line) => {
     const row = clone("part-return-line");
     const own = slots(row);
-    const name = line.name || line.category || say("item");
+    const category = till.now.programme.categories.find((one) => one.key === line.category);
+    const name = line.name || category?.name || say("item");
     own.name.textContent = name;
     own.words.textContent = say("can_come_back", { count: number(line.quantity), amount: money(line.paid_minor) });
     own.fewer.setAttribute("aria-label", say("fewer_of", { name }));

@@ -17,12 +17,12 @@ export function onSignedIn(then) {
   begin = then;
 }
 
-screen("pair", ({ again, trouble }) => {
+screen("pair", ({ again = () => location.reload(), trouble = "" }) => {
   const node = clone("screen-pair");
   const parts = slots(node);
   tell(parts.wrong, trouble);
   parts.again.addEventListener("click", () => once(parts.again, again));
-  return { node, home: "pair" };
+  return { node };
 });
 
 screen("signin", () => {
@@ -39,7 +39,7 @@ screen("signin", () => {
     row.firstElementChild.addEventListener("click", () => go("pin", { person: one }));
     return row;
   }));
-  return { node, home: "signin", focus: people.length === 1 ? parts.people.querySelector("button") : undefined };
+  return { node, focus: people.length === 1 ? parts.people.querySelector("button") : undefined };
 });
 
 screen("pin", ({ person }) => {
@@ -70,7 +70,6 @@ screen("pin", ({ person }) => {
   parts.other.addEventListener("click", () => go("signin"));
   return {
     node,
-    home: "signin",
     focus: parts.pin,
     keys: (event) => {
       if (event.key === "Escape") go("signin");

@@ -2,6 +2,12 @@
 
 const screens = new Map();
 let current = null;
+let home = () => "scan";
+
+/** Say where "the next customer" is: nobody scans cards at a till that is locked. */
+export function homeIs(found) {
+  home = found;
+}
 
 /**
  * Name a screen. `make(detail)` gives {node, focus?, keys?(event), mayLeave?(), leave?(), code?(text)}:
@@ -21,9 +27,10 @@ export function onStage() {
 export async function go(name, detail = {}, { asked = true, remember = true } = {}) {
   if (asked && current?.mayLeave && !(await current.mayLeave())) return false;
   current?.leave?.();
-  show({ name, ...screens.get(name)(detail) });
+  const shown = name === "scan" ? home() : name;
+  show({ name: shown, ...screens.get(shown)(detail) });
   // One step back always leads to where cards are scanned; never out of the app in the middle of a sale.
-  if (remember && name !== "scan" && history.state?.screen === undefined) history.pushState({ screen: name }, "");
+  if (remember && shown !== home() && history.state?.screen === undefined) history.pushState({ screen: name }, "");
   return true;
 }
 
@@ -55,7 +62,7 @@ function show(next) {
 }
 
 window.addEventListener("popstate", async () => {
-  if (!current || current.name === "scan" || !screens.has("scan")) return;
-  const left = await go(current.home ?? "scan", {}, { remember: false });
+  if (!current || current.name === home()) return;
+  const left = await go("scan", {}, { remember: false });
   if (!left) history.pushState({ screen: current.name }, "");
 });
