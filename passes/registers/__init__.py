@@ -1,7 +1,8 @@
 """Registers of other makers: what Shopify, Square and Odoo tell of orders becomes purchases and returns.
 
-A maker's file reads its messages (bytes in, an event out); `settling` books
-events, once and in whatever order they come; `keeping` is for their owner.
+A maker's file reads its messages (bytes in, an event out); `taking` keeps each
+once, `settling` books what an order's messages ask for, in whatever order they
+come; `keeping` and `looking` are for the owner.
 """
 
 from passes.registers.keeping import (
@@ -22,15 +23,8 @@ from passes.registers.keeping import (
 )
 from passes.registers.looking import Message, latest
 from passes.registers.orders import Event, Malformed
-from passes.registers.settling import (
-    Books,
-    Outcome,
-    digest,
-    keep_malformed,
-    retry,
-    run_due,
-    take,
-)
+from passes.registers.settling import Books
+from passes.registers.taking import Outcome, digest, keep_malformed, retry, run_due, take
 
 __all__ = [
     "NATURES",

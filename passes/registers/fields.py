@@ -64,7 +64,10 @@ class Fields:
     def text(self, name: str) -> str | None:
         """A text, or None where there is none or something else."""
         found = self._values.get(name)
-        return found if isinstance(found, str) and found.strip() else None
+        if not isinstance(found, str) or not found.strip():
+            return None
+        # JSON may name halves of a letter, which nothing can keep.
+        return found.encode("utf-8", "replace").decode()
 
     def flag(self, name: str) -> bool:
         """Whether something is true."""

@@ -302,6 +302,13 @@ def test_what_waits_holds_nothing_of_the_customer(desk: Desk) -> None:
         assert personal not in kept["content"]
 
 
+def test_a_name_of_broken_letters_is_booked_all_the_same(desk: Desk) -> None:
+    lines = [shopify_line(1, "5.00", title="Mocha \ud83d\0", sku="\udfff", vendor="\u202e")]
+    assert desk.shopify(shopify_order(lines, "5.00", note="\ud800")).state == "booked"
+    (kept,) = rows(desk.shop.store, "purchase_line")
+    assert (kept["name"], kept["sku"], kept["brand"]) == ("Mocha ?", "?", None)
+
+
 def test_what_is_booked_keeps_no_content(desk: Desk) -> None:
     desk.shopify(an_order())
     (kept,) = rows(desk.shop.store, "register_message")
