@@ -8,7 +8,7 @@ from passes.checkout.aliases import add_alias
 from passes.checkout.claims import Claimable, claim, claimable, proven_sale
 from passes.checkout.finding import Found, Search, card_of, find
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
-from passes.checkout.proving import OneTimeCode, Proof, send_code, show_code
+from passes.checkout.proving import CODES_AN_HOUR, OneTimeCode, Proof, send_code, show_code
 from passes.checkout.purchases import Sale, accrue, sale
 from passes.checkout.quoting import AsMoney, Quote, Why, quote, recent, why
 from passes.checkout.returns import (
@@ -26,6 +26,7 @@ from passes.checkout.undoing import undo
 from passes.loyalty.receipt import Receipt, refund_of
 
 __all__ = [
+    "CODES_AN_HOUR",
     "AsMoney",
     "Claimable",
     "Exchanged",

@@ -26,11 +26,11 @@ from markupsafe import Markup
 from werkzeug.http import quote_etag
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import access, artwork, google_cards, issuing, membership
+from passes import access, artwork, checkout, google_cards, issuing, membership
 from passes.access import Limit
-from passes.faces.symbols import QUIET_MODULES, SQUARE, symbol
+from passes.checkout import OneTimeCode
+from passes.faces.symbols import SQUARE
 from passes.language import LONGER, MIRRORED, SOURCE, direction, languages
-from passes.loyalty.card import CardFace
 from passes.loyalty.dates import local_date
 from passes.loyalty.joining import Asked
 from passes.loyalty.programme import Programme
@@ -56,9 +56,9 @@ from passes.web.join import remember, setting
 blueprint = Blueprint("member", __name__)
 
 _SHOPS_SHOWN = 3
-_BARS_HEIGHT = 0.4
-"""Of a bar code, as a share of its length."""
-
+_WITH_FORMS = {
+    f"member.{name}" for name in ("details", "correct", "leaving", "leave", "one_time", "new_one_time")
+}
 TITLES = {
     ReceiptKind.ACCRUE: "Purchase",
     ReceiptKind.REDEEM: "Reward",
@@ -82,7 +82,7 @@ TITLES = {
 def keep_private(answer: Response) -> Response:
     """The address opens the card: it must not travel on, be found, or be kept."""
     # Under "no-referrer" browsers hide from us, too, where a form came from, and it would be refused.
-    has_forms = request.endpoint in ("member.details", "member.correct", "member.leaving", "member.leave")
+    has_forms = request.endpoint in _WITH_FORMS
     answer.headers["Referrer-Policy"] = "same-origin" if has_forms else "no-referrer"
     answer.headers["X-Robots-Tag"] = "noindex, nofollow"
     answer.headers.setdefault("Cache-Control", "private, no-store")
@@ -323,6 +323,33 @@ def leave(secret: str) -> AnyResponse:
     return redirect(url_for("member.card", secret=secret), 303)
 
 
+@blueprint.get("/card/<secret>/code")
+def one_time(secret: str) -> str:
+    """A code for the till, once it is asked for."""
+    return _one_time(_open_valid(secret), secret)
+
+
+@blueprint.post("/card/<secret>/code")
+def new_one_time(secret: str) -> str:
+    """Six digits that prove once, for some minutes, that the member is here."""
+    found, here = _sent(secret), installation()
+    shown = checkout.show_code(
+        here.store,
+        programme_id=found.programme_id,
+        member_id=found.member_id,
+        keys=here.keys,
+        now=now(),
+    )
+    return _one_time(found, secret, shown)
+
+
+def _one_time(found: Link, secret: str, shown: OneTimeCode | None = None) -> str:
+    with installation().store.read() as read:
+        loaded = programmes.by_id(read, found.programme_id)
+    form = access.new_form(installation().keys, purpose=_purpose(secret), now=now())
+    return render_template("member/code.html", secret=secret, shown=shown, form=form.text, **setting(loaded))
+
+
 def _form_of(secret: str) -> access.Form:
     """The form that was sent, made for this link and for no other. Raises FormStale or TooManyTries."""
     form = access.read_form(
@@ -467,7 +494,7 @@ def _shown(found: Link, secret: str) -> dict[str, object]:
         "seen": seen,
         "face": seen.face,
         **setting(seen.loaded),
-        "code": _code(seen.face),
+        "code": theme.code_svg(seen.face),
         "is_square": seen.face.barcode.symbology in SQUARE,
         "titles": TITLES,
         "now": now(),
@@ -493,17 +520,4 @@ def _virtual_phone(endpoint: str, secret: str) -> str | None:
 def _download_token(found: Link) -> str:
     return issuing.download_token(
         installation().keys, programme_id=found.programme_id, card_id=found.card_id, now=now()
-    )
-
-
-def _code(face: CardFace) -> Markup:
-    """The card's code as large as a screen allows: black on white with the white that readers need."""
-    drawn, quiet = symbol(face.barcode), QUIET_MODULES[face.barcode.symbology]
-    # A bar code is one module high and needs height of its own.
-    stretch = round(drawn.columns * _BARS_HEIGHT) if drawn.rows == 1 else 1
-    width, height = drawn.columns + 2 * quiet, drawn.rows * stretch + 2 * quiet
-    return Markup(
-        f'<svg viewBox="0 0 {width} {height}" shape-rendering="crispEdges">'
-        f'<rect width="{width}" height="{height}" fill="#fff"/><g transform="translate({quiet} {quiet})">'
-        f'<path transform="scale(1 {stretch})" fill="#000" d="{drawn.path}"/></g></svg>'
     )

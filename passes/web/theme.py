@@ -15,6 +15,7 @@ from passes import artwork
 from passes.faces import Face, Pictures, draw
 from passes.faces.colours import CONTRAST_MIN as CONTRAST_MIN
 from passes.faces.colours import contrast as contrast
+from passes.faces.symbols import QUIET_MODULES, symbol
 from passes.loyalty.card import CardFace, Strip
 from passes.loyalty.design import Colours
 from passes.store import programmes
@@ -26,6 +27,8 @@ blueprint = Blueprint("theme", __name__, url_prefix="/static-theme")
 # The page's own grounds in passes.css; a colour must stand out from them to be used for buttons.
 LIGHT, DARK = "#faf8f5", "#14191c"
 _STEPS_MAX = 50
+_BARS_HEIGHT = 0.4
+"""Of a bar code, as a share of its length."""
 ICONS = (180, 192, 512)
 """Sizes in pixels of the sign on a home screen."""
 
@@ -153,6 +156,19 @@ def initials(loaded: Loaded) -> str:
     """The first letters of the organisation's first two words, for a design without a picture."""
     name = loaded.programme.organisation.in_(loaded.programme.language)
     return "".join(word[:1] for word in name.split()[:2])
+
+
+def code_svg(face: CardFace) -> Markup:
+    """The card's code as large as a screen allows: black on white with the white that readers need."""
+    drawn, quiet = symbol(face.barcode), QUIET_MODULES[face.barcode.symbology]
+    # A bar code is one module high and needs height of its own.
+    stretch = round(drawn.columns * _BARS_HEIGHT) if drawn.rows == 1 else 1
+    width, height = drawn.columns + 2 * quiet, drawn.rows * stretch + 2 * quiet
+    return Markup(
+        f'<svg viewBox="0 0 {width} {height}" shape-rendering="crispEdges">'
+        f'<rect width="{width}" height="{height}" fill="#fff"/><g transform="translate({quiet} {quiet})">'
+        f'<path transform="scale(1 {stretch})" fill="#000" d="{drawn.path}"/></g></svg>'
+    )
 
 
 def _loaded(slug: str) -> Loaded:

@@ -58,6 +58,8 @@ PUBLIC = {
     "member.record",
     "member.leaving",
     "member.leave",
+    "member.one_time",
+    "member.new_one_time",
     "theme.sheet",
     "theme.picture",
     "theme.icon",
@@ -100,7 +102,15 @@ PHONES, REGISTERS, DESK = "devices.", "api.", "desk."
 STAFF = ("till.", "offers.", "register_console.", "webhooks.", "keys.", "console_hood.")
 
 # How a form is checked: by the session's token, or by a proof of its own.
-FORMS = {"join.send", "join.claim", "join.send_again", "signin.send", "signin.demonstrate", "signin.leave", "front.reset"}
+FORMS = {
+    "join.send",
+    "join.claim",
+    "join.send_again",
+    "signin.send",
+    "signin.demonstrate",
+    "signin.leave",
+    "front.reset",
+}
 NO_FORMS = {
     "health.report",
     "google.callback",
