@@ -17,11 +17,12 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from playwright.sync_api import Page, Route, sync_playwright
 
 from benchmarks import ground
-from benchmarks.table import Row, alone
+from benchmarks.table import NotMeasured, Row, alone
 from passes import access, wiring
 from passes.access import Area, Grant, PasswordCost, Role
 from passes.loyalty.codes import CodeKind, code_from
@@ -32,6 +33,7 @@ from tests.shop import COFFEE, open_shop
 from tests.stories.town import Town
 from tests.web.browser.window import FLAGS
 
+CHROMIUM = "/usr/bin/chromium"
 HANDS = 20
 PICTURES_IN_A_ROW = 5  # not half a second of video
 SQUARE_MIN, BARS_MIN = 0.98, 0.90
@@ -101,7 +103,9 @@ class Read:
 
 
 def run() -> Iterator[Row]:
-    """Measure each kind of symbol under every condition, then the till with its camera."""
+    """Measure the till with its camera, then each kind of symbol under every condition."""
+    if not Path(CHROMIUM).exists():
+        raise NotMeasured("chromium is missing: apt-get install --no-install-recommends chromium")
     with ground.database("SQLite") as database, sync_playwright() as playwright:
         town = Town(database.url, database.folder)
         settings = Settings.read(town.environment)
@@ -116,7 +120,7 @@ def run() -> Iterator[Row]:
         try:
             town.start("serve")
             browser = playwright.chromium.launch(
-                executable_path="/usr/bin/chromium",
+                executable_path=CHROMIUM,
                 args=[
                     *FLAGS,
                     "--use-fake-device-for-media-stream",
