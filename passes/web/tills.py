@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -33,7 +32,6 @@ blueprint = Blueprint("tills", __name__, url_prefix="/console/tills")
 blueprint.context_processor(offers.setting)
 
 _NUMBER = f"int(max={2**63 - 1})"
-_PLACE = re.compile(r"%\((\w+)\)s")
 
 
 @blueprint.before_request
@@ -186,7 +184,7 @@ def book_review(loaded: Loaded, number: int, *, by: Person) -> None:
     waiting = tills.review(store, programme=loaded.slug, review_id=number)
     if waiting.state != "open":
         raise AlreadyDecided
-    item = operations.checked(ItemAsked, orjson.dumps(waiting.content))
+    item = operations.checked(ItemAsked, orjson.dumps(waiting.content["item"]))
     place = Place(loaded, waiting.location)
     caller = caller_at(place, till=waiting.till, person=waiting.person or "")
     answer, _ = items.book(caller, item, occurred_at=waiting.occurred_at, approved_by=by.login, is_meant=True)
@@ -283,7 +281,7 @@ def _spoken(code: str) -> str:
 
 def what(loaded: Loaded, review: Review) -> str:
     """What a till did, in words."""
-    body = review.content.get("body", {})
+    body = review.content["item"]["body"]
     amount = body.get("amount_minor")
     money = language.money(amount, loaded.programme.currency) if isinstance(amount, int) else ""
     reward = next((one for one in loaded.programme.rewards if one.key == body.get("reward")), None)
@@ -303,23 +301,14 @@ def what(loaded: Loaded, review: Review) -> str:
 
 def why(review: Review) -> str:
     """Why somebody has to look at it, in words."""
+    if refused := review.content.get("refused"):
+        return language.words(refused["words"], **refused["values"])
     return {
-        Why.TILL_REVOKED.value: language.words("The till was blocked before this came."),
-        Why.SEQUENCE_CLASH.value: language.words(
+        Why.TILL_REVOKED: language.words("The till was blocked before this came."),
+        Why.SEQUENCE_CLASH: language.words(
             "Another device sent something under the same number: this one may be a copy."
         ),
-        Why.PERSON_NEVER_HERE.value: language.words("This person had not signed in at this till."),
-        Why.MADE_TOO_EARLY.value: language.words("It is older than what the till had sent before."),
-        Why.MADE_IN_FUTURE.value: language.words("By the till's clock it has not happened yet."),
-    }.get(review.why) or _refused_for(review.why)
-
-
-def _refused_for(code: str) -> str:
-    refusal = next((one for one in _refusals(Refused) if one.code == code), Refused)
-    # What it said then is not kept; a place in its words that has no value now is left open.
-    values = dict.fromkeys(_PLACE.findall(refusal.words), "…")
-    return language.words(refusal.words, **values)
-
-
-def _refusals(kind: type[Refused]) -> list[type[Refused]]:
-    return [kind, *(below for one in kind.__subclasses__() for below in _refusals(one))]
+        Why.PERSON_NEVER_HERE: language.words("This person had not signed in at this till."),
+        Why.MADE_TOO_EARLY: language.words("It is older than what the till had sent before."),
+        Why.MADE_IN_FUTURE: language.words("By the till's clock it has not happened yet."),
+    }[Why(review.why)]

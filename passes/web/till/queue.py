@@ -146,7 +146,7 @@ def _take(taking: Taking, item: ItemAsked) -> dict[str, Any]:
     except Refused as refused:
         if device is not None and judged.is_old:
             # Its cashier does not wait for an answer any more: the owner hears of it.
-            return _for_review(device, item, refused.code, judged, caller)
+            return _for_review(device, item, refused.code, judged, caller, refused)
         if device is not None:
             _keep(device, item, refused.code, judged, caller, content=None)
         return _said(item.key, "refused", problem=operations.told(refused))
@@ -183,8 +183,16 @@ def _kept(device: Device, item: ItemAsked) -> Row | None:
         return rows.review_by_key(read, programme_id=device.loaded.id, till_id=device.till_id, key=item.key)
 
 
-def _for_review(device: Device, item: ItemAsked, why: str, judged: Judged, caller: Caller) -> dict[str, Any]:
-    _keep(device, item, why, judged, caller, content=item.model_dump(mode="json"))
+def _for_review(
+    device: Device, item: ItemAsked, why: str, judged: Judged, caller: Caller, refused: Refused | None = None
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"item": item.model_dump(mode="json")}
+    if refused is not None:
+        values = {
+            name: value if isinstance(value, int) else str(value) for name, value in refused.values.items()
+        }
+        content["refused"] = {"words": refused.words, "values": values}
+    _keep(device, item, why, judged, caller, content=content)
     return _said(item.key, "review", 202)
 
 
