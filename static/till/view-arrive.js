@@ -4,7 +4,7 @@ import { grouped, isOwnShape, mayBeKnown, normalise, readCode } from "./codes.js
 import { fail, succeed } from "./feedback.js";
 import { ask as request, Offline, Problem } from "./net.js";
 import * as records from "./records.js";
-import { announce, ask } from "./view-parts.js";
+import { announce, ask, toast } from "./view-parts.js";
 import { go, onStage } from "./view-stage.js";
 import { till } from "./view-state.js";
 import { say } from "./view-words.js";
@@ -34,11 +34,13 @@ export function isMistyped(text) {
  */
 export async function arrive(code, { quiet = false } = {}) {
   const mine = ++arriving;
-  if (onStage().mayLeave && !(await onStage().mayLeave())) return false;
+  // An article's number, scanned by mistake, must not cost an amount that was typed: first see who it is.
+  const isSure = isCode(code) || code.startsWith("~");
+  if (isSure && !(await mayLeave())) return false;
   document.body.dataset.looking = "1";
   try {
     const member = await look(code);
-    if (mine !== arriving) return false;
+    if (mine !== arriving || (!isSure && !(await mayLeave()))) return false;
     if (!quiet) succeed();
     await go("member", { member }, { asked: false });
     announce(member.name || cardNumber(member.code));
@@ -47,11 +49,19 @@ export async function arrive(code, { quiet = false } = {}) {
     if (!(problem instanceof Problem)) throw problem;
     if (mine !== arriving) return false;
     fail();
+    if (!isSure && onStage().name !== "scan") {
+      toast(why(problem));
+      return false;
+    }
     await go("scan", { wrong: why(problem), typed: code.startsWith("~") ? "" : code }, { asked: false });
     return false;
   } finally {
     delete document.body.dataset.looking;
   }
+}
+
+async function mayLeave() {
+  return !onStage().mayLeave || onStage().mayLeave();
 }
 
 /** The member behind a code: from the server, or as last seen here where there is no network. */

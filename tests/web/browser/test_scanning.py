@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sqlalchemy import text as sql
 
+from passes import checkout
 from passes.enrolment import Joined
 from passes.loyalty import codes
 from passes.loyalty.codes import CodeKind, code_from
 from passes.loyalty.refusals import CodeMistyped
 from tests import lens
-from tests.shop import Shop
+from tests.cast import rows
+from tests.shop import COFFEE, Shop
 from tests.web.browser.till import call, sign_in
 from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
 
@@ -125,13 +126,9 @@ def the_member(page: Page) -> Any:
 
 def known_as(house: Shop, joined: Joined, code: str) -> None:
     """One more code of the same card."""
-    with house.store.read() as read:
-        (found,) = read.ask(sql("SELECT * FROM card_code WHERE code = :code"), code=joined.code).all()
-    row = {**found._asdict(), "code": code}
-    statement = sql(
-        f"INSERT INTO card_code ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+    checkout.add_alias(
+        house.store, programme=COFFEE, code=joined.code, former=code, by="olive", now=house.now
     )
-    house.store.write(lambda work: work.put(statement, **row))
 
 
 # Codes -------------------------------------------------------------------------
@@ -318,7 +315,8 @@ def test_a_read_is_heard_felt_and_seen_once_and_the_next_card_takes_over(
     assert page.evaluate("window.tones") > sounded
 
     # Silent, and still so after a new start.
-    call(page, "feedback", "it.mute(true)")
+    page.locator("#menu-button").click()
+    page.locator("[data-menu=mute]").click()
     page.reload()
     expect(page.locator("#screen")).to_have_attribute("data-screen", "scan")
     page.evaluate("window.show", picture(ana.code))
@@ -344,6 +342,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
     },
     "QWERTZ": {"KeyY": "z", "KeyZ": "y", "Minus": "ß"},
 }
+KEYS = {"~": "Backquote", ":": "Semicolon", "/": "Slash", ".": "Period"}
 SHIFT = 8
 
 
@@ -369,7 +368,7 @@ class HandScanner:
         """All keys of a text, and what the scanner was set to end with."""
         self._at = max(time.time(), self._at + 0.4)
         for symbol in text:
-            code = {"~": "Backquote"}.get(symbol, f"Digit{symbol}" if symbol.isdigit() else f"Key{symbol}")
+            code = KEYS.get(symbol, f"Digit{symbol}" if symbol.isdigit() else f"Key{symbol}")
             written = (layout or {}).get(code, symbol)
             self._press(code, written.lower() if caps else written, 0 if symbol.isdigit() else SHIFT)
             self._at += gap_ms / 1000
@@ -453,6 +452,41 @@ def test_a_typed_number_is_checked_before_anybody_is_asked(browse: Open, ana: Jo
     assert asked == []
     page.locator("#code").fill(f" {codes.grouped(ana.code).lower().replace('-', ' - ')} ")
     page.keyboard.press("Enter")
+    expect(the_member(page)).to_have_text("Ana Reyes")
+
+
+# What is no card ---------------------------------------------------------------
+
+
+def test_what_is_no_card_is_said_and_changes_nothing(browse: Open, house: Shop, ana: Joined) -> None:
+    window = browse()
+    window.page.add_init_script(CAMERA)
+    page = to_the_till(window)
+    scanner = HandScanner(page)
+    booked = len(rows(house.store, "purchase"))
+    # A poster's web address under the camera: it says so, and goes on looking.
+    page.evaluate("window.show", picture("https://shop.example/menu?table=4"))
+    page.locator("[data-slot=start]").click()
+    expect(page.locator("[data-slot=watching]")).to_contain_text("not one of our cards")
+    page.evaluate("window.show", picture(ana.code))
+    expect(the_member(page)).to_have_text("Ana Reyes")
+    # While a customer is served and an amount stands there: an article, a web address, half a card.
+    page.locator("#amount").fill("12.40")
+    for text in ("5000159407236", "HTTPS://SHOP.EXAMPLE/MENU", ana.code[:9]):
+        page.locator("#amount").focus()
+        scanner.scan(text)
+        expect(page.locator("#toasts, #said-now").filter(has_text="card").first).to_be_attached()
+        expect(page.locator("#amount")).to_have_value("12.40")
+        expect(the_member(page)).to_have_text("Ana Reyes")
+        page.evaluate("() => document.querySelector('#toasts').replaceChildren()")
+        page.evaluate("() => { document.querySelector('#said-now').textContent = ''; }")
+    assert len(rows(house.store, "purchase")) == booked
+
+
+def test_a_code_of_a_former_system_is_a_card_like_any_other(browse: Open, house: Shop, ana: Joined) -> None:
+    known_as(house, ana, "OLD.40017")
+    page = to_the_till(browse())
+    HandScanner(page).scan("OLD.40017")
     expect(the_member(page)).to_have_text("Ana Reyes")
 
 
