@@ -74,14 +74,14 @@ def test_every_answer_has_a_number(till: Register, caplog: pytest.LogCaptureFixt
 
 
 def test_our_own_mistake_is_logged_under_the_number_and_not_shown(
-    app: Flask, house: Shop, caplog: pytest.LogCaptureFixture
+    app: Flask, house: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     till = register(app, house)
 
     def crash(**_: str) -> None:
         raise RuntimeError("the secret of the crash")
 
-    app.view_functions["api.lookAtReceipt"] = crash  # type: ignore[assignment]
+    monkeypatch.setitem(app.view_functions, "api.lookAtReceipt", crash)
     till.headers[operations.REQUEST_ID] = "order-1047"
     with caplog.at_level(logging.ERROR):
         answer = till.get("/receipts/1")
