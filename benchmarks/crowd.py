@@ -10,8 +10,10 @@ against its bare database, as in `checkout`. Without BENCH=full it has 100,000.
 from __future__ import annotations
 
 import contextlib
+import random
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,15 +27,17 @@ from benchmarks.checkout import (
     record,
     replayed,
 )
-from benchmarks.ground import Database
+from benchmarks.ground import FIRST_ID, Database
 from benchmarks.shoppers import Booked, Register
 from benchmarks.table import FULL, Row, alone
-from passes import wiring
+from passes import store, wiring
 from passes.settings import Settings
+from passes.store import programmes, records
+from passes.web.api import records as records_api
 from tests.stories.town import Town
 
 SMALL, LARGE = 10_000, 1_000_000 if FULL else 100_000
-ROUNDS, SECONDS = 5, 6.0
+ROUNDS, SECONDS, PAGES = 5, 6.0, 200
 P50_RATIO_MAX, P99_RATIO_MAX = 1.5, 2.5
 
 
@@ -69,6 +73,7 @@ def run() -> Iterator[Row]:
                 for one in (small, large):
                     one.booked.append(one.shop(SECONDS))
             yield from _rows(engine, small, large, statistics.median(bare))
+            yield _pages(engine, small, large)
 
 
 def _rows(engine: str, small: Installed, large: Installed, bare: float) -> Iterator[Row]:
@@ -95,6 +100,33 @@ def _rows(engine: str, small: Installed, large: Installed, bare: float) -> Itera
             small.median(share),
             at_most=True,
         )
+
+
+def _pages(engine: str, small: Installed, large: Installed) -> Row:
+    """A page of the list of members, from anywhere in it, as the API reads it."""
+    took = {}
+    for one in (small, large):
+        opened = store.open(one.database.url)
+        with opened.read() as read:
+            shop = programmes.by_slug(read, ground.SHOP)
+        times = []
+        for _ in range(PAGES):
+            after = FIRST_ID + random.randrange(one.members - records_api.PAGE_MAX)
+            began = time.perf_counter()
+            with opened.read() as read:
+                found = records.members(read, shop.id, after=after, limit=records_api.PAGE_MAX)
+            times.append(1000 * (time.perf_counter() - began))
+            assert len(found) == records_api.PAGE_MAX
+        took[one.members] = statistics.median(times)
+        opened.close()
+    return Row(
+        f"page of {records_api.PAGE_MAX} of {LARGE:,} members beside {SMALL:,}, {engine}",
+        took[LARGE],
+        "ms",
+        P50_RATIO_MAX,
+        took[SMALL],
+        at_most=True,
+    )
 
 
 @contextlib.contextmanager
