@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 
@@ -90,17 +89,12 @@ def _measure(opened: Store, step: Step, members: int) -> tuple[float, float]:
     gc.collect()
     # The first slice fills what every process fills once.
     began, done = time.perf_counter(), step(opened, now=_MIDNIGHT)
-    before = peak = _resident_megabytes()
+    before = peak = ground.resident_megabytes()
     while handled := step(opened, now=_MIDNIGHT):
         done += handled
-        peak = max(peak, _resident_megabytes())
+        peak = max(peak, ground.resident_megabytes())
     assert done == members, (done, members)
     return time.perf_counter() - began, peak - before
-
-
-def _resident_megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
 
 
 # Every member: 120 points that wait till midnight, 80 that lapse then, and a

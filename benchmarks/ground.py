@@ -78,6 +78,12 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def resident_megabytes() -> float:
+    """What this process holds in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
 def code_of(number: int) -> str:
     """The card code of the member with this number: an EAN-13, which SQL and pgbench can compute too."""
     check = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(f"{CODES_FROM + number}"))

@@ -14,7 +14,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from benchmarks import ground
 from benchmarks.table import FULL, Row, alone
@@ -117,19 +116,14 @@ def _change_everybody(engine: str, opened: Store) -> Iterator[Row]:
         f"a change to {LARGE:,} cards accepted, {engine}", accepted, "s", ACCEPTED_SECONDS_MAX, at_most=True
     )
     assert delivery.stamp_due(opened, now=ground.now())
-    before = peak = _resident_megabytes()
+    before = peak = ground.resident_megabytes()
     began, cards = time.perf_counter(), 0
     while handled := delivery.stamp_due(opened, now=ground.now()):
         cards += handled
-        peak = max(peak, _resident_megabytes())
+        peak = max(peak, ground.resident_megabytes())
     rate = cards / (time.perf_counter() - began)
     yield Row(f"… spread to their phones, {engine}", rate, "/s", SPREAD_A_SECOND)
     yield Row("… memory that this adds", peak - before, "MB", GROWTH_MEGABYTES_MAX, at_most=True)
-
-
-def _resident_megabytes() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ one byte at a time is cut off.
 
 from __future__ import annotations
 
+import io
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from urllib3 import HTTPResponse
 from urllib3.connection import HTTPConnection
@@ -29,12 +30,16 @@ from passes.loyalty.letters import cleaned
 from passes.loyalty.refusals import WebhookAddressInvalid
 from passes.webhooks.addresses import Target, may_be_reached, read
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 WHOLE_SECONDS = 25.0
 """For one message, from the connection to the end of the answer."""
 _PLACES_MAX = 3
 _PART_BYTES = 4096
+_LEAST_SECONDS = 0.001
 ANSWER_BYTES_MAX = 64 * 1024
 _SHOWN_LETTERS_MAX = 500
 AGENT = "passes-webhooks"
@@ -99,13 +104,11 @@ class Door:
         raise trouble or OSError("the name has no address")
 
     def secure(self, plain: socket.socket, target: Target) -> ssl.SSLSocket:
-        """TLS over a connection; its handshake will verify the certificate against the address's name."""
+        """TLS over a connection, its certificate verified against the name in the address."""
         if self._context is None:
             self._context = ssl.create_default_context(cafile=self._ca_file)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        return self._context.wrap_socket(
-            plain, server_hostname=target.host.rstrip("."), do_handshake_on_connect=False
-        )
+        return self._context.wrap_socket(plain, server_hostname=target.host.rstrip("."))
 
     @property
     def read_seconds(self) -> float:
@@ -124,7 +127,7 @@ class Line:
     def __init__(self, door: Door, address: str) -> None:
         self._door, self._address = door, address
         self._connection: HTTPConnection | None = None
-        self._socket: socket.socket | None = None
+        self._wire: _Wire | None = None
 
     def __enter__(self) -> Line:
         return self
@@ -141,32 +144,25 @@ class Line:
             target = read(self._address, development=self._door.development)
         except WebhookAddressInvalid:
             return Silence("Messages do not go to such an address.", 0)
-        cut = threading.Event()
-        watch = threading.Timer(self._door.whole_seconds, self._cut_off, (cut,))
-        watch.daemon = True
-        watch.start()
         try:
             reused = self._connection is not None
             try:
-                answer = self._ask(target, body, headers, begun, cut)
-            except _TROUBLES:
+                return self._ask(target, body, headers, begun)
+            except _TROUBLES as problem:
                 # A receiver may hang up between two messages; of a new connection it is the answer.
-                if not reused or cut.is_set():
+                if not reused or isinstance(problem, TimeoutError):
                     raise
                 self._hang_up()
-                answer = self._ask(target, body, headers, begun, cut)
-            return answer
+                return self._ask(target, body, headers, begun)
         except _TROUBLES as problem:
             self._hang_up()
-            words = _TOO_SLOW if cut.is_set() else _why(problem)
-            return Silence(words, _since(begun))
-        finally:
-            watch.cancel()
+            return Silence(_why(problem), _since(begun))
 
-    def _ask(
-        self, target: Target, body: bytes, headers: Mapping[str, str], begun: float, cut: threading.Event
-    ) -> Answer:
-        connection = self._connection or self._open(target)
+    def _ask(self, target: Target, body: bytes, headers: Mapping[str, str], begun: float) -> Answer:
+        ends_at = begun + self._door.whole_seconds
+        connection = self._connection or self._open(target, ends_at)
+        assert self._wire is not None
+        self._wire.ends_at = ends_at
         connection.request(
             "POST",
             target.path,
@@ -183,9 +179,6 @@ class Line:
             decode_content=False,
         )
         response = connection.getresponse()
-        if cut.is_set():
-            # Half a status line would pass for one.
-            raise TimeoutError
         took = _since(begun)
         beginning, whole = _beginning(response)
         # The socket is taken from a connection whose receiver wants to hang up.
@@ -198,33 +191,73 @@ class Line:
             milliseconds=took,
         )
 
-    def _open(self, target: Target) -> HTTPConnection:
-        self._socket = self._door.connect(target)
+    def _open(self, target: Target, ends_at: float) -> HTTPConnection:
+        opened = self._door.connect(target)
+        self._wire = _Wire(opened, self._door.read_seconds)
         if target.scheme == "https":
-            # Known before it speaks, so that a handshake without end can be cut off, too.
-            self._socket = secured = self._door.secure(self._socket, target)
-            secured.do_handshake()
-        connection = HTTPConnection(target.host, target.port, timeout=self._door.read_seconds)
-        connection.sock = self._socket
-        self._connection = connection
-        return connection
-
-    def _cut_off(self, cut: threading.Event) -> None:
-        cut.set()
-        if self._socket is not None:
-            # Whoever waits for a byte in another thread wakes up; closing alone would not wake them.
-            try:
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-            except OSError:
-                return
+            # A handshake has to be over in that time, however slowly it goes.
+            opened.settimeout(max(_LEAST_SECONDS, min(self._door.read_seconds, ends_at - time.monotonic())))
+            self._wire.socket = self._door.secure(opened, target)
+        self._connection = HTTPConnection(target.host, target.port)
+        self._connection.sock = self._wire
+        return self._connection
 
     def _hang_up(self) -> None:
-        connection, opened = self._connection, self._socket
-        self._connection = self._socket = None
+        connection, wire = self._connection, self._wire
+        self._connection = self._wire = None
         if connection is not None:
             connection.close()
-        if opened is not None:
-            opened.close()
+        if wire is not None:
+            wire.close()
+
+
+class _Wire:
+    """A connection as HTTP writes to it and reads from it, which is over at `ends_at` whatever still comes.
+
+    A time limit of the socket is one for each byte: who sends one at a time could go on for ever.
+    """
+
+    def __init__(self, opened: socket.socket, read_seconds: float) -> None:
+        self.socket, self._read_seconds = opened, read_seconds
+        self.ends_at = 0.0
+
+    def makefile(self, _mode: str, *_rest: object) -> io.BufferedReader:
+        """What an answer is read from."""
+        return io.BufferedReader(_Reader(self))
+
+    def sendall(self, data: bytes) -> None:
+        """Write all of it. Raises TimeoutError at the end."""
+        self._limit()
+        self.socket.sendall(data)
+
+    def receive_into(self, buffer: WriteableBuffer) -> int:
+        """Read what has come. Raises TimeoutError at the end."""
+        self._limit()
+        return self.socket.recv_into(buffer)
+
+    def settimeout(self, _seconds: object) -> None:
+        """Nothing: each step has its own."""
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
+
+    def _limit(self) -> None:
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.socket.settimeout(min(left, self._read_seconds))
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, wire: _Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        return self._wire.receive_into(buffer)
 
 
 class _Forbidden(OSError):
