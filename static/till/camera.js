@@ -80,7 +80,6 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     isOver = true;
     release();
     document.removeEventListener("visibilitychange", turned);
-    window.removeEventListener("pagehide", stop);
   };
   const trouble = (kind) => {
     if (isOver) return;
@@ -178,7 +177,6 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
   } else if (!signal?.aborted) {
     signal?.addEventListener("abort", stop, { once: true });
     document.addEventListener("visibilitychange", turned);
-    window.addEventListener("pagehide", stop);
     await start();
   }
   return opened;
