@@ -95,9 +95,12 @@ class ServerKeys:
         """What signs for a webhook: 32 bytes, others after each rotation."""
         return self._mac(key_id, "webhook", str(programme_id), str(webhook_id), str(rotation))
 
-    def register_token(self, programme_id: int, register_id: int, *, key_id: str) -> str:
-        """What stands in the address at which a register without signatures tells us of its orders."""
-        return _text(self._mac(key_id, "register", str(programme_id), str(register_id))[:24])
+    def register_token(self, programme_id: int, register_id: int, which: str, *, key_id: str) -> str:
+        """What stands in the address at which a register without signatures tells us of its orders.
+
+        `which` is another one each time that the address is changed.
+        """
+        return _text(self._mac(key_id, "register", str(programme_id), str(register_id), which)[:24])
 
     def seal(self, secret: bytes, *about: str) -> tuple[str, bytes]:
         """Encrypt what somebody gave us to keep: the key's id, and what may be stored.

@@ -31,6 +31,14 @@ def register(add: Callable[..., argparse.ArgumentParser], group: Callable[[str, 
     add(
         "list", every, "all registers of a programme, with the addresses to enter there", commands
     ).add_argument("programme")
+    _which(
+        add(
+            "renew",
+            renew,
+            "believe another secret, read from standard input; at Odoo another address",
+            commands,
+        )
+    )
     listing = add("messages", messages, "what a register told last, and what became of it", commands)
     _which(listing)
     listing.add_argument("--limit", type=int, default=20)
@@ -77,7 +85,9 @@ def make(parsed: argparse.Namespace) -> object:
             categories=parsed.categories or "",
             now=installation.clock(),
         )
-        one = registers.one(installation.store, programme=parsed.programme, register_id=number)
+        one = registers.one(
+            installation.store, installation.keys, programme=parsed.programme, register_id=number
+        )
         return {"register": number, "address": _address(installation, parsed.programme, one)}
 
 
@@ -96,6 +106,23 @@ def change(parsed: argparse.Namespace) -> object:
     return {"changed": name}
 
 
+def renew(parsed: argparse.Namespace) -> object:
+    """Believe another secret; at Odoo make another address."""
+    from passes import registers
+
+    with opened() as installation:
+        one = registers.renew(
+            installation.store,
+            installation.keys,
+            programme=parsed.programme,
+            register_id=parsed.register,
+            # Odoo has none: an empty line, or nothing at all.
+            secret=sys.stdin.readline(),
+            now=installation.clock(),
+        )
+        return {"register": one.id, "address": _address(installation, parsed.programme, one)}
+
+
 def every(parsed: argparse.Namespace) -> object:
     """All registers of a programme."""
     from passes import registers
@@ -111,7 +138,7 @@ def every(parsed: argparse.Namespace) -> object:
                 "waiting": one.waiting,
                 "removed_at": one.removed_at,
             }
-            for one in registers.every(installation.store, programme=parsed.programme)
+            for one in registers.every(installation.store, installation.keys, programme=parsed.programme)
         ]
 
 
@@ -161,7 +188,7 @@ def remove(parsed: argparse.Namespace) -> object:
 def _address(installation: Installation, programme: str, one: Register) -> str:
     from passes import registers
 
-    return registers.address(installation.keys, installation.public_url, programme, one)
+    return registers.address(installation.public_url, programme, one)
 
 
 def _file(name: str) -> str:

@@ -16,10 +16,12 @@ from passes.registers.keeping import (
     as_lines,
     change,
     every,
+    is_genuine,
     knows_token,
     one,
     opened,
     remove,
+    renew,
 )
 from passes.registers.looking import Message, latest
 from passes.registers.orders import Event, Malformed
@@ -43,12 +45,14 @@ __all__ = [
     "change",
     "digest",
     "every",
+    "is_genuine",
     "keep_malformed",
     "knows_token",
     "latest",
     "one",
     "opened",
     "remove",
+    "renew",
     "retry",
     "run_due",
     "take",

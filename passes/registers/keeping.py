@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import orjson
@@ -37,6 +38,11 @@ LIST_LETTERS_MAX = 200_000
 ANYWHERE = "*"
 """In a list of locations: all that are not named."""
 
+NATURES = tuple(nature.value for nature in Nature if nature is not Nature.GOODS)
+"""Categories that a register itself tells apart; a list may name them too."""
+OLD_SECRET_GOOD_FOR = timedelta(hours=1)
+
+_WHICH_BYTES = 8
 _SECRET = re.compile(r"[\x21-\x7e]{8,256}\Z")
 
 
@@ -80,7 +86,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register as its owner sees it; its secret is not shown again."""
+    """A register as its owner sees it; its secret is not shown again, `token` is part of Odoo's address."""
 
     id: int
     kind: Kind
@@ -90,21 +96,24 @@ class Register:
     removed_at: datetime | None
     heard_at: datetime | None
     waiting: int
-    programme_id: int
-    key_id: str
+    token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A register in use, as a message arrives at it; `secret` is what its maker signs with."""
+    """A register in use, as a message arrives at it.
+
+    `secrets` are what its maker may sign with now, `token` what stands in the
+    address of a maker that does not sign.
+    """
 
     id: int
     kind: Kind
     name: str
     loaded: Loaded
-    key_id: str
-    secret: bytes = field(repr=False)
     heard_at: datetime | None
+    secrets: tuple[bytes, ...] = field(repr=False)
+    token: str = field(repr=False)
 
 
 def add(
@@ -127,16 +136,13 @@ def add(
     if not (clean := cleaned(name, NAME_LETTERS_MAX)):
         raise NameInvalid(limit=NAME_LETTERS_MAX)
     secret = secret.strip()
-    if kind is not Kind.ODOO and not _SECRET.match(secret):
-        raise RegisterSecretInvalid()
+    _check(kind, secret)
     register_id = new_id(now)
 
     def decide(work: Work) -> None:
         loaded = programmes.by_slug(work, programme)
         places = _places(loaded.programme, locations, categories)
-        key_id, sealed = keys.current_id, b""
-        if kind is not Kind.ODOO:
-            key_id, sealed = keys.seal(secret.encode(), *_about(loaded.id, register_id))
+        key_id, sealed = _sealed(keys, kind, loaded.id, register_id, [_Secret(secret)])
         registers.add(
             work,
             programme_id=loaded.id,
@@ -180,6 +186,41 @@ def change(
     return store.write(decide)
 
 
+def renew(
+    store: Store,
+    keys: ServerKeys,
+    *,
+    programme: str,
+    register_id: int,
+    secret: str = "",
+    now: datetime,
+) -> Register:
+    """Believe another secret from now on, and the old one for an hour more; at Odoo another address.
+
+    Shopify may sign with the old one for as long (…/webhooks/verify-deliveries).
+    An address that got around is good for nothing at once. What the register
+    told before stays its own. Raises RegisterUnknown, RegisterSecretInvalid.
+    """
+    secret = secret.strip()
+
+    def decide(work: Work) -> None:
+        found = registers.by_id(work, programme, register_id)
+        if found is None:
+            raise RegisterUnknown()
+        row, loaded = found
+        kind = Kind(row.kind)
+        _check(kind, secret)
+        known = [_Secret(secret)]
+        if kind is not Kind.ODOO:
+            before = _secrets(keys, row, loaded.id)[0]
+            known.append(_Secret(before.text, int((now + OLD_SECRET_GOOD_FOR).timestamp())))
+        key_id, sealed = _sealed(keys, kind, loaded.id, register_id, known)
+        registers.renew(work, loaded.id, register_id, key_id=key_id, secret=sealed)
+
+    store.write(decide)
+    return one(store, keys, programme=programme, register_id=register_id)
+
+
 def remove(store: Store, *, programme: str, register_id: int, now: datetime) -> str:
     """Listen to a register no longer: its secret is forgotten, what it told stays. Its name.
 
@@ -195,30 +236,30 @@ def remove(store: Store, *, programme: str, register_id: int, now: datetime) -> 
     return store.write(decide)
 
 
-def every(store: Store, *, programme: str) -> list[Register]:
+def every(store: Store, keys: ServerKeys, *, programme: str) -> list[Register]:
     """All registers of a programme, those in use first, then the newest. Raises ProgrammeUnknown."""
     with store.read() as read:
         rows = registers.every(read, programmes.by_slug(read, programme).id)
-    return [_register(row) for row in rows]
+    return [_register(keys, row) for row in rows]
 
 
-def one(store: Store, *, programme: str, register_id: int) -> Register:
+def one(store: Store, keys: ServerKeys, *, programme: str, register_id: int) -> Register:
     """A register in use. Raises RegisterUnknown."""
-    for found in every(store, programme=programme):
+    for found in every(store, keys, programme=programme):
         if found.id == register_id and found.removed_at is None:
             return found
     raise RegisterUnknown()
 
 
-def address(keys: ServerKeys, public_url: str, programme: str, register: Register) -> str:
+def address(public_url: str, programme: str, register: Register) -> str:
     """Where a register is heard. That of Odoo is secret: whoever knows it is believed."""
     found = f"{public_url}/registers/{register.kind}/{programme}/{register.id}"
-    if register.kind is Kind.ODOO:
-        found += f"/{keys.register_token(register.programme_id, register.id, key_id=register.key_id)}"
-    return found
+    return f"{found}/{register.token}" if register.token else found
 
 
-def opened(store: Store, keys: ServerKeys, *, programme: str, kind: Kind, register_id: int) -> Opened:
+def opened(
+    store: Store, keys: ServerKeys, *, programme: str, kind: Kind, register_id: int, now: datetime
+) -> Opened:
     """The register that a message is for. Raises RegisterUnknown, also for one that was removed."""
     if not 0 < register_id < 2**63:
         raise RegisterUnknown()
@@ -227,19 +268,29 @@ def opened(store: Store, keys: ServerKeys, *, programme: str, kind: Kind, regist
     if found is None or found[0].kind != kind:
         raise RegisterUnknown()
     row, loaded = found
-    secret, heard_at = b"", instant_or_none(row.heard_at)
-    if kind is not Kind.ODOO:
-        try:
-            secret = keys.unseal(row.key_id, bytes(row.secret), *_about(loaded.id, register_id))
-        except SealBroken:
-            raise RegisterUnknown() from None
-    return Opened(register_id, kind, row.register_name, loaded, row.key_id, secret, heard_at)
+    try:
+        known = _secrets(keys, row, loaded.id)
+    except SealBroken:
+        raise RegisterUnknown() from None
+    return Opened(
+        id=register_id,
+        kind=kind,
+        name=row.register_name,
+        loaded=loaded,
+        heard_at=instant_or_none(row.heard_at),
+        secrets=tuple(one.text.encode() for one in known if one.good_until > now.timestamp()),
+        token=_token(keys, row.key_id, loaded.id, register_id, row.secret),
+    )
 
 
-def knows_token(keys: ServerKeys, register: Opened, token: str) -> bool:
+def is_genuine(register: Opened, signed: Callable[[bytes], bool]) -> bool:
+    """Whether a message is signed with any of the register's secrets."""
+    return any(signed(secret) for secret in register.secrets)
+
+
+def knows_token(register: Opened, token: str) -> bool:
     """Whether a token is the one in an Odoo register's address; takes as long either way."""
-    wanted = keys.register_token(register.loaded.id, register.id, key_id=register.key_id)
-    return hmac.compare_digest(wanted.encode(), token.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(register.token.encode(), token.encode("utf-8", "surrogatepass"))
 
 
 def as_lines(pairs: Mapping[str, str]) -> str:
@@ -270,11 +321,8 @@ def _pairs(text: str, known: frozenset[str] | set[str]) -> dict[str, str]:
     return pairs
 
 
-def _about(programme_id: int, register_id: int) -> tuple[str, ...]:
-    return ("register", str(programme_id), str(register_id))
-
-
-def _register(row: Row) -> Register:
+def _register(keys: ServerKeys, row: Row) -> Register:
+    is_secret = row.kind == Kind.ODOO and row.revoked_at is None
     return Register(
         id=row.id,
         kind=Kind(row.kind),
@@ -284,10 +332,47 @@ def _register(row: Row) -> Register:
         removed_at=instant_or_none(row.revoked_at),
         heard_at=instant_or_none(row.heard_at),
         waiting=row.waiting,
-        programme_id=row.programme_id,
-        key_id=row.key_id,
+        token=_token(keys, row.key_id, row.programme_id, row.id, row.secret) if is_secret else None,
     )
 
 
-NATURES = tuple(nature.value for nature in Nature if nature is not Nature.GOODS)
-"""Categories that a register itself tells apart; a list may name them too."""
+# Secrets ------------------------------------------------------------------------
+
+_FOR_EVER = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class _Secret:
+    """What a maker signs with; `good_until` in seconds since 1970."""
+
+    text: str
+    good_until: int = _FOR_EVER
+
+
+def _check(kind: Kind, secret: str) -> None:
+    if kind is not Kind.ODOO and not _SECRET.match(secret):
+        raise RegisterSecretInvalid()
+
+
+def _sealed(
+    keys: ServerKeys, kind: Kind, programme_id: int, register_id: int, known: Sequence[_Secret]
+) -> tuple[str, bytes]:
+    """The key's id, and the secrets as stored; for Odoo a few random bytes that say which token it is."""
+    if kind is Kind.ODOO:
+        return keys.current_id, secrets.token_bytes(_WHICH_BYTES)
+    return keys.seal(orjson.dumps(known), *_about(programme_id, register_id))
+
+
+def _secrets(keys: ServerKeys, row: Row, programme_id: int) -> list[_Secret]:
+    if row.kind == Kind.ODOO:
+        return []
+    text = keys.unseal(row.key_id, bytes(row.secret), *_about(programme_id, row.register_id))
+    return [_Secret(**one) for one in orjson.loads(text)]
+
+
+def _token(keys: ServerKeys, key_id: str, programme_id: int, register_id: int, which: bytes) -> str:
+    return keys.register_token(programme_id, register_id, bytes(which).hex(), key_id=key_id)
+
+
+def _about(programme_id: int, register_id: int) -> tuple[str, ...]:
+    return ("register", str(programme_id), str(register_id))

@@ -80,6 +80,15 @@ _CHANGE = (
     )
     .values(places=bindparam("to_places"))
 )
+_RENEW = (
+    update(register)
+    .where(
+        register.c.programme_id == bindparam("programme"),
+        register.c.id == bindparam("register"),
+        register.c.revoked_at.is_(None),
+    )
+    .values(key_id=bindparam("to_key"), secret=bindparam("to_secret"))
+)
 _HEARD = (
     update(register)
     .where(register.c.programme_id == bindparam("programme"), register.c.id == bindparam("register"))
@@ -282,6 +291,11 @@ def revoke(work: Work, programme_id: int, register_id: int, *, now: datetime) ->
 def change(work: Work, programme_id: int, register_id: int, *, places: str) -> None:
     """Replace what its locations and articles are here."""
     work.put(_CHANGE, expect=1, programme=programme_id, register=register_id, to_places=places)
+
+
+def renew(work: Work, programme_id: int, register_id: int, *, key_id: str, secret: bytes) -> None:
+    """Replace what it signs with; it is encrypted already."""
+    work.put(_RENEW, expect=1, programme=programme_id, register=register_id, to_key=key_id, to_secret=secret)
 
 
 def heard(work: Work, programme_id: int, register_id: int, *, now: datetime) -> None:

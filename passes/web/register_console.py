@@ -97,6 +97,24 @@ def retry(number: int) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("register_console.show", number=number, _anchor="messages"), 303)
 
 
+@blueprint.post("/<int:number>/secret")
+def renew(number: int) -> AnyResponse | tuple[str, int]:
+    """Believe another secret, or make another address."""
+    here = installation()
+    try:
+        registers.renew(
+            here.store,
+            here.keys,
+            programme=_loaded().slug,
+            register_id=number,
+            secret=request.form.get("secret", ""),
+            now=now(),
+        )
+    except Refused as refused:
+        return _show(_one(number), refused=refused), status_of(refused)
+    return redirect(url_for("register_console.show", number=number), 303)
+
+
 @blueprint.post("/<int:number>/remove")
 def remove(number: int) -> AnyResponse:
     """Listen to it no longer."""
@@ -105,7 +123,9 @@ def remove(number: int) -> AnyResponse:
 
 
 def _one(number: int) -> Register:
-    return registers.one(installation().store, programme=_loaded().slug, register_id=number)
+    return registers.one(
+        installation().store, installation().keys, programme=_loaded().slug, register_id=number
+    )
 
 
 def _every(
@@ -114,7 +134,7 @@ def _every(
     # A secret that was refused is typed again: no page of ours holds one.
     return render_template(
         "console/registers.html",
-        registers=registers.every(installation().store, programme=_loaded().slug),
+        registers=registers.every(installation().store, installation().keys, programme=_loaded().slug),
         kinds=KINDS,
         kind=kind,
         typed={**dict.fromkeys(("name", "locations", "categories"), ""), **(typed or {}), "secret": ""},
@@ -129,7 +149,7 @@ def _show(register: Register, *, refused: Refused | None = None, lists: dict[str
         "console/register.html",
         register=register,
         maker=KINDS[register.kind],
-        address=registers.address(here.keys, here.public_url, slug, register),
+        address=registers.address(here.public_url, slug, register),
         lists=lists
         or {
             "locations": registers.as_lines(places.locations),

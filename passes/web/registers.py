@@ -36,7 +36,8 @@ def shopify_order(slug: str, number: str) -> Response:
     """An order of a Shopify shop was paid, cancelled or refunded."""
 
     def genuine(register: Opened, body: bytes) -> bool:
-        return shopify.is_genuine(register.secret, body, request.headers.get(shopify.SIGNATURE))
+        given = request.headers.get(shopify.SIGNATURE)
+        return registers.is_genuine(register, lambda secret: shopify.is_genuine(secret, body, given))
 
     return _take(Kind.SHOPIFY, slug, number, genuine, lambda _register: shopify.read)
 
@@ -48,7 +49,8 @@ def square_payment(slug: str, number: str) -> Response:
     def genuine(register: Opened, body: bytes) -> bool:
         # The address as it was entered at Square, which is the one that people reach us at.
         address = installation().public_url + request.path
-        return square.is_genuine(register.secret, address, body, request.headers.get(square.SIGNATURE))
+        given = request.headers.get(square.SIGNATURE)
+        return registers.is_genuine(register, lambda secret: square.is_genuine(secret, address, body, given))
 
     return _take(Kind.SQUARE, slug, number, genuine, lambda _register: square.read)
 
@@ -58,7 +60,7 @@ def odoo_order(slug: str, number: str, token: str) -> Response:
     """An order of an Odoo point of sale changed."""
 
     def genuine(register: Opened, _body: bytes) -> bool:
-        return registers.knows_token(installation().keys, register, token)
+        return registers.knows_token(register, token)
 
     def reading(register: Opened) -> Read:
         return lambda body: odoo.read(body, currency=register.loaded.programme.currency)
@@ -80,7 +82,7 @@ def _take(
     here = installation()
     try:
         register = registers.opened(
-            here.store, here.keys, programme=slug, kind=kind, register_id=_number(number)
+            here.store, here.keys, programme=slug, kind=kind, register_id=_number(number), now=now()
         )
         if not genuine(register, body):
             if seldom.is_time():

@@ -32,9 +32,13 @@ class Desk:
         return register_id
 
     def opened(self, kind: Kind) -> Opened:
-        programme = COFFEE
         return registers.opened(
-            self.shop.store, KEYS, programme=programme, kind=kind, register_id=self.ids[kind]
+            self.shop.store,
+            KEYS,
+            programme=COFFEE,
+            kind=kind,
+            register_id=self.ids[kind],
+            now=self.shop.now,
         )
 
     def hear(self, kind: Kind, message: dict[str, Any], **options: Any) -> Outcome:

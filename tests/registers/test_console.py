@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from flask import Flask
 from passes import access, cli, registers
 from passes.access import Grant, Role
 from passes.registers import Kind
+from passes.store import Store
+from passes.store import open as open_store
 from tests.cast import rows
-from tests.registers.makers import SHOPIFY_SECRET, as_body, shopify_line, shopify_order, signed
+from tests.registers.makers import SHOPIFY_SECRET, as_body, odoo_order, shopify_line, shopify_order, signed
 from tests.shop import COFFEE, KEYS, Shop
 from tests.web.conftest import CHEAP, PASSWORD, app, house, installation, mo, office
 from tests.web.visitor import Page, Visitor
@@ -23,6 +27,14 @@ from tests.web.visitor import Page, Visitor
 __all__ = ["app", "house", "installation", "mo", "office"]
 
 REGISTERS = "/console/registers/"
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """One engine is enough to look at pages."""
+    opened = open_store(sqlite_url, writer_thread=True)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -43,7 +55,7 @@ def add(bo: Visitor, **values: str) -> Page:
 
 
 def the_one(house: Shop) -> registers.Register:
-    (register,) = registers.every(house.store, programme=COFFEE)
+    (register,) = registers.every(house.store, KEYS, programme=COFFEE)
     return register
 
 
@@ -57,8 +69,10 @@ def test_an_owner_adds_a_register_and_sees_its_address_but_never_its_secret(bo: 
     assert page.address == f"{REGISTERS}{register.id}"
     assert f"http://127.0.0.1:8000/registers/shopify/{COFFEE}/{register.id}" in page.text
     assert SHOPIFY_SECRET not in page.text + bo.get(REGISTERS).text
-    opened = registers.opened(house.store, KEYS, programme=COFFEE, kind=Kind.SHOPIFY, register_id=register.id)
-    assert opened.secret == SHOPIFY_SECRET.encode()
+    opened = registers.opened(
+        house.store, KEYS, programme=COFFEE, kind=Kind.SHOPIFY, register_id=register.id, now=house.now
+    )
+    assert opened.secrets == (SHOPIFY_SECRET.encode(),)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +98,8 @@ def test_a_register_that_cannot_be_added_is_said_kindly(
 def test_an_odoo_register_has_a_secret_address(bo: Visitor, house: Shop) -> None:
     page = add(bo, kind="odoo", secret="")
     register = the_one(house)
-    token = KEYS.register_token(register.programme_id, register.id, key_id=register.key_id)
-    assert f"/registers/odoo/{COFFEE}/{register.id}/{token}" in page.text
+    assert register.token
+    assert f"/registers/odoo/{COFFEE}/{register.id}/{register.token}" in page.text
     assert "Treat it like a password." in page.text
 
 
@@ -109,6 +123,37 @@ def test_messages_are_shown_with_their_reason_and_tried_again(bo: Visitor, house
     form = bo.get(address).form("locations")
     page = bo.send(form, locations="nowhere at all", categories="")
     assert (page.status, "nowhere at all" in page.text) == (422, True)
+
+
+def test_a_secret_is_replaced_and_the_old_one_holds_for_an_hour(bo: Visitor, house: Shop, app: Flask) -> None:
+    add(bo)
+    register = the_one(house)
+    page = bo.get(f"{REGISTERS}{register.id}")
+    assert bo.send(page.form("secret"), secret="short").status == 422
+    bo.send(page.form("secret"), secret="shpss_the_next_one")
+
+    def send(order: int, secret: str) -> int:
+        body = as_body(shopify_order([shopify_line(1, "5.00")], "5.00", order=order))
+        headers = {"X-Shopify-Hmac-Sha256": signed(secret, body)}
+        address = f"/registers/shopify/{COFFEE}/{register.id}"
+        return app.test_client().post(address, data=body, headers=headers).status_code
+
+    assert (send(1, SHOPIFY_SECRET), send(2, "shpss_the_next_one")) == (200, 200)
+    house.now += timedelta(hours=1)
+    assert (send(3, SHOPIFY_SECRET), send(4, "shpss_the_next_one")) == (403, 200)
+
+
+def test_an_address_of_odoo_that_got_around_is_replaced_at_once(bo: Visitor, house: Shop, app: Flask) -> None:
+    add(bo, kind="odoo", secret="")
+    before = registers.address("", COFFEE, the_one(house))
+    page = bo.get(f"{REGISTERS}{the_one(house).id}")
+    (form,) = [one for one in page.forms if one.address.endswith("/secret")]
+    page = bo.send(form)
+    after = registers.address("", COFFEE, the_one(house))
+    assert after in page.text
+    body = as_body(odoo_order(5.0))
+    client = app.test_client()
+    assert [client.post(one, data=body).status_code for one in (before, after)] == [403, 200]
 
 
 def test_a_removed_register_answers_nobody(bo: Visitor, house: Shop, app: Flask) -> None:
@@ -167,6 +212,10 @@ def test_the_commands_do_the_same(
     number = str(odoo["register"])
     assert run("register", "messages", COFFEE, number) == []
     run("register", "retry", COFFEE, number, "no-such-message", status=1)
+    renewed = run("register", "renew", COFFEE, number)
+    assert renewed["register"] == odoo["register"]
+    assert renewed["address"] != odoo["address"]
+    run("register", "renew", COFFEE, str(made["register"]), typed="x\n", status=1)
     assert run("register", "change", COFFEE, number) == {"changed": "Back room"}
     assert run("register", "remove", COFFEE, number) == {"removed": "Back room"}
     run("register", "remove", COFFEE, number, status=1)

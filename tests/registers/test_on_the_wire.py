@@ -62,8 +62,8 @@ class Counter:
         return self.post(path, body, {"x-square-hmacsha256-signature": signature})
 
     def send_odoo(self, message: dict[str, Any], *, token: str | None = None) -> TestResponse:
-        register = registers.one(self.house.store, programme=COFFEE, register_id=self.odoo)
-        path = registers.address(KEYS, "", COFFEE, register)
+        register = registers.one(self.house.store, KEYS, programme=COFFEE, register_id=self.odoo)
+        path = registers.address("", COFFEE, register)
         if token is not None:
             path = f"{path.rpartition('/')[0]}/{token}"
         return self.post(path, as_body(message), {})
@@ -179,8 +179,8 @@ def test_an_address_of_odoo_is_only_good_with_its_token(counter: Counter) -> Non
     other = registers.add(
         counter.house.store, KEYS, programme=COFFEE, kind=Kind.ODOO, name="Other", now=counter.house.now
     )
-    register = registers.one(counter.house.store, programme=COFFEE, register_id=other)
-    token = registers.address(KEYS, "", COFFEE, register).rpartition("/")[2]
+    register = registers.one(counter.house.store, KEYS, programme=COFFEE, register_id=other)
+    token = registers.address("", COFFEE, register).rpartition("/")[2]
     assert counter.send_odoo(odoo_order(5.0), token=token).status_code == 403
     assert rows(counter.house.store, "register_message") == []
 
@@ -291,16 +291,16 @@ def test_no_secret_reaches_a_log_or_an_answer(counter: Counter, caplog: pytest.L
             counter.send_odoo(odoo_order(5.0)),
         ]
     told = caplog.text + "".join(answer.text for answer in answers)
-    token = rows(counter.house.store, "register", "kind = 'odoo'")[0]
-    secret = KEYS.register_token(token["programme_id"], token["id"], key_id=token["key_id"])
-    assert not any(one in told for one in (SHOPIFY_SECRET, SQUARE_SECRET, secret))
+    token = registers.one(counter.house.store, KEYS, programme=COFFEE, register_id=counter.odoo).token
+    assert token
+    assert not any(one in told for one in (SHOPIFY_SECRET, SQUARE_SECRET, token))
 
 
 def test_a_register_is_noted_as_heard(counter: Counter) -> None:
     counter.send_square(square_payment(100))
-    (kept,) = [one for one in registers.every(counter.house.store, programme=COFFEE) if one.heard_at]
+    (kept,) = [one for one in registers.every(counter.house.store, KEYS, programme=COFFEE) if one.heard_at]
     assert (kept.kind, kept.heard_at) == (Kind.SQUARE, counter.house.now)
     counter.house.now += timedelta(hours=1)
     counter.send_square(square_payment(200, payment="p2"))
-    (kept,) = [one for one in registers.every(counter.house.store, programme=COFFEE) if one.heard_at]
+    (kept,) = [one for one in registers.every(counter.house.store, KEYS, programme=COFFEE) if one.heard_at]
     assert kept.heard_at == counter.house.now

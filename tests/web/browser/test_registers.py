@@ -32,7 +32,9 @@ def shop(house: Shop) -> Shop:
 
 def hear(shop: Shop, number: int) -> None:
     """An order that is booked, one at a location nobody knows, and a refund that waits."""
-    register = registers.opened(shop.store, KEYS, programme=COFFEE, kind=Kind.SHOPIFY, register_id=number)
+    register = registers.opened(
+        shop.store, KEYS, programme=COFFEE, kind=Kind.SHOPIFY, register_id=number, now=shop.now
+    )
     for message in (
         shopify_order([shopify_line(1, "12.00")], "12.00", location_id=655441491),
         shopify_order([shopify_line(1, "5.00")], "5.00", order=2, location_id=655441492),
@@ -66,7 +68,7 @@ def every_page(window: Watched, shop: Shop, language: str) -> Iterator[str]:
     page.locator("main form button[type=submit]").click()
     expect(page.locator("#address")).to_have_value(re.compile(f"/registers/shopify/{COFFEE}/[0-9]+$"))
     yield "just added"
-    (register,) = registers.every(shop.store, programme=COFFEE)
+    (register,) = registers.every(shop.store, KEYS, programme=COFFEE)
     page.locator("#locations").fill("655441491 = west-loop")
     page.locator("form:has(#locations) button").click()
     hear(shop, register.id)
