@@ -395,6 +395,12 @@ def _detectable(asked: Asked) -> object:
     )
 
 
+def _watch(asked: Asked) -> object:
+    from passes import insights
+
+    return insights.watch(asked.store, programme=asked.programme, window=asked.window)
+
+
 REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "sales": (_sales, "orders, net sales, members' share, attach rate", (*_TIMES, *_PLACES, *_PEOPLE)),
     "customers": (_customers, "first-time, returning and guest orders", (*_TIMES, *_PLACES, *_PEOPLE)),
@@ -413,6 +419,7 @@ REPORTS: dict[str, tuple[Report, str, tuple[str, ...]]] = {
     "removals": (_removals, "cards that left their phones", ()),
     "detectable": (_detectable, "the least effect that an offer's result could show", ()),
     "offer": (_offer, "what an offer changed", ()),
+    "watch": (_watch, "what may be abuse, for somebody to look into", ()),
 }
 
 

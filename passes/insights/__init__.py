@@ -46,10 +46,13 @@ from passes.insights.returning import (
     worth,
 )
 from passes.insights.turnover import CustomerFigures, SalesFigures, customers, sales
+from passes.insights.watching import LOOKUPS_A_DAY, Alert, Pattern, watch
 
 __all__ = [
     "ACTIVE_DAYS",
+    "LOOKUPS_A_DAY",
     "ActiveFigures",
+    "Alert",
     "CohortFigures",
     "CustomerFigures",
     "DetectableFigures",
@@ -59,6 +62,7 @@ __all__ = [
     "JournalFigures",
     "LiabilityFigures",
     "OfferFigures",
+    "Pattern",
     "PointsFigures",
     "PredictedFigures",
     "RemovalFigures",
@@ -83,5 +87,6 @@ __all__ = [
     "sales",
     "segments",
     "tiers",
+    "watch",
     "worth",
 ]
