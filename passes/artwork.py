@@ -644,8 +644,11 @@ def _qr(message: str, border: int) -> list[list[bool]]:
     return [[bool(module) for module in row] for row in code.get_matrix()]
 
 
+@lru_cache(maxsize=64)
 def qr_svg(message: str) -> str:
     """A QR code as an SVG document without size, with its quiet zone, black on white.
+
+    Most are asked for again and again: the way to the same form, of every visitor.
 
     Only presentation attributes: it may stand in a page whose policy forbids styles.
     """

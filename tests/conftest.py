@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.conformance"]
 
+# Thousands of small files, each written through to the disk a few times: in memory they cost nothing.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(postgres.room_for_files()))
+
 # The same examples in every run: a red test on one machine is red on all.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("steady")

@@ -83,7 +83,7 @@ def start(**options: str) -> Postgres:
     # In memory nothing is durable, whatever the options say: benchmarks that ask for it get a disk.
     durable = options.get("fsync", "off") != "off"
     folder = Path(
-        tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=None if durable else _parent())
+        tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=None if durable else room_for_files())
     )
     if account.user is not None and account.group is not None:
         os.chown(folder, account.user, account.group)
@@ -121,8 +121,8 @@ def start(**options: str) -> Postgres:
     raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _parent() -> Path:
-    """Where clusters are made: in memory if there is room, else in the temporary folder."""
+def room_for_files() -> Path:
+    """Where databases are made: in memory if there is room, else in the temporary folder."""
     if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
         room = os.statvfs(_MEMORY)
         if room.f_bavail * room.f_frsize >= _MEMORY_BYTES_MIN:

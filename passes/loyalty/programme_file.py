@@ -56,8 +56,9 @@ def plainly(language: str, words: str, **values: object) -> str:
     return words % values if values else words
 
 
+@lru_cache(maxsize=32)
 def parse(text: str, *, name: str, say: Say = plainly) -> Programme:
-    """The programme that a file describes.
+    """The programme that a file describes; the same one for the same text.
 
     `name` is the file's name, with or without `.toml`; it becomes the slug.
     `say` writes the numbers that its texts take from its rules, and the terms,

@@ -63,17 +63,37 @@ def installation(house: Shop, office: Office) -> Installation:
     )
 
 
+_made: dict[str, Flask] = {}
+
+
+def _application(kind: str, installation: Installation) -> Flask:
+    """The application of this kind, as new, on this test's installation.
+
+    Made once: two hundred addresses take longer to compile than most tests to run. What
+    it remembers by itself is forgotten, and everything else stands in the installation.
+    """
+    if kind not in _made:
+        _made[kind] = create_app(installation)
+    app = _made[kind]
+    for name in ("passes_api_pace", "passes_join_tally"):
+        app.extensions[name] = type(app.extensions[name])()
+    app.extensions.pop("passes reports", None)
+    app.extensions["passes"] = installation
+    return app
+
+
 @pytest.fixture
 def app(installation: Installation) -> Flask:
     """The whole application, in development."""
-    return create_app(installation)
+    return _application("development", installation)
 
 
 @pytest.fixture
 def live(installation: Installation) -> Flask:
     """The whole application, in production under https."""
-    return create_app(
-        replace(installation, development=False, public_url="https://cards.shop.example", phone_url=None)
+    return _application(
+        "live",
+        replace(installation, development=False, public_url="https://cards.shop.example", phone_url=None),
     )
 
 

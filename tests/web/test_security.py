@@ -233,7 +233,11 @@ def test_every_refusal_has_a_status_and_words_in_every_language() -> None:
         assert 400 <= errors.STATUS[refusal.code] < 600
 
 
-def test_a_crash_shows_words_and_no_traceback(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_crash_shows_words_and_no_traceback(
+    installation: Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(installation)
+
     @app.get("/crash")
     def crash() -> str:
         raise RuntimeError("the secret of the crash")
