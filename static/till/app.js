@@ -30,6 +30,8 @@ const ALONE_MS = 120;
 
 // Who works here ----------------------------------------------------------------
 
+let heard = false;
+
 async function start() {
   // A language or look that was chosen is kept by the server; the address stays plain.
   if (location.search) history.replaceState(history.state, "", location.pathname);
@@ -40,6 +42,7 @@ async function start() {
   await work();
   // What the device remembers is shown at once; the server's word comes when it comes.
   await queue.begin();
+  heard = true;
   if (!till.now) await unknown();
   let seen = null;
   queue.onChange(async ({ syncedAt }) => {
@@ -59,7 +62,8 @@ async function work() {
   if (was === "open" && is !== "open" && !isIdle()) return;
   till.now = { ...now, person: present?.person ?? null };
   if (now.programme) dress(now);
-  else if (present && !present.offline) location.assign("/till/place");
+  // Only on the server's fresh word: what was kept may be from before somebody chose a shop.
+  else if (heard && present && !present.offline) location.assign("/till/place");
   drawPlace();
   redraw();
   if (was === is && onStage()) return;
