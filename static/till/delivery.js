@@ -33,8 +33,11 @@ async function sendAll(tell) {
     const results = await send(due, everything.length - due.length);
     for (const row of due) {
       const result = results.find((one) => one.key === row.key);
-      if (!result || result.state === "later") later.add(row.chain);
-      else await settled(row, result, tell);
+      if (result && result.state !== "later") await settled(row, result, tell);
+      else {
+        later.add(row.chain);
+        if (result?.problem) await items.change(row.key, { reason: { kind: "later", problem: result.problem } });
+      }
     }
   }
 }

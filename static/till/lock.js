@@ -2,7 +2,7 @@
 // before can come back with the same PIN: five tries, then only the server opens.
 
 import { keep, kept } from "./database.js";
-import { Offline, Problem, ask, onContact } from "./net.js";
+import { Offline, Problem, ask, isOnline, onContact } from "./net.js";
 import { flush, sync } from "./queue.js";
 import { snapshot } from "./records.js";
 
@@ -15,11 +15,13 @@ const SIGNS_OF_LIFE = ["pointerdown", "keydown", "touchstart"];
 // Only while somebody who came in without network waits for the server to agree.
 let unconfirmed = null;
 
-// {person, offline} or null. A till that was left alone too long is locked, whatever happened to it meanwhile.
+// {person, offline} or null. A till that was left alone too long is locked, whatever happened to it meanwhile,
+// and so is one whose person the server could be asked about but nobody remembers how.
 export async function present() {
   const found = await kept("present");
   if (!found) return null;
-  if (!(await isLeftAlone())) return found;
+  const isUnproven = found.offline && !unconfirmed && isOnline();
+  if (!isUnproven && !(await isLeftAlone())) return found;
   await lock();
   return null;
 }
@@ -132,6 +134,8 @@ async function unlockHere(login, pin) {
 }
 
 async function rememberPin(login, pin, person) {
+  // Only where the page came over https can a browser keep it safe.
+  if (!crypto.subtle) return;
   const salt = crypto.getRandomValues(new Uint8Array(16));
   await keep(`pin:${login}`, { salt, sum: await sum(pin, salt), tries: 0, person });
 }

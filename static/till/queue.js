@@ -42,7 +42,7 @@ export async function begin() {
 // What came of it: "booked", "refused" or "review", or "waiting" when nobody answered in time.
 // `key` only to try again under the same name what was refused: with an approval, or as meant.
 export async function book({ operation, path = {}, body, about = {}, patienceMs = PATIENCE_MS, key }) {
-  const named = { key: key ?? crypto.randomUUID(), operation, path, body, about };
+  const named = { key: key ?? newKey(), operation, path, body, about };
   const [now, present] = await Promise.all([snapshot(), kept("present")]);
   const item = { ...named, person: present?.person?.login ?? null, programme: now?.programme?.slug ?? null };
   const member = await lastSeen(body.code ?? about.code);
@@ -174,6 +174,12 @@ async function onlyOnline(item, member, rules) {
     member,
     waiting: others.filter((other) => other.chain === chain),
   });
+}
+
+// Made of chance alone, as every device makes its own. Pages without https have no better word for it.
+function newKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function refusal(key, code) {

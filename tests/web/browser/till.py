@@ -17,14 +17,9 @@ def sign_in(window: Watched, login: str = "cy", shop: str = f"{COFFEE}/west-loop
     page.fill("#login", login)
     page.fill("#password", PASSWORD)
     page.press("#password", "Enter")
-    page.wait_for_url("**/till/**")
-    page.evaluate(
-        """async ([url, place]) => {
-          const token = (await (await fetch("/till/api/now")).json()).form_token;
-          await fetch(url, {method: "POST", body: new URLSearchParams({form_token: token, place})});
-        }""",
-        ["/till/place", shop],
-    )
+    page.wait_for_url(lambda url: "sign-in" not in url)
+    window.open("/till/place?stay=1").locator(f"button[value='{shop}']").click()
+    page.wait_for_url(lambda url: "place" not in url)
     return page
 
 
