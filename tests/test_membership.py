@@ -16,7 +16,7 @@ from passes.enrolment import Joined
 from passes.loyalty.basket import Line
 from passes.loyalty.refusals import BirthdayLocked, CardVoided, KeyReused, LinkUnknown
 from passes.membership import Known, Link
-from passes.store import Read, Store, models
+from passes.store import Read, Store, journal, models
 from passes.store import membership as rows_of
 from passes.store import programmes as programmes_store
 from passes.store.membership import KEPT_BACK, RECORDED
@@ -536,3 +536,12 @@ def test_no_table_about_members_is_missing_from_the_record() -> None:
     assert about - RECORDED == NOT_ABOUT_MEMBERS.keys()
     columns = {column.name for table in models.metadata.sorted_tables for column in table.c}
     assert columns >= KEPT_BACK
+
+
+def test_nobody_finds_out_by_trying_who_sent_an_erased_form(shop: Shop, zuleyka: Joined) -> None:
+    plain = {"name": NAME, "email": EMAIL, "phone": PHONE, "birthday": "05-17"}
+    with shop.store.read() as read:
+        tried = journal.Asked(read, zuleyka.programme_id, "any", "join", plain).fingerprint
+    kept = rows(shop.store, "request", "operation = 'join'")
+    assert kept
+    assert tried not in {row["fingerprint"] for row in kept}
