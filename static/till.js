@@ -1,6 +1,9 @@
 // Makes the till quicker. Everything here also works without it: the server
 // reads the amount, computes the points and books once.
 
+import { readCode } from "./till/codes.js";
+import { listen } from "./till/wedge.js";
+
 // The amount is echoed the way the server reads it, and confirmed by that.
 for (const form of document.querySelectorAll("form[data-amount]")) {
   const field = form.elements.amount;
@@ -52,37 +55,21 @@ for (const form of document.querySelectorAll("form[data-amount]")) {
   }, { capture: true });
 }
 
-// A hand scanner types like a keyboard, wherever the focus is. What looks like
-// a whole card code is a card; what was typed before it stays where it is.
+// A hand scanner types like a keyboard, wherever the focus is.
 const scan = document.querySelector("form[data-scan]");
-let typed = "";
-let lastAt = 0;
 
 function cardCode(text) {
-  const code = text.toUpperCase().replace(/[\s-]/g, "");
-  return /^([2-9CDFHJKMNPQRTVWX]{16}|\d{16}|\d{13})$/.test(code) ? code : null;
+  for (const kind of ["letters", "digits16", "ean13"]) {
+    const code = readCode(text, kind);
+    if (code) return code;
+  }
+  return null;
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.timeStamp - lastAt > 250) typed = "";
-  lastAt = event.timeStamp;
-  if (event.key.length === 1) {
-    typed += event.key;
-    return;
-  }
-  if (event.key !== "Enter" && event.key !== "Tab") return;
-  const code = cardCode(typed);
-  const own = document.activeElement?.name === "code";
-  if (!code || own) return;
-  event.preventDefault();
-  const field = document.activeElement;
-  if (field instanceof HTMLInputElement && field.value.endsWith(typed)) {
-    field.value = field.value.slice(0, -typed.length);
-  }
-  typed = "";
-  open(code);
-}, { capture: true });
+listen({
+  accept: (text) => cardCode(text) !== null,
+  onText: (text) => open(cardCode(text)),
+});
 
 function open(code) {
   if (scan) {
