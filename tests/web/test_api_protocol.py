@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 from flask import Flask
 
+from app import create_app
+from passes import store as stores
 from passes.api_keys import Scope
+from passes.store import doors
 from passes.web.api import ROOT, operations, pace
+from passes.wiring import Installation
 from tests.shop import Shop
 from tests.web.test_api import Register, problem, register
 
@@ -112,3 +121,45 @@ def test_a_key_that_asks_without_end_has_to_wait_and_no_other(app: Flask, house:
     house.now += timedelta(seconds=1)
     codes = [wild.get("/receipts/1").status_code for _ in range(pace.REQUESTS_A_SECOND + 1)]
     assert codes == [404] * pace.REQUESTS_A_SECOND + [429]
+
+
+@pytest.mark.check("L-59")
+def test_a_key_replays_refuses_another_body_and_waits_for_one_still_running(
+    database_url: str, installation: Installation, house: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "_BUSY_SECONDS", 1)
+    store = stores.open(database_url)
+    till = register(create_app(replace(installation, store=store)), house)
+    code = house.join().code
+    bought = {"code": code, "amount_minor": 1240}
+    with somebody_booking(database_url):
+        waiting = till.post("/purchases", bought, key="order-7")
+    assert problem(waiting) == (503, "busy")
+    assert waiting.headers["Retry-After"] == "2"
+    assert house.balance(code) == 100
+    first = till.post("/purchases", bought, key="order-7")
+    assert (first.status_code, operations.REPLAYED in first.headers) == (201, False)
+    house.now += timedelta(seconds=3)
+    again = till.post("/purchases", bought, key="order-7")
+    assert again.get_data() == first.get_data()
+    assert again.headers[operations.REPLAYED] == "true"
+    other = till.post("/purchases", {**bought, "amount_minor": 1241}, key="order-7")
+    assert problem(other) == (409, "key_reused")
+    assert house.balance(code) == 224
+    store.close()
+
+
+@contextlib.contextmanager
+def somebody_booking(database_url: str) -> Iterator[None]:
+    """A request in another process, stopped before it could answer: it holds what a booking holds."""
+    if database_url.startswith("sqlite"):
+        path = database_url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+    else:
+        with psycopg.connect(database_url.replace("+psycopg", "")) as other:
+            other.execute("SELECT id FROM account FOR UPDATE")
+            yield
+            other.rollback()
