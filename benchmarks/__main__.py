@@ -13,7 +13,7 @@ from benchmarks.table import measured, show
 
 NAMES = (
     "rules", "cards", "push", "delivery", "google", "checkout", "crowd", "joining", "rest", "scale", "verify",
-    "reports", "due", "scanning", "till",
+    "reports", "due", "scanning", "webhooks", "till",
 )  # fmt: skip
 
 
