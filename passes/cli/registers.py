@@ -102,6 +102,7 @@ def change(parsed: argparse.Namespace) -> object:
             register_id=parsed.register,
             locations=parsed.locations,
             categories=parsed.categories,
+            now=installation.clock(),
         )
     return {"changed": name}
 

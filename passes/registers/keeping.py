@@ -27,7 +27,7 @@ from passes.loyalty.refusals import (
 )
 from passes.registers.orders import Nature
 from passes.server_keys import SealBroken, ServerKeys
-from passes.store import Row, Store, Work, programmes, registers
+from passes.store import Row, Store, Work, programmes, registers, staff
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none
 from passes.store.programmes import Loaded
@@ -126,11 +126,13 @@ def add(
     secret: str = "",
     locations: str = "",
     categories: str = "",
+    by: int | None = None,
     now: datetime,
 ) -> int:
     """Let a register tell us of its orders. Its id.
 
-    `locations` and `categories` are lines of `theirs = ours`. Raises
+    `locations` and `categories` are lines of `theirs = ours`; `by` is who of the
+    staff does it. Raises
     ProgrammeUnknown, NameInvalid, RegisterSecretInvalid, RegisterListInvalid.
     """
     if not (clean := cleaned(name, NAME_LETTERS_MAX)):
@@ -154,6 +156,7 @@ def add(
             places=places.as_json(),
             now=now,
         )
+        _note(work, "register.add", loaded.id, register_id, by=by, now=now)
 
     store.write(decide)
     return register_id
@@ -166,6 +169,8 @@ def change(
     register_id: int,
     locations: str | None = None,
     categories: str | None = None,
+    by: int | None = None,
+    now: datetime,
 ) -> str:
     """Replace the lists that are given. The register's name. Raises RegisterUnknown, RegisterListInvalid."""
 
@@ -174,12 +179,13 @@ def change(
         if found is None:
             raise RegisterUnknown()
         row, loaded = found
-        now, new = Places.from_json(row.places), _places(loaded.programme, locations or "", categories or "")
+        old, new = Places.from_json(row.places), _places(loaded.programme, locations or "", categories or "")
         places = Places(
-            now.locations if locations is None else new.locations,
-            now.categories if categories is None else new.categories,
+            old.locations if locations is None else new.locations,
+            old.categories if categories is None else new.categories,
         )
         registers.change(work, loaded.id, register_id, places=places.as_json())
+        _note(work, "register.change", loaded.id, register_id, by=by, now=now)
         name: str = row.register_name
         return name
 
@@ -193,6 +199,7 @@ def renew(
     programme: str,
     register_id: int,
     secret: str = "",
+    by: int | None = None,
     now: datetime,
 ) -> Register:
     """Believe another secret from now on, and the old one for an hour more; at Odoo another address.
@@ -216,21 +223,24 @@ def renew(
             known.append(_Secret(before.text, int((now + OLD_SECRET_GOOD_FOR).timestamp())))
         key_id, sealed = _sealed(keys, kind, loaded.id, register_id, known)
         registers.renew(work, loaded.id, register_id, key_id=key_id, secret=sealed)
+        _note(work, "register.renew", loaded.id, register_id, by=by, now=now)
 
     store.write(decide)
     return one(store, keys, programme=programme, register_id=register_id)
 
 
-def remove(store: Store, *, programme: str, register_id: int, now: datetime) -> str:
+def remove(store: Store, *, programme: str, register_id: int, by: int | None = None, now: datetime) -> str:
     """Listen to a register no longer: its secret is forgotten, what it told stays. Its name.
 
     Raises RegisterUnknown.
     """
 
     def decide(work: Work) -> str:
-        name = registers.revoke(work, programmes.by_slug(work, programme).id, register_id, now=now)
+        loaded = programmes.by_slug(work, programme)
+        name = registers.revoke(work, loaded.id, register_id, now=now)
         if name is None:
             raise RegisterUnknown()
+        _note(work, "register.remove", loaded.id, register_id, by=by, now=now)
         return name
 
     return store.write(decide)
@@ -296,6 +306,13 @@ def knows_token(register: Opened, token: str) -> bool:
 def as_lines(pairs: Mapping[str, str]) -> str:
     """A list as it is typed."""
     return "\n".join(f"{theirs} = {ours}" for theirs, ours in pairs.items())
+
+
+def _note(
+    work: Work, action: str, programme_id: int, register_id: int, *, by: int | None, now: datetime
+) -> None:
+    about = f"register {register_id}"
+    staff.note(work, action, about=about, staff_id=by, programme_id=programme_id, now=now)
 
 
 def _places(rules: Programme, locations: str, categories: str) -> Places:

@@ -40,11 +40,14 @@ from passes.registers.keeping import Places
 from passes.registers.lines import as_lines
 from passes.registers.memory import Memory, Plan
 from passes.registers.orders import Event, GoodsRefunded, OrderCancelled, OrderPaid, from_json
-from passes.store import Row, Store, Work, journal, programmes, registers
+from passes.store import Row, Store, Work, alarms, journal, programmes, registers
 from passes.store import returns as returned
 from passes.store.programmes import Loaded
 
 WAITING, BOOKED, IGNORED, REFUSED = "waiting", "booked", "ignored", "refused"
+GIVEN_UP = "order_unknown"
+"""Why a message is refused whose order did not come within a week."""
+ALARM = "registers"
 _STEPS_MAX = 200
 
 
@@ -205,6 +208,9 @@ def _sell(store: Store, slug: str, register_id: int, step: _Sell, books: Books, 
             now=now,
         )
         registers.settle(work, step.message, state=BOOKED, receipt_id=receipt_id)
+        # An order may come after all, when its refunds were given up.
+        if registers.revive(work, loaded.id, register_id, step.event.order, why=GIVEN_UP, now=now):
+            alarms.clear(work, ALARM, now=now)
 
     store.write(decide)
     return True

@@ -22,8 +22,8 @@ from passes.registers.orders import (
     as_json,
     topic,
 )
-from passes.registers.settling import IGNORED, REFUSED, WAITING, Books, settle
-from passes.store import Store, Work, alarms, programmes, registers
+from passes.registers.settling import ALARM, GIVEN_UP, IGNORED, REFUSED, WAITING, Books, settle
+from passes.store import Store, Work, alarms, programmes, registers, staff
 from passes.store.instants import instant
 from passes.store.programmes import Loaded
 
@@ -31,7 +31,6 @@ GIVE_UP_AFTER = timedelta(days=7)
 FIRST_TRY_AFTER = timedelta(seconds=30)
 """A message is booked as it arrives; only what stays then is the worker's."""
 
-ALARM = "registers"
 _HEARD_AFTER = timedelta(minutes=1)
 _TRIES_APART_MAX = timedelta(hours=6)
 _DUE_AT_ONCE = 200
@@ -126,7 +125,14 @@ def _content(work: Work, loaded: Loaded, event: OrderPaid | OrderCancelled | Goo
 
 
 def retry(
-    store: Store, *, programme: str, register_id: int, message_key: str, books: Books, now: datetime
+    store: Store,
+    *,
+    programme: str,
+    register_id: int,
+    message_key: str,
+    books: Books,
+    by: int | None = None,
+    now: datetime,
 ) -> Outcome:
     """Try a refused or waiting message again. Raises MessageUnknown where there is nothing to try."""
 
@@ -136,6 +142,8 @@ def retry(
         if row is None or row.order_key is None or not row.content or row.state not in (WAITING, REFUSED):
             raise MessageUnknown()
         registers.settle(work, row, state=WAITING, content=row.content, due_at=now + FIRST_TRY_AFTER)
+        about = f"register {register_id}, message {message_key}"
+        staff.note(work, "register.retry", about=about, staff_id=by, programme_id=loaded.id, now=now)
         order: str = row.order_key
         return order
 
@@ -179,7 +187,7 @@ def _postpone(store: Store, slug: str, register_id: int, order: str, now: dateti
                 # Nobody paid it.
                 registers.settle(work, row, state=IGNORED, why="not_paid")
             else:
-                registers.settle(work, row, state=REFUSED, why="order_unknown", content=row.content)
+                registers.settle(work, row, state=REFUSED, why=GIVEN_UP, content=row.content)
                 words = f"A message of the register “{found[0].register_name}” waited a week for its order."
                 alarms.sound(work, ALARM, words, now=now)
 

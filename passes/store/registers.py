@@ -153,6 +153,18 @@ _SETTLE = (
         attempts=bindparam("to_attempts"),
     )
 )
+_REVIVE = (
+    update(register_message)
+    .where(
+        register_message.c.programme_id == bindparam("programme"),
+        register_message.c.register_id == bindparam("register"),
+        register_message.c.order_key == bindparam("order"),
+        register_message.c.state == "refused",
+        register_message.c.why == bindparam("reason"),
+    )
+    .values(state="waiting", why=None, due_at=bindparam("now"))
+    .returning(register_message.c.message_key)
+)
 _LATEST = (
     select(register_message)
     .where(
@@ -376,6 +388,14 @@ def settle(
         to_due=None if due_at is None else micros(due_at),
         to_attempts=row.attempts + 1 if attempts is None else attempts,
     )
+
+
+def revive(
+    work: Work, programme_id: int, register_id: int, order_key: str, *, why: str, now: datetime
+) -> int:
+    """Let the messages of an order wait again that were refused for this reason. Returns how many."""
+    values = {"programme": programme_id, "register": register_id, "order": order_key}
+    return len(work.ask(_REVIVE, **values, reason=why, now=micros(now)).all())
 
 
 def latest(read: Read, programme_id: int, register_id: int, *, limit: int) -> list[Row]:

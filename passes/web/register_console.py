@@ -6,7 +6,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import registers
-from passes.access import Role
+from passes.access import Person, Role
 from passes.loyalty.refusals import Refused
 from passes.registers import Kind, Register
 from passes.store.programmes import Loaded
@@ -33,6 +33,11 @@ def _loaded() -> Loaded:
     return loaded
 
 
+def _person() -> Person:
+    person: Person = g.person
+    return person
+
+
 @blueprint.get("/")
 def every() -> str:
     """All registers."""
@@ -56,6 +61,7 @@ def add() -> AnyResponse | tuple[str, int]:
             secret=request.form.get("secret", ""),
             locations=request.form.get("locations", ""),
             categories=request.form.get("categories", ""),
+            by=_person().id,
             now=now(),
         )
     except Refused as refused:
@@ -74,7 +80,14 @@ def change(number: int) -> AnyResponse | tuple[str, int]:
     """Replace what its locations and articles are here."""
     lists = {name: request.form.get(name, "") for name in ("locations", "categories")}
     try:
-        registers.change(installation().store, programme=_loaded().slug, register_id=number, **lists)
+        registers.change(
+            installation().store,
+            programme=_loaded().slug,
+            register_id=number,
+            **lists,
+            by=_person().id,
+            now=now(),
+        )
     except Refused as refused:
         return _show(_one(number), refused=refused, lists=lists), status_of(refused)
     return redirect(url_for("register_console.show", number=number), 303)
@@ -90,6 +103,7 @@ def retry(number: int) -> AnyResponse | tuple[str, int]:
             register_id=number,
             message_key=request.form.get("message", ""),
             books=register_books(),
+            by=_person().id,
             now=now(),
         )
     except Refused as refused:
@@ -108,6 +122,7 @@ def renew(number: int) -> AnyResponse | tuple[str, int]:
             programme=_loaded().slug,
             register_id=number,
             secret=request.form.get("secret", ""),
+            by=_person().id,
             now=now(),
         )
     except Refused as refused:
@@ -118,7 +133,9 @@ def renew(number: int) -> AnyResponse | tuple[str, int]:
 @blueprint.post("/<int:number>/remove")
 def remove(number: int) -> AnyResponse:
     """Listen to it no longer."""
-    registers.remove(installation().store, programme=_loaded().slug, register_id=number, now=now())
+    registers.remove(
+        installation().store, programme=_loaded().slug, register_id=number, by=_person().id, now=now()
+    )
     return redirect(url_for("register_console.every"), 303)
 
 

@@ -120,6 +120,8 @@ def test_messages_are_shown_with_their_reason_and_tried_again(bo: Visitor, house
     assert "Booked" in page.text
     (sold,) = rows(house.store, "purchase")
     assert (sold["location"], sold["till"], sold["net_minor"]) == ("lakeview", "Online shop", 500)
+    trail = [row["action"] for row in rows(house.store, "audit", "action LIKE 'register.%'")]
+    assert trail == ["register.add", "register.change", "register.change", "register.retry"]
     form = bo.get(address).form("locations")
     page = bo.send(form, locations="nowhere at all", categories="")
     assert (page.status, "nowhere at all" in page.text) == (422, True)

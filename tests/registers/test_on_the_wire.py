@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +37,9 @@ from tests.shop import COFFEE, KEYS, Shop
 from tests.web.conftest import app, house, installation, office
 
 __all__ = ["app", "house", "installation", "office"]
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -158,6 +164,25 @@ def test_forged_messages_are_refused_and_leave_nothing(counter: Counter) -> None
         assert answer.status_code == 404
     assert rows(counter.house.store, "register_message") == []
     assert {row["heard_at"] for row in rows(counter.house.store, "register")} == {None}
+
+
+def test_openssl_signs_as_the_makers_do(counter: Counter) -> None:
+    """A witness of its own, and what the documentation tells to try."""
+
+    def by_openssl(secret: str, text: bytes) -> str:
+        command = ["openssl", "dgst", "-sha256", "-hmac", secret, "-binary"]
+        return b64encode(subprocess.run(command, input=text, capture_output=True, check=True).stdout).decode()
+
+    shown = (ROOT / "docs/registers.md").read_text("utf-8")
+    body = shown.partition("body='")[2].partition("'\n")[0].encode()
+    path = f"/registers/shopify/{COFFEE}/{counter.shopify}"
+    answer = counter.post(path, body, {"X-Shopify-Hmac-Sha256": by_openssl(SHOPIFY_SECRET, body)})
+    assert answer.get_json() == {"state": "booked", "why": None}
+    assert rows(counter.house.store, "purchase")[0]["net_minor"] == 1240
+    body, path = as_body(square_payment(500)), f"/registers/square/{COFFEE}/{counter.square}"
+    signature = by_openssl(SQUARE_SECRET, f"http://127.0.0.1:8000{path}".encode() + body)
+    answer = counter.post(path, body, {"x-square-hmacsha256-signature": signature})
+    assert answer.get_json()["state"] == "booked"
 
 
 def test_square_signs_the_address_too(counter: Counter) -> None:

@@ -451,14 +451,20 @@ def test_an_undone_purchase_has_nothing_to_give_back(desk: Desk) -> None:
 
 def test_after_a_week_an_order_that_never_came_is_given_up_with_an_alarm(desk: Desk) -> None:
     desk.shopify(shopify_refund({1: 1}, "14.25"))
-    desk.shopify(shopify_cancelled(an_order()), now=desk.shop.now)
     desk.shopify(shopify_cancelled(shopify_order([shopify_line(1, "1.00")], "1.00", order=9)))
     desk.work(timedelta(days=6))
     assert {state for state, _ in desk.states()} == {"waiting"}
     desk.work(timedelta(days=8))
-    assert desk.states() == [("ignored", "not_paid"), ("ignored", "not_paid"), ("refused", "order_unknown")]
+    assert desk.states() == [("ignored", "not_paid"), ("refused", "order_unknown")]
     with desk.shop.store.read() as read:
         assert [one.name for one in alarms.open_alarms(read)] == ["registers"]
+    # It comes after all.
+    assert desk.shopify(an_order()).state == "booked"
+    assert ("booked", None) in desk.states()
+    assert ("refused", "order_unknown") not in desk.states()
+    assert desk.back(ORDER) == {1: (1, 1425)}
+    with desk.shop.store.read() as read:
+        assert alarms.open_alarms(read) == []
 
 
 @pytest.mark.parametrize("booked", [False, True])
