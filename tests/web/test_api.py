@@ -235,6 +235,7 @@ def test_a_key_that_stands_somewhere_books_nowhere_else(till: Register, app: Fla
         ({"code": "x", "amount_minor": -1}, "/amount_minor"),
         ({"code": "x", "amount_minor": 2**64}, "/amount_minor"),
         ({"code": "x", "amount_minor": 1, "amount": 1}, "/amount"),
+        ({"code": "x", "amount_minor": 1, "a/b~c": 1}, "/a~1b~0c"),
         ({"code": 7, "amount_minor": 1}, "/code"),
         ({"code": "", "amount_minor": 1}, "/code"),
         ({"code": "x", "amount_minor": 1, "occurred_at": "2026-03-14T10:00:00"}, "/occurred_at"),

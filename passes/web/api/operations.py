@@ -262,9 +262,14 @@ def query(model: type[Model]) -> Model:
 
 def _flaws(invalid: ValidationError, before: str) -> list[dict[str, str]]:
     return [
-        {"pointer": "".join(f"{before}{part}" for part in error["loc"]), "detail": error["msg"]}
+        {"pointer": "".join(before + _pointed(part) for part in error["loc"]), "detail": error["msg"]}
         for error in invalid.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def _pointed(part: str | int) -> str:
+    """One part of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 class _Malformed(RequestInvalid):
