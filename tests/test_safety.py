@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from passes import access, books, checkout
+from passes import programmes as programme_files
 from passes.access import Grant, PasswordCost, Role
 from passes.checkout import Found, Proof
 from passes.enrolment import Source
@@ -24,6 +25,7 @@ from passes.loyalty.refusals import (
     FormerCodeInvalid,
     HandleExpired,
     LooksRepeated,
+    LookupOff,
     OneTimeCodeNeeded,
     OneTimeCodeNotSent,
     OneTimeCodeWrong,
@@ -36,7 +38,8 @@ from passes.loyalty.safety import Watch
 from passes.loyalty.till_rules import TillRules
 from passes.store import Store, mail, programmes, team
 from passes.store.instants import micros
-from tests.shop import COFFEE, KEYS, TILL, Shop, open_shop
+from tests.loyalty.shops import text_of
+from tests.shop import COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
 
 CHEAP = PasswordCost(memory_kib=64, passes=1, lanes=1)
 WATCH = Watch(TillRules(approval_minor=20_000, return_approval_minor=5_000, member_day_limit=2))
@@ -105,6 +108,7 @@ def test_nobody_books_or_redeems_on_their_own_card(shop: Shop) -> None:
         lambda: checkout.take_back(
             shop.store, programme=COFFEE, receipt_id=bought.id, key=shop.key(), at=TILL, now=shop.now
         ),
+        lambda: shop.undo(bought.id),
         # Nor is agreeing to it as a manager.
         lambda: shop.buy(cy.code, 30_000, at=dee, watch=Watch(WATCH.rules, approved_by="cy")),
     ]
@@ -287,6 +291,15 @@ def test_who_left_or_was_merged_is_not_found(shop: Shop) -> None:
         lambda work: work.put(text("UPDATE member SET closed_at = 1 WHERE id = :id"), id=ana.member_id)
     )
     assert find(shop, "ana") == []
+
+
+def test_a_programme_may_let_nobody_be_looked_up(shop: Shop) -> None:
+    shop.join("Ana Reyes")
+    source = text_of(COFFEE).replace("[till]\n", "[till]\nlookup = false\n")
+    programme_files.load(shop.store, name=COFFEE, source=source, pass_type=PASS_TYPE, now=shop.now)
+    with pytest.raises(LookupOff):
+        find(shop, "ana")
+    assert audit(shop, "member_lookup") == []
 
 
 # Proof that somebody is here --------------------------------------------------------------

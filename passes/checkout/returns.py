@@ -285,6 +285,7 @@ def exchange(
             return Exchanged.from_json(before)
         basket = purchases.as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
         row, standing = _purchase(work, loaded, receipt_id)
+        arrival.refuse_own(work, loaded, standing.member_id, at.person)
         back = _book(work, loaded, standing, row, wanted, at=at, now=now, face_changed=False)
         after = members.standing(members.of_card(work, loaded.id, standing.card_id))
         assert after is not None

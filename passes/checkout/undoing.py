@@ -40,7 +40,7 @@ def undo(store: Store, *, programme: str, receipt_id: int, key: str, at: Counter
     """Reverse a purchase or redemption and all that came of it: new entries, nothing is edited.
 
     Restored points keep their old lots. Undoing a purchase whose points are
-    spent may leave the balance below zero. Raises ReceiptUnknown,
+    spent may leave the balance below zero. Raises ReceiptUnknown, OwnCard,
     AlreadyUndone, UndoTooLate, UndoAfterReturn, KeyInvalid or KeyReused.
     """
     if not 0 < receipt_id < arrival.ID_LIMIT:
@@ -53,6 +53,7 @@ def undo(store: Store, *, programme: str, receipt_id: int, key: str, at: Counter
         if (before := asked.before()) is not None:
             return Receipt.from_json(before)
         row, standing = arrival.receipt(work, loaded, receipt_id)
+        arrival.refuse_own(work, loaded, standing.member_id, at.person)
         undone = journal.receipt_of(row, loaded.programme)
         if undone.undone_by is not None:
             raise AlreadyUndone()
