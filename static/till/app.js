@@ -43,6 +43,7 @@ async function start() {
   // What the device remembers is shown at once; the server's word comes when it comes.
   await queue.begin();
   heard = true;
+  await work();
   if (!till.now) await unknown();
   let seen = null;
   queue.onChange(async ({ syncedAt }) => {
@@ -56,14 +57,15 @@ async function start() {
 async function work() {
   const [now, present] = await Promise.all([snapshot(), atWork()]).catch(() => [null, null]);
   if (!now) return;
+  // Before a shop was chosen there is nothing to remember: only the server's new word counts.
+  if (!now.programme && !heard) return;
   const was = standing(till.now);
   const is = standing({ ...now, person: present?.person ?? null });
   // Nobody is taken away from what they are doing: an ended session shows when they are done.
   if (was === "open" && is !== "open" && !isIdle()) return;
   till.now = { ...now, person: present?.person ?? null };
   if (now.programme) dress(now);
-  // Only on the server's fresh word: what was kept may be from before somebody chose a shop.
-  else if (heard && present && !present.offline) location.assign("/till/place");
+  else if (present && !present.offline) location.assign("/till/place");
   drawPlace();
   redraw();
   if (was === is && onStage()) return;

@@ -134,7 +134,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   const addLine = () => {
     const { minor } = typed();
     if (minor === null) return;
-    const chosen = categories.find((one) => one.key === node.elements.category?.value) ?? null;
+    const chosen = categories.find((one) => one.key === parts.form.elements.category?.value) ?? null;
     state.lines.push({
       quantity: state.pieces,
       unit_minor: minor,
@@ -157,7 +157,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     parts.basket.hidden = parts.add.hidden = !byLines;
     parts.label.textContent = say(byLines ? "price" : "amount");
     parts.byLines.setAttribute("aria-pressed", String(byLines));
-    node.classList.toggle("by-lines", byLines);
+    parts.form.classList.toggle("by-lines", byLines);
     changed();
     parts.text.focus();
   };
@@ -203,7 +203,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     if (!parts.confirm.disabled) await confirm(basket(), state.quoted, parts.confirm);
     else parts.text.focus();
   };
-  node.addEventListener("submit", (event) => {
+  parts.form.addEventListener("submit", (event) => {
     event.preventDefault();
     enter();
   });

@@ -75,7 +75,7 @@ screen("member", ({ member }) => {
   };
 
   const amount = amountForm({ quote, confirm });
-  parts.amount.append(amount.node);
+  parts.amount.replaceWith(amount.node);
 
   const context = {
     amount,
@@ -129,17 +129,18 @@ function drawWho(parts, member, called) {
   }
   parts.card.classList.toggle("stale", Boolean(member.seenAt || member.unknown));
   const facts = [];
-  if (member.name && !member.code.startsWith("~")) facts.push([say("card_number"), cardNumber(member.code)]);
-  if (member.stamps_needed) facts.push([say("stamps"), say("so_many_of", { count: number(member.stamps), all: number(member.stamps_needed) })]);
-  if (member.pending) facts.push([say("pending"), points(member.pending)]);
-  if (member.held) facts.push([say("held"), points(member.held)]);
-  if (member.expiring) facts.push([say("expiring"), say("expiring_at", { points: points(member.expiring.points), day: day(member.expiring.at) })]);
-  if (member.last_visit_at) facts.push([say("last_visit"), moment(member.last_visit_at)]);
-  if (member.identified === "found") facts.push([say("found"), say("found_text")]);
+  if (member.name && !member.code.startsWith("~")) facts.push(["card_number", cardNumber(member.code)]);
+  if (member.stamps_needed) facts.push(["stamps", say("so_many_of", { count: number(member.stamps), all: number(member.stamps_needed) })]);
+  if (member.pending) facts.push(["pending", points(member.pending)]);
+  if (member.held) facts.push(["held", points(member.held)]);
+  if (member.expiring) facts.push(["expiring", say("expiring_at", { points: points(member.expiring.points), day: day(member.expiring.at) })]);
+  if (member.last_visit_at) facts.push(["last_visit", moment(member.last_visit_at)]);
+  if (member.identified === "found") facts.push(["found", say("found_text")]);
   parts.facts.replaceChildren(...facts.map(([term, value]) => {
     const row = clone("part-fact");
     const own = slots(row);
-    own.term.textContent = term;
+    row.dataset.fact = term;
+    own.term.textContent = say(term);
     own.value.textContent = value;
     return row;
   }));

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -82,7 +84,7 @@ def an_offer(house: Shop, key: str, title: str, effect: str, *, days: int = 3, m
     campaigns.run_due(house.store, now=house.now)
 
 
-def set_member(house: Shop, joined: Joined, **values: object) -> None:
+def set_member(house: Shop, joined: Joined, **values: Any) -> None:
     """Facts that only time would bring."""
     given = ", ".join(f"{name} = :{name}" for name in values)
     statement = sql(f"UPDATE member SET {given} WHERE id = :member_id")
@@ -572,3 +574,140 @@ def test_the_same_again_is_asked_about_and_more_than_usual_needs_a_manager(
         slot(page, "next").click()
         shows(page, "scan")
     assert house.balance(ana.code) == 640 + 160
+
+
+# Every screen ------------------------------------------------------------------------
+
+
+def practise(page: Page) -> None:
+    menu(page, "practice")
+    shows(page, "scan")
+    expect(page.locator("#banners")).to_contain_text("nothing is booked")
+
+
+def test_practice_looks_and_quotes_for_real_and_books_nothing(browse: Open, house: Shop, ana: Joined) -> None:
+    page = at_the_till(browse())
+    practise(page)
+    scan(page, ana.code)
+    page.keyboard.type("12.40")
+    expect(slot(page, "quote")).to_contain_text("= 124 beans")
+    page.keyboard.press("Enter")
+    shows(page, "receipt")
+    expect(slot(page, "note")).to_have_text("This was practice. Nothing was booked.")
+    expect(slot(page, "after")).to_have_text("764")
+    slot(page, "undo").click()
+    expect(page.locator("#screen h1")).to_have_text("Undone")
+    slot(page, "next").click()
+    slot(page, "join").click()
+    page.locator("#join-name").fill("Nobody")
+    page.keyboard.press("Enter")
+    shows(page, "receipt")
+    assert house.balance(ana.code) == 640
+    assert rows(house.store, "person", "name = 'Nobody'") == []
+    menu(page, "practice")
+    expect(page.locator("#banners")).to_be_empty()
+
+
+def every_screen(page: Page, ana: Joined) -> Iterator[str]:
+    """Go through the app as a cashier does; its name each time that something new is shown."""
+    shows(page, "scan")
+    yield "scan"
+    page.locator("#menu-button").click()
+    yield "menu"
+    page.keyboard.press("Escape")
+    slot(page, "search").click()
+    page.locator("#find").fill("Ana")
+    expect(box(page).locator("li")).to_have_count(1)
+    yield "search"
+    page.keyboard.press("Escape")
+    page.locator("#code").fill("2222-2222-2222-2223")
+    page.locator("#code").press("Enter")
+    expect(page.locator("#code-wrong")).to_be_visible()
+    yield "wrong number"
+    scan(page, ana.code)
+    page.locator("#amount").fill("1.2.3")
+    expect(slot(page, "quote")).not_to_be_empty()
+    yield "wrong amount"
+    page.locator("#amount").fill("6.00")
+    expect(slot(page, "quote")).to_contain_text("60")
+    slot(page, "recent").locator("summary").click()
+    yield "member"
+    slot(page, "ready").get_by_role("button").first.click()
+    yield "redeem"
+    page.keyboard.press("Escape")
+    slot(page, "addCode").click()
+    yield "offer code"
+    page.keyboard.press("Escape")
+    slot(page, "byLines").click()
+    slot(page, "add").click()
+    expect(slot(page, "quote")).to_contain_text("60")
+    yield "items"
+    slot(page, "confirm").click()
+    shows(page, "receipt")
+    page.locator(".booked").click()
+    yield "receipt"
+    slot(page, "next").click()
+    expect(slot(page, "last")).to_be_visible()
+    yield "scan after a booking"
+    slot(page, "sale").click()
+    shows(page, "sale")
+    yield "sale"
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    shows(page, "receipt")
+    expect(slot(page, "picture")).to_be_visible()
+    yield "sale's receipt"
+    slot(page, "next").click()
+    slot(page, "join").click()
+    slot(page, "make").click()
+    expect(page.locator("#join-name-wrong")).to_be_visible()
+    yield "join"
+    menu(page, "mine")
+    expect(slot(page, "rows").locator("li").first).to_be_visible()
+    yield "mine"
+    slot(page, "return").click()
+    expect(slot(page, "recent").get_by_role("button").first).to_be_visible()
+    yield "return"
+    slot(page, "recent").get_by_role("button").first.click()
+    expect(slot(page, "confirm")).to_be_enabled()
+    yield "what comes back"
+    menu(page, "help")
+    yield "help"
+    menu(page, "practice")
+    expect(page.locator("#banners")).not_to_be_empty()
+    yield "practice"
+    menu(page, "attention")
+    yield "queue"
+
+
+@pytest.mark.check("W-50")
+def test_every_screen_of_the_app_is_calm_large_and_accessible(browse: Open, ana: Joined) -> None:
+    window = browse(width=360, height=740)
+    page = at_the_till(window)
+    wrong = []
+    for state in every_screen(page, ana):
+        wrong += faults(window, state, width=360)
+        wrong += too_small(window, state, least=56)
+        for amount in page.locator("#amount:visible, .confirm:visible, .quote:visible p:first-child").all():
+            size = amount.evaluate("one => parseFloat(getComputedStyle(one).fontSize)")
+            if not page.locator(".quote[data-state=wrong]:visible").count() and size < 22:
+                wrong.append(f"{state}: an amount of {size} px")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("language", ["en-XA", "ar-XB"])
+def test_every_screen_of_the_app_speaks_every_language(browse: Open, ana: Joined, language: str) -> None:
+    window = browse(width=360, height=740)
+    page = at_the_till(window)
+    window.open(f"/till/app?lang={language}")
+    wrong = []
+    for state in every_screen(page, ana):
+        if language == "en-XA":
+            wrong += plain_english(window, state, own_words=WORDS)
+        else:
+            assert page.locator("html").get_attribute("dir") == "rtl"
+        for width in (320, 1280, 360):
+            page.set_viewport_size({"width": width, "height": 740})
+            if (over := too_wide(page)) > 0:
+                wrong.append(f"{state}: {over} px too wide at {width}")
+    assert wrong == []
