@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from passes import tills
-from passes.access import pins
+from passes import access, tills
+from passes.access import Area, Role, pins
 from passes.enrolment import Joined
 from passes.web.till import shell
 from tests.cast import rows
 from tests.shop import COFFEE, KEYS, Shop
-from tests.web.browser.till import call, sign_in
+from tests.web.browser.till import call
 from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
 from tests.web.conftest import CHEAP
 
@@ -26,11 +26,24 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 QUEUE = "**/till/api/queue"
 
 
+def come_to_work(window: Watched, house: Shop) -> None:
+    """Cy is signed in at West Loop, as with a password but quicker."""
+    store = house.store
+    session = access.sign_in_for_demonstration(
+        store, programme=COFFEE, role=Role.CASHIER, area=Area.TILL, now=house.now
+    )
+    access.work_at(store, secret=session, programme=COFFEE, location="west-loop")
+    window.page.context.add_cookies(
+        [{"name": "passes_till", "value": session, "url": f"{window.base}/till/"}]
+    )
+
+
 @pytest.fixture
-def till(browse: Open) -> Page:
+def till(browse: Open, house: Shop) -> Page:
     """A signed-in page whose modules the tests ask directly."""
-    page = sign_in(browse())
-    page.goto(page.url.rpartition("/till/")[0] + "/till/today")
+    window = browse()
+    come_to_work(window, house)
+    page = window.open("/till/today")
     call(page, "queue", "it.begin()")
     return page
 
@@ -357,10 +370,10 @@ def test_members_are_remembered_as_last_seen_with_what_waits_and_forgotten_with_
 # The app itself, by its keys and buttons --------------------------------------------
 
 
-def begin(window: Watched) -> Page:
+def begin(window: Watched, house: Shop) -> Page:
     """The app with somebody signed in, on a device whose clock is right, kept by its worker."""
-    page = sign_in(window)
-    page.goto(f"{window.base}/till/app")
+    come_to_work(window, house)
+    page = window.open("/till/app")
     page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
     page.reload()
     expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
@@ -393,7 +406,7 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     browse: Open, house: Shop, ana: Joined
 ) -> None:
     window = browse()
-    page = begin(window)
+    page = begin(window, house)
     status = page.locator("#status")
     expect(status).to_have_text("Online")
     scan(page, ana.code)
@@ -435,7 +448,7 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     page.context.set_offline(False)
     while call(page, "database", "it.kept('toEnd')"):
         page.wait_for_timeout(50)
-    sign_in(window)
+    come_to_work(window, house)
     page.goto(f"{window.base}/till/app")
     expect(page.locator("#status")).to_contain_text("2 waiting")
     page.wait_for_timeout(500)
@@ -451,7 +464,7 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
 def test_a_dead_network_that_the_browser_calls_alive_is_told_in_words(
     browse: Open, house: Shop, ana: Joined
 ) -> None:
-    page = begin(browse())
+    page = begin(browse(), house)
     scan(page, ana.code)
     expect(page.locator("[data-amount]")).to_be_visible()
     page.route("**/till/api/**", lambda route: route.abort())
@@ -469,9 +482,9 @@ def test_a_dead_network_that_the_browser_calls_alive_is_told_in_words(
 @pytest.mark.usefixtures("today")
 @pytest.mark.check("W-52")
 def test_a_new_version_waits_until_somebody_wants_it(
-    browse: Open, monkeypatch: pytest.MonkeyPatch, ana: Joined
+    browse: Open, monkeypatch: pytest.MonkeyPatch, house: Shop, ana: Joined
 ) -> None:
-    page = begin(browse())
+    page = begin(browse(), house)
     page.evaluate("() => { window.same = true; }")
     kept = page.evaluate("caches.keys()")
     scan(page, ana.code)
