@@ -10,8 +10,9 @@ from functools import partial
 import orjson
 
 from passes import access, checkout, enrolment, programmes
+from passes.access import pins
 from passes.demo import history
-from passes.demo.cast import BOOKS, CAST, COFFEE, STAFF, Member
+from passes.demo.cast import BOOKS, CAST, COFFEE, PINS, STAFF, Member
 from passes.demo.draft import leave_draft
 from passes.demo.history import Past
 from passes.enrolment import Source
@@ -91,6 +92,15 @@ def _open(installation: Installation, store: Store, now: datetime) -> None:
             access.add_staff(
                 store, login=login, name=name, password=secrets.token_urlsafe(24), grants=grants, now=now
             )
+            if login in PINS:
+                pins.set_pin(
+                    store,
+                    programme=grants[0].programme,
+                    login=login,
+                    pin=PINS[login],
+                    by=None,
+                    now=now,
+                )
 
 
 def _join(past: Past, member: Member, now: datetime) -> None:

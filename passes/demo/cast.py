@@ -41,6 +41,9 @@ CAST = (
     Member("reader", BOOKS, "Deniz Aydın", "tr", 30, ((25, 48000), (8, 21500)), rings=True),
 )
 
+# What opens a paired till; docs/first-ten-minutes.md names them.
+PINS = {"cashier": "4826", "owner": "7391", "bookseller": "4826", "publisher": "7391"}
+
 STAFF = (
     ("cashier", "Cy Morales", (Grant(COFFEE, Role.CASHIER),)),
     ("marketer", "Mo Lindqvist", (Grant(COFFEE, Role.MARKETER),)),

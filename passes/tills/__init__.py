@@ -18,6 +18,7 @@ from passes.tills.pairing import (
     heard,
     new_code,
     pair,
+    pair_for_demonstration,
     revoke,
     set_up,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "new_code",
     "open_reviews",
     "pair",
+    "pair_for_demonstration",
     "review",
     "revoke",
     "set_up",

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Protocol
 
 from passes.loyalty import codes
@@ -32,6 +33,8 @@ CODE_LETTERS = 8
 _SECRET_BYTES = 32
 _SECRET_LETTERS_MAX = 100
 _HEARD_EVERY = timedelta(minutes=1)
+_DEMONSTRATION = "Demonstration"
+_DEMONSTRATION_IDLE = timedelta(hours=12)
 
 
 class Prover(Protocol):
@@ -169,6 +172,36 @@ def pair(store: Store, *, code: str, now: datetime) -> Paired:
         return Paired(row.programme_id, row.id, row.name, secret)
 
     return store.write(decide)
+
+
+def pair_for_demonstration(
+    store: Store, prover: Prover, *, programme: str, location: str | None, now: datetime
+) -> Paired:
+    """Make this browser a till of the demonstration, without a code.
+
+    Each browser gets one of its own, so that two of them do not put each other
+    out; one that nobody looked at for a shift is taken again. Only the
+    development front page may call this. Raises ProgrammeUnknown.
+    """
+    standing = [one for one in every(store, prover, programme=programme, now=now) if one.revoked_at is None]
+    idle = next(
+        (
+            one
+            for one in standing
+            if one.name.startswith(_DEMONSTRATION)
+            and one.location == location
+            and (one.seen_at is None or now - one.seen_at > _DEMONSTRATION_IDLE)
+        ),
+        None,
+    )
+    if idle is not None:
+        _, code = new_code(store, prover, programme=programme, till_id=idle.id, by=None, now=now)
+    else:
+        taken = {one.name for one in standing}
+        names = (_DEMONSTRATION if not number else f"{_DEMONSTRATION} {number + 1}" for number in count())
+        name = next(one for one in names if one not in taken)
+        _, code = set_up(store, prover, programme=programme, name=name, location=location, by=None, now=now)
+    return pair(store, code=code, now=now)
 
 
 def device(store: Store, *, secret: str) -> Device | None:

@@ -27,7 +27,7 @@ _PURPOSE = "sign-in"
 _DEMONSTRATION = "demonstration"
 
 # Where each area begins. Addresses, because a till may run without a console's pages and the other way round.
-_HOMES = {Area.TILL: "/till/", Area.CONSOLE: "/console/offers"}
+_HOMES = {Area.TILL: "/till/app", Area.CONSOLE: "/console/offers"}
 _AREAS = {Role.CASHIER: Area.TILL, Role.MARKETER: Area.CONSOLE, Role.OWNER: Area.CONSOLE}
 
 
@@ -137,7 +137,9 @@ def send(area: Area) -> tuple[str, int] | AnyResponse:
         )
     except Refused as refused:
         return _form(area, login=login, refused=refused), status_of(refused)
-    return _signed_in(begun, area)
+    # A paired till knows where it stands; anybody else says so first.
+    asks_where = area is Area.TILL and at_till() is None
+    return _signed_in(begun, area, url_for("till.place") if asks_where else None)
 
 
 @blueprint.post("/till/sign-in/pin")
@@ -175,7 +177,8 @@ def leave(area: Area) -> AnyResponse:
 def demonstrate() -> AnyResponse:
     """Sign in without a password: in development, for whoever sits at this machine, and nobody else.
 
-    `role` is cashier, marketer or owner; a cashier begins in the first shop, with `beside` next to the phone.
+    `role` is cashier, marketer or owner; a cashier begins at a paired till in the first shop, with
+    `beside` next to the phone.
     """
     refuse_strangers()
     check_demonstration_form()
@@ -183,15 +186,30 @@ def demonstrate() -> AnyResponse:
     role = next((one for one in Role if one == asked), None)
     if role is None:
         raise NotAllowed
-    slug = request.form.get("programme", "")
-    area = _AREAS[role]
-    store = installation().store
-    begun = access.sign_in_for_demonstration(store, programme=slug, role=role, area=area, now=now())
+    slug, area, store = request.form.get("programme", ""), _AREAS[role], installation().store
     with store.read() as read:
-        shops = programmes.by_slug(read, slug).programme.shops
-    access.work_at(store, secret=begun, programme=slug, location=shops[0].key if shops else None)
+        loaded = programmes.by_slug(read, slug)
+    location = loaded.programme.shops[0].key if loaded.programme.shops else None
+    at, secret = _demonstration_till(loaded, location) if area is Area.TILL else (None, None)
+    begun = access.sign_in_for_demonstration(store, programme=slug, role=role, area=area, at=at, now=now())
+    if at is None:
+        access.work_at(store, secret=begun, programme=slug, location=location)
     beside = area is Area.TILL and "beside" in request.form
-    return _signed_in(begun, area, url_for("front.sides", slug=slug, side="till") if beside else None)
+    answer = _signed_in(begun, area, url_for("front.sides", slug=slug, side="till") if beside else None)
+    if secret is not None:
+        keep_device(answer, secret)
+    return answer
+
+
+def _demonstration_till(loaded: Loaded, location: str | None) -> tuple[AtTill, str | None]:
+    """The till that this browser is, or becomes; then with the secret for its cookie."""
+    at = at_till()
+    if at is not None and at.programme_id == loaded.id:
+        return at, None
+    paired = tills.pair_for_demonstration(
+        installation().store, installation().keys, programme=loaded.slug, location=location, now=now()
+    )
+    return AtTill(paired.programme_id, paired.till_id, location), paired.secret
 
 
 def refuse_strangers() -> None:

@@ -107,7 +107,7 @@ def test_the_cookie_of_a_till_is_sent_to_the_till_alone(app: Flask, live: Flask,
     ):
         visitor = Visitor(served, base=base)
         form = visitor.get("/till/pair").form("code")
-        answer = visitor.send(form, follow=False, code=a_till(staffed)[1]).answer
+        answer = visitor.send(form, follow=False, code=a_till(staffed, f"Front {base[:5]}")[1]).answer
         cookie = next(one for one in answer.headers.getlist("Set-Cookie") if one.startswith(f"{DEVICE}="))
         for part in ("HttpOnly", "Path=/till", "SameSite=Strict", *wanted):
             assert part in cookie
@@ -216,7 +216,7 @@ def test_cashiers_change_with_two_taps_and_a_pin_without_script(paired: Device) 
     )
     form = paired.visitor.get(first).form("pin")
     page = paired.visitor.send(form, pin=PIN)
-    assert page.address == "/till/"
+    assert page.address == "/till/app"
     state = paired.now()
     assert state["person"] == {"login": "cy", "name": "Cy", "roles": ["cashier"]}
     assert paired.sign_in("olive", "7391").get_json()["person"]["login"] == "olive"
@@ -254,7 +254,7 @@ def test_five_wrong_pins_and_only_the_password_helps(paired: Device, staffed: Sh
     assert paired.sign_in("olive", "7391").status_code == 200
     paired.post("/lock", {})
     form = paired.visitor.get("/till/sign-in?password=1").form("login")
-    assert paired.visitor.send(form, login="cy", password=PASSWORD).address == "/till/"
+    assert paired.visitor.send(form, login="cy", password=PASSWORD).address == "/till/app"
     assert paired.now()["person"]["login"] == "cy"
     paired.post("/lock", {})
     assert paired.sign_in().status_code == 200
@@ -282,7 +282,7 @@ def test_somebody_of_another_programme_does_not_sign_in_with_a_password_either(p
 def test_whoever_signs_in_at_a_till_works_where_it_stands(paired: Device) -> None:
     paired.sign_in()
     page = paired.visitor.get("/till/place?stay=1")
-    assert page.address == "/till/"
+    assert page.address == "/till/app"
     assert paired.now()["till"]["location"] == "west-loop"
 
 

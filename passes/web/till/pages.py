@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, checkout
 from passes.access import Area, Limit, Role
-from passes.checkout import MemberView
+from passes.checkout import MemberView, Proof
 from passes.loyalty import codes
 from passes.loyalty.explanation import Explained
 from passes.loyalty.money import AMOUNT_LIMIT_MINOR
@@ -34,6 +34,7 @@ from passes.loyalty.refusals import (
     Refused,
     TooManyTries,
 )
+from passes.loyalty.safety import Watch
 from passes.store import programmes
 from passes.web import language, signin
 from passes.web.errors import status_of
@@ -59,11 +60,11 @@ _AMOUNT = (AmountInvalid, AmountTooLarge)
 def place() -> str | AnyResponse:
     """Choose the shop. Whoever has only one, or works at a paired till, never sees this page."""
     if who().till_id is not None:
-        return redirect(url_for("till.scan"), 303)
+        return redirect(url_for("shell.app"), 303)
     choices = _choices()
     if len(choices) == 1 and "stay" not in request.args:
         _work_at(*choices[0])
-        return redirect(url_for("till.scan"), 303)
+        return redirect(url_for("shell.app"), 303)
     with installation().store.read() as read:
         shops = [Place(programmes.by_slug(read, slug), location) for slug, location in choices]
     return render_template("till/place.html", shops=shops)
@@ -76,7 +77,7 @@ def choose() -> AnyResponse:
     if who().till_id is not None or (slug, location or None) not in _choices():
         raise NotAllowed
     _work_at(slug, location or None)
-    return redirect(url_for("till.scan"), 303)
+    return redirect(url_for("shell.app"), 303)
 
 
 def _choices() -> list[tuple[str, str | None]]:
@@ -208,6 +209,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
             amount_minor=amount_minor,
             key=f"{_visit()}:sale",
             at=_counter(),
+            watch=_watch(),
             now=now(),
         )
     except Refused as refused:
@@ -227,6 +229,7 @@ def redeem(code: str) -> tuple[str, int] | AnyResponse:
             reward=reward,
             key=f"{_visit()}:{reward}"[:128],
             at=_counter(),
+            proof=Proof(installation().keys, request.form.get("one_time", "").strip() or None),
             now=now(),
         )
     except Refused as refused:
@@ -323,6 +326,11 @@ def _echo(code: str, amount_minor: int) -> str:
     return language.words("%(amount)s = %(points)s %(unit)s", amount=amount, points=points, unit=unit)
 
 
+def _watch() -> Watch:
+    """What these pages are watched for; a manager's agreement can be given in the app only."""
+    return Watch(here().loaded.programme.till, is_meant=request.form.get("repeat") == "yes")
+
+
 def _counter() -> Counter:
     at = signin.device() if who().till_id is not None else None
     return Counter(location=here().location, till=None if at is None else at.name, person=who().login)
@@ -397,6 +405,7 @@ def sale() -> tuple[str, int] | AnyResponse:
             amount_minor=amount_minor,
             key=f"{key}:guest",
             at=_counter(),
+            watch=_watch(),
             now=now(),
         )
     except Refused as refused:

@@ -30,7 +30,8 @@ def to_the_till(window: Watched) -> Page:
     """The demonstration's one click."""
     page = window.open("/")
     page.locator(".doors button", has_text="Cashier").click()
-    page.wait_for_url("**/till/")
+    page.wait_for_url("**/till/app")
+    window.open("/till/")
     page.wait_for_load_state()  # the till's script hears by then
     expect(page.locator("#code")).to_be_visible()
     return page
