@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from passes import access, tills
+from passes import access, membership, tills
 from passes.access import Area, Role, pins
 from passes.enrolment import Joined
 from passes.web.till import shell
@@ -177,7 +177,6 @@ def test_a_reward_is_not_given_while_nobody_answers_and_somebody_hears_of_it_whe
     assert len(rows(house.store, "receipt", "kind = 'redeem'")) == 1
 
 
-@pytest.mark.check("W-46")
 def test_what_is_refused_later_waits_for_somebody_and_holds_up_nobody(
     till: Page, ana: Joined, house: Shop
 ) -> None:
@@ -477,6 +476,39 @@ def test_a_dead_network_that_the_browser_calls_alive_is_told_in_words(
     page.get_by_role("button", name="Send now").click()
     expect(page.locator("#status")).to_have_text("Online")
     assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.check("W-46")
+def test_each_waiting_booking_is_listed_and_a_refused_one_says_why_until_somebody_settles_it(
+    browse: Open, house: Shop, ana: Joined
+) -> None:
+    window = browse()
+    page = begin(window, house)
+    scan(page, ana.code)
+    page.context.set_offline(True)
+    enter(page, "12.40")
+    expect(page.locator("#screen")).to_contain_text("Kept on this device")
+    page.locator("#status").click()
+    row = page.locator("#screen li")
+    expect(row).to_contain_text("Ana Reyes")
+    expect(row).to_contain_text("$12.40")
+    expect(row).to_contain_text("just now")
+    expect(row).to_contain_text("Waiting to be sent")
+    # The card ends before the network is back.
+    link = membership.link(house.store, secret=ana.link_secret)
+    membership.leave(house.store, link, now=house.now)
+    page.context.set_offline(False)
+    expect(page.locator("#status")).to_contain_text("1 needs attention")
+    expect(row).to_contain_text("This card is no longer valid.")
+    assert faults(window, "attention", width=412) == []
+    page.get_by_role("button", name="Try again").click()
+    expect(row).to_contain_text("This card is no longer valid.")
+    page.get_by_role("button", name="Settle").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("Paid back in cash")
+    page.get_by_role("dialog").get_by_role("button", name="Settle").click()
+    expect(page.locator("#status")).to_have_text("Online")
+    expect(row).to_have_count(0)
 
 
 @pytest.mark.usefixtures("today")
