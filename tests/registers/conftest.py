@@ -22,11 +22,12 @@ class Desk:
     """Three registers that tell the coffee shop of their orders."""
 
     shop: Shop
+    programme: str = COFFEE
     ids: dict[Kind, int] = field(default_factory=dict)
 
     def add(self, kind: Kind, **options: Any) -> int:
         secrets = {Kind.SHOPIFY: SHOPIFY_SECRET, Kind.SQUARE: SQUARE_SECRET, Kind.ODOO: ""}
-        values = {"programme": COFFEE, "name": f"The {kind}", "secret": secrets[kind], **options}
+        values = {"programme": self.programme, "name": f"The {kind}", "secret": secrets[kind], **options}
         register_id = registers.add(self.shop.store, KEYS, kind=kind, now=self.shop.now, **values)
         self.ids[kind] = register_id
         return register_id
@@ -35,7 +36,7 @@ class Desk:
         return registers.opened(
             self.shop.store,
             KEYS,
-            programme=COFFEE,
+            programme=self.programme,
             kind=kind,
             register_id=self.ids[kind],
             now=self.shop.now,
@@ -73,7 +74,7 @@ class Desk:
         """The owner asks for a message to be tried again."""
         return registers.retry(
             self.shop.store,
-            programme=COFFEE,
+            programme=self.programme,
             register_id=self.ids[kind],
             message_key=message.key,
             books=register_books(),
@@ -81,7 +82,7 @@ class Desk:
         )
 
     def messages(self, kind: Kind = Kind.SHOPIFY) -> list[registers.Message]:
-        return registers.latest(self.shop.store, programme=COFFEE, register_id=self.ids[kind])
+        return registers.latest(self.shop.store, programme=self.programme, register_id=self.ids[kind])
 
     def states(self, kind: Kind = Kind.SHOPIFY) -> list[tuple[str, str | None]]:
         """What became of every message, in the order of their kinds."""

@@ -19,7 +19,7 @@ from passes.loyalty.refusals import Busy
 from passes.registers import Kind
 from passes.store import Store
 from passes.web.registers import BODY_BYTES_MAX
-from tests.cast import rows
+from tests.cast import PUSH_TOKEN, PushService, a_card, an_install, deliver, rows
 from tests.registers.makers import (
     SHOPIFY_SECRET,
     SQUARE_SECRET,
@@ -105,6 +105,18 @@ def test_a_shopify_order_gives_points_and_its_refund_takes_them(counter: Counter
     assert counter.house.balance(ana.code) == 100 + 177
     counter.send_shopify(shopify_cancelled(order))
     assert counter.house.balance(ana.code) == 100
+
+
+def test_the_phone_of_a_member_is_told(counter: Counter) -> None:
+    card, push = a_card(counter.house), PushService()
+    an_install(counter.house, card)
+    deliver(counter.house, push)
+    push.told.clear()
+    for message in (square_payment(1250, reference_id=card.code), square_refund(250)):
+        counter.send_square(message)
+        counter.house.now += timedelta(minutes=2)
+        deliver(counter.house, push)
+    assert push.addresses == [PUSH_TOKEN, PUSH_TOKEN]
 
 
 def test_a_square_payment_gives_points_and_its_refund_takes_them(counter: Counter) -> None:

@@ -377,6 +377,27 @@ def test_tax_earns_nothing_whether_prices_contain_it_or_not(
     assert desk.shop.balance(ana.code) == 100 + points
 
 
+@pytest.mark.parametrize(
+    ("currency", "price", "total", "back", "points"),
+    [("KWD", "1.505", "3.010", "1.505", (30, 15)), ("JPY", "150", "300", "150", (3000, 1500))],
+)
+def test_currencies_without_and_with_three_decimals(
+    desk: Desk, currency: str, price: str, total: str, back: str, points: tuple[int, int]
+) -> None:
+    source = COFFEE_FILE.read_text("utf-8").replace('currency = "USD"', f'currency = "{currency}"')
+    if currency == "JPY":
+        source = source.replace(".00", "")
+    programmes.load(desk.shop.store, name="abroad", source=source, pass_type=PASS_TYPE, now=desk.shop.now)
+    desk.programme = "abroad"
+    desk.add(Kind.SHOPIFY)
+    ana = desk.shop.join(programme="abroad")
+    before = desk.shop.balance(ana.code, "abroad")
+    desk.shopify(shopify_order([shopify_line(1, price, 2)], total, currency=currency, **named(ana.code)))
+    assert desk.shop.balance(ana.code, "abroad") == before + points[0]
+    assert desk.shopify(shopify_refund({1: 1}, back, currency=currency)).state == "booked"
+    assert desk.shop.balance(ana.code, "abroad") == before + points[1]
+
+
 def test_locations_become_shops(desk: Desk) -> None:
     desk.add(Kind.SQUARE, locations="S8GWD5R9QB376 = west-loop")
     assert desk.square(square_payment(500)).state == "booked"
