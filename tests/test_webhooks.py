@@ -26,6 +26,7 @@ from passes.loyalty.refusals import (
 )
 from passes.server_keys import ServerKeys
 from passes.store import Store, alarms
+from passes.store import webhooks as stored
 from passes.webhooks import CHOOSABLE, Door, EventKind, Sent, signing
 from passes.webhooks.finding import since
 from passes.webhooks.waits import WAITS, rest, wait
@@ -298,6 +299,33 @@ def test_a_backlog_is_caught_up_page_by_page_in_order(
     ] == amounts
     assert len(told) == len(set(receiver.ids)) == 20 + 2 * 2
     assert [one["created_at"] for one in told] == sorted(one["created_at"] for one in told)
+
+
+def test_a_replay_that_is_asked_for_while_a_worker_looks_is_not_lost(
+    shop: Shop, desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = shop.join()
+    shop.buy(joined.code, 100)
+    shop.now += HOUR
+    webhook = desk.add(receiver, "purchase.booked")
+    shop.now += HOUR
+    shop.buy(joined.code, 200)
+    find = stored.not_told
+
+    def meanwhile(*asked: Any, **options: Any) -> Any:
+        monkeypatch.setattr(stored, "not_told", find)
+        found = find(*asked, **options)
+        long_ago = shop.now - DAY
+        webhooks.again_since(
+            shop.store, programme=COFFEE, webhook_id=webhook, since=long_ago, by="mo", now=shop.now
+        )
+        return found
+
+    monkeypatch.setattr(stored, "not_told", meanwhile)
+    desk.work()
+    desk.work(timedelta(seconds=1))
+    told = [one.said["data"]["receipt"]["amount_minor"] for one in receiver.messages]
+    assert sorted(told) == [100, 200]
 
 
 # Signatures --------------------------------------------------------------------------

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BY = "command line"
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+_LINES_MAX = 1_000
 _SHOWN = ("state", "attempts", "due_at", "tried_at", "status", "milliseconds", "answer")
 
 
@@ -130,7 +131,8 @@ def deliveries(parsed: argparse.Namespace) -> object:
     from passes import webhooks
 
     with opened() as installation:
-        found = webhooks.last_deliveries(installation.store, **_which(parsed), limit=parsed.limit)
+        most = max(1, min(parsed.limit, _LINES_MAX))
+        found = webhooks.last_deliveries(installation.store, **_which(parsed), limit=most)
     return [_line(one) for one in found]
 
 

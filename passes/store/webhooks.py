@@ -280,7 +280,11 @@ _OWE = Many(
     " WHERE e.programme_id = :programme AND e.kind = :kind AND e.about = :about"
     " ON CONFLICT DO NOTHING",
 )
-_LOOKED = update(webhook).where(*_of_webhook).values(looked_at=bindparam("at"))
+_LOOKED = (
+    update(webhook)
+    .where(*_of_webhook, webhook.c.looked_at == bindparam("before"))
+    .values(looked_at=bindparam("at"))
+)
 
 
 def owe(work: Work, found: Webhook, things: Sequence[Found], *, now: datetime) -> None:
@@ -317,8 +321,14 @@ def owe(work: Work, found: Webhook, things: Sequence[Found], *, now: datetime) -
 
 
 def looked(work: Work, found: Webhook, *, at: datetime) -> None:
-    """Everything up to then was looked at."""
-    work.put(_LOOKED, programme=found.programme_id, webhook=found.id, at=micros(at))
+    """Everything up to then was looked at, unless somebody set it otherwise meanwhile."""
+    work.put(
+        _LOOKED,
+        programme=found.programme_id,
+        webhook=found.id,
+        before=micros(found.looked_at),
+        at=micros(at),
+    )
 
 
 _HOW_MANY_WAIT = text(f"""

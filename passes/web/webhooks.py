@@ -20,6 +20,7 @@ blueprint = Blueprint("webhooks", __name__, url_prefix="/console/webhooks")
 blueprint.context_processor(offers.setting)
 
 _PAGE = 25
+_ID_LIMIT = 2**63
 
 
 @blueprint.before_request
@@ -202,6 +203,8 @@ def _refused(number: int, refused: Refused) -> tuple[str, int]:
 
 def _last(number: int) -> dict[str, object]:
     before = request.args.get("before", type=int)
+    if before is not None and not 0 < before < _ID_LIMIT:
+        before = None
     found = webhooks.last_deliveries(installation().store, **_which(number), before=before, limit=_PAGE + 1)
     shown = found[:_PAGE]
     return {

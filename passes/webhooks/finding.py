@@ -10,6 +10,7 @@ known by its kind and what it is about, and is not owed twice.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from passes.store import Store, Work, webhooks
@@ -50,15 +51,16 @@ def since(looked_at: datetime, now: datetime) -> datetime:
 
 def _find(store: Store, webhook: Webhook, now: datetime, page: int, stopped: Callable[[], bool]) -> int:
     begin, after, count = since(webhook.looked_at, now), 0, 0
-    is_more = True
+    standing, is_more = webhook, True
     while is_more and not stopped():
         with store.read() as read:
             if webhooks.waiting(read, webhook.programme_id, webhook.id, most=HELD_MAX) >= HELD_MAX:
                 return count
             found, is_more = webhooks.not_told(read, webhook, since=begin, after=after, limit=page)
-        looked_at = _looked(webhook, found, now, is_more=is_more)
+        looked_at = _looked(standing, found, now, is_more=is_more)
         if found or looked_at is not None:
-            _write(store, webhook, found, looked_at, now)
+            _write(store, standing, found, looked_at, now)
+            standing = replace(standing, looked_at=looked_at or standing.looked_at)
         if found:
             after = found[-1].place
             count += len(found)

@@ -277,9 +277,10 @@ class Sender:
 def forget_due(store: Store, *, now: datetime) -> int:
     """Forget deliveries of more than thirty days ago; the books still know what happened. How many."""
     with store.read() as read:
-        every = {webhook.programme_id for webhook in webhooks.active(read)}
+        # Also where the last webhook is gone or paused.
+        every = [loaded.id for loaded in programmes.every(read)]
     count = 0
-    for programme_id in sorted(every):
+    for programme_id in every:
         while gone := store.write(
             lambda work, programme_id=programme_id: deliveries.forget_old(  # type: ignore[misc]
                 work, programme_id, before=now - KEPT, limit=_FORGET_AT_ONCE

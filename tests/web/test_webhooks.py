@@ -196,6 +196,26 @@ def test_what_is_typed_wrong_is_said_and_kept(oz: Visitor, receiver: Receiver) -
     assert (none.status, "Choose at least one event." in none.text) == (422, True)
 
 
+def test_older_ones_stand_on_further_pages_and_nonsense_breaks_none(
+    oz: Visitor, house: Shop, receiver: Receiver
+) -> None:
+    page = add(oz, receiver)
+    house.now += MINUTE
+    for number in range(14):
+        house.join(f"Ana {number}")
+    work(house)
+    first = oz.get(path(page))
+    assert first.html.count("<time ") == 25
+    found = re.search(r"before=(\d+)", first.html)
+    assert found
+    older = oz.get(f"{path(page)}?before={found[1]}")
+    assert older.html.count("<time ") == 3
+    for nonsense in ("0", "-1", "9" * 30, "x"):
+        assert oz.get(f"{path(page)}?before={nonsense}").status == 200
+    assert oz.get(f"/console/webhooks/{'9' * 30}").status == 404
+    assert oz.get(f"{path(page)}/deliveries/{'9' * 30}").status == 404
+
+
 def test_only_owners_come_in(mo: Visitor, house: Shop) -> None:
     assert mo.get("/console/webhooks/").status == 403
     assert "/console/webhooks" not in mo.get("/console/offers").html
