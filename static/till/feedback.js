@@ -74,24 +74,32 @@ export function fail() {
   flash("flash-wrong");
 }
 
-/** Keeps the screen on until the returned function is called. Browsers that cannot are left alone. */
+/**
+ * Keeps the screen on while the page is seen, until the returned function is called. Browsers that cannot are
+ * left alone.
+ */
 export function awake() {
   let lock = null;
   let isOver = false;
-  const hold = async () => {
-    if (isOver || document.hidden || (lock && !lock.released)) return;
+  const release = () => {
+    lock?.release().catch(() => {});
+    lock = null;
+  };
+  const look = async () => {
+    if (document.hidden) release();
+    if (document.hidden || lock) return;
     try {
       lock = await navigator.wakeLock.request("screen");
-      if (isOver) await lock.release();
+      if (isOver || document.hidden) release();
     } catch {
       // Not allowed, as with a nearly empty battery, or not known here.
     }
   };
-  document.addEventListener("visibilitychange", hold); // It ends whenever the page is out of sight.
-  hold();
+  document.addEventListener("visibilitychange", look);
+  look();
   return () => {
     isOver = true;
-    document.removeEventListener("visibilitychange", hold);
-    lock?.release().catch(() => {});
+    document.removeEventListener("visibilitychange", look);
+    release();
   };
 }

@@ -330,6 +330,26 @@ def test_a_read_is_heard_felt_and_seen_once_and_the_next_card_takes_over(
     assert page.evaluate("window.tones") == 0
 
 
+@pytest.mark.check("W-51")
+def test_the_screen_stays_on_while_the_till_is_seen(browse: Open, house: Shop) -> None:
+    window = browse()
+    window.page.add_init_script(
+        """window.locks = [];
+        navigator.wakeLock.request = async (kind) => {
+          const lock = { kind, released: false, async release() { lock.released = true; } };
+          window.locks.push(lock);
+          return lock;
+        };"""
+    )
+    page = to_the_till(window)
+    standing = "window.locks.map(({ kind, released }) => [kind, released])"
+    assert page.evaluate(standing) == [["screen", False]]
+    page.evaluate(HIDE, True)
+    assert page.evaluate(standing) == [["screen", True]]
+    page.evaluate(HIDE, False)
+    assert page.evaluate(standing) == [["screen", True], ["screen", False]]
+
+
 # Hand scanners -----------------------------------------------------------------
 
 
