@@ -28,6 +28,7 @@ from passes.loyalty.refusals import (
     CodeMistyped,
     CodeUnknown,
     KeyReused,
+    LooksRepeated,
     NotAllowed,
     PictureUnreadable,
     ReceiptUnknown,
@@ -288,7 +289,9 @@ def _member(
 def _refuse(code: str, refused: Refused, *, typed: str = "") -> tuple[str, int]:
     if isinstance(refused, _NO_CARD):
         return _scan(typed=code, refused=refused), status_of(refused)
-    return _member(code, typed=typed, refused=refused), status_of(refused)
+    # Pressed again, Confirm says that it is meant.
+    amount_minor = _amount(typed) if isinstance(refused, LooksRepeated) else None
+    return _member(code, typed=typed, amount_minor=amount_minor, refused=refused), status_of(refused)
 
 
 def _visit() -> str:

@@ -1,0 +1,46 @@
+"""The pages without script are watched like the app: nobody gets round a manager by switching it off."""
+
+from __future__ import annotations
+
+from passes import checkout
+from tests.shop import KEYS, Shop
+from tests.web.test_till import scan
+from tests.web.visitor import Page, Visitor
+
+
+def buy(cy: Visitor, code: str, amount: str) -> Page:
+    """What follows the confirmation of an amount."""
+    return cy.send(cy.send(scan(cy, code).form("amount"), amount=amount).form("amount"))
+
+
+def test_a_large_purchase_and_a_guests_sale_need_a_manager(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    refused = buy(cy, ana.code, "200.01")
+    assert refused.status == 409
+    assert "A purchase of more than $200.00 needs a manager." in refused.text
+    assert house.balance(ana.code) == 100
+    page = cy.send(cy.get("/till/").form("amount"), amount="250")
+    assert "needs a manager" in cy.send(page.form("amount")).text
+
+
+def test_the_same_again_is_asked_about_once(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    buy(cy, ana.code, "9.00")
+    asked = buy(cy, ana.code, "9.00")
+    assert asked.status == 409
+    assert "$9.00 was booked on this card a moment ago. Is this another purchase?" in asked.text
+    meant = cy.send(asked.form("amount"))
+    assert meant.redirects == [303]
+    assert house.balance(ana.code) == 280
+
+
+def test_a_costly_reward_is_redeemed_with_a_one_time_code(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    house.buy(ana.code, 40_000)
+    reward = scan(cy, ana.code).form("reward", "bag-of-beans")
+    assert "redeemed only with a one-time code" in cy.send(reward, reward="bag-of-beans").text
+    shown = checkout.show_code(
+        house.store, programme_id=ana.programme_id, member_id=ana.member_id, keys=KEYS, now=house.now
+    )
+    assert cy.send(reward, reward="bag-of-beans", one_time=shown.digits).redirects == [303]
+    assert house.balance(ana.code) == 2_600
