@@ -7,9 +7,10 @@ from datetime import datetime
 from passes.access.people import login_of
 from passes.loyalty import codes
 from passes.loyalty.refusals import CodeUnknown, PersonUnknown
-from passes.store import Store, Work, programmes, team
+from passes.store import Read, Store, Work, programmes, team
 from passes.store import staff as rows
 from passes.store.instants import micros
+from passes.store.programmes import Loaded
 
 
 def link(store: Store, *, programme: str, login: str, code: str, by: int | None, now: datetime) -> int:
@@ -20,16 +21,28 @@ def link(store: Store, *, programme: str, login: str, code: str, by: int | None,
 
     def decide(work: Work) -> int:
         loaded = programmes.by_slug(work, programme)
-        staff_id = _person(work, loaded.id, login)
-        read = codes.read(code, loaded.programme.code_kind)
-        member_id = team.member_of_code(work, programme_id=loaded.id, code=read)
-        if member_id is None:
-            raise CodeUnknown()
+        staff_id, member_id = _person(work, loaded.id, login), _member(work, loaded, code)
         team.link_card(work, programme_id=loaded.id, staff_id=staff_id, member_id=member_id, now=micros(now))
         _note(work, "staff.card", loaded.id, login, member_id, by, now)
         return member_id
 
     return store.write(decide)
+
+
+def unlink_code(store: Store, *, programme: str, login: str, code: str, by: int | None, now: datetime) -> int:
+    """The card of this code is not that person's own after all; the member's id. Raises as `link`."""
+    with store.read() as read:
+        member_id = _member(read, programmes.by_slug(read, programme), code)
+    unlink(store, programme=programme, login=login, member_id=member_id, by=by, now=now)
+    return member_id
+
+
+def _member(read: Read, loaded: Loaded, code: str) -> int:
+    kept = codes.read(code, loaded.programme.code_kind)
+    member_id = team.member_of_code(read, programme_id=loaded.id, code=kept)
+    if member_id is None:
+        raise CodeUnknown()
+    return member_id
 
 
 def unlink(

@@ -27,6 +27,7 @@ from passes.cli import (
     reports,
     returning,
     running,
+    tills,
     upkeep,
     webhooks,
 )
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     api_keys.register(add, group)
     webhooks.register(add, group)
     registers.register(add, group)
+    tills.register(add, group, staff)
 
     counter.register(add, group)
     returning.register(add)

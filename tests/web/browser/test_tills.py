@@ -101,7 +101,6 @@ def states(owner: Watched, device: Watched, house: Shop, language: str) -> Itera
     yield "blocked", owner
 
 
-@pytest.mark.check("W-85")
 @pytest.mark.parametrize(("language", "width"), [("en", 1280), ("ar-XB", 412)])
 def test_an_owner_sets_up_pairs_and_blocks_a_till(
     browse: Open, olive: Shop, language: str, width: int
