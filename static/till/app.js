@@ -14,7 +14,7 @@ import { lock, present as atWork, signOut, whenIdle } from "./lock.js";
 import * as queue from "./queue.js";
 import { snapshot } from "./records.js";
 import { install } from "./shell.js";
-import { arrive, isAskable, isCode } from "./view-arrive.js";
+import { arrive, isAskable, isClaim, isCode, takeClaim } from "./view-arrive.js";
 import { isIdle, openMenu } from "./view-menu.js";
 import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
@@ -178,8 +178,8 @@ listen({
   onOther: (text, { fromAmount }) => {
     window.clearTimeout(alone);
     if (!isOpen()) return;
-    if (isAskable(text)) {
-      arrive(text);
+    if (isClaim(text) || isAskable(text)) {
+      (isClaim(text) ? takeClaim : arrive)(text);
       return;
     }
     announce(say("not_a_card"), { urgent: true });

@@ -18,6 +18,22 @@ export function isCode(text) {
   return readCode(text, till.now.programme.code_kind) !== null;
 }
 
+/** Whether a text is the code of a guest's receipt, with which points are collected later. */
+export function isClaim(text) {
+  return /[?&]claim=/.test(text);
+}
+
+/** A guest's receipt was scanned: its points go to the member who is here, or to the next one. */
+export async function takeClaim(text) {
+  if (onStage().claim) {
+    await onStage().claim(text);
+    return;
+  }
+  till.claim = text;
+  announce(say("claim_first"));
+  toast(say("claim_first"));
+}
+
 /** Whether what was scanned is worth a question: codes of a former system only the server knows. */
 export function isAskable(text) {
   return isCode(text) || mayBeKnown(text);
@@ -44,6 +60,9 @@ export async function arrive(code, { quiet = false } = {}) {
     if (!quiet) succeed();
     await go("member", { member }, { asked: false });
     announce(member.name || cardNumber(member.code));
+    const { claim } = till;
+    till.claim = null;
+    if (claim) onStage().claim(claim);
     return true;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;

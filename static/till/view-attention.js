@@ -51,6 +51,7 @@ screen("attention", () => {
 });
 
 function reasonOf({ state, tries, reason }, settles) {
+  if (reason?.kind === "later" && reason.problem?.detail) return reason.problem.detail;
   if (!settles) return say(state === "asking" ? "state_asking" : tries ? "state_tried" : "state_waiting");
   if (reason?.kind === "review") return say("review_text");
   if (reason?.kind === "answered_late") return say("refused_answered_late");

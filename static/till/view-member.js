@@ -5,7 +5,7 @@ import { ask as request, Offline, Problem } from "./net.js";
 import { amountForm } from "./view-amount.js";
 import { cardNumber, mayDrop } from "./view-arrive.js";
 import { book, why } from "./view-book.js";
-import { announce, clone, once, slots, tell } from "./view-parts.js";
+import { announce, ask, clone, once, slots, tell } from "./view-parts.js";
 import { booked } from "./view-receipt.js";
 import { drawRewards } from "./view-rewards.js";
 import { go, screen } from "./view-stage.js";
@@ -94,6 +94,7 @@ screen("member", ({ member }) => {
     node,
     focus: amount.field,
     isEmpty: amount.isEmpty,
+    claim: (text) => claim(text, member, called, refuse),
     mayLeave: () => amount.isEmpty() || mayDrop(typedWords(amount)),
     keys: (event) => {
       if (event.key !== "Escape") return amount.takes(event);
@@ -103,6 +104,15 @@ screen("member", ({ member }) => {
     },
   };
 });
+
+/** A receipt of somebody who had no card with them: its points, once, for the member who shows it. */
+async function claim(text, member, called, refuse) {
+  const about = { code: member.code, name: called, words: say("claim_words") };
+  if (!(await ask({ title: say("claim_title"), text: called, yes: say("claim_add") }))) return;
+  const result = await book({ operation: "claimSale", body: { code: member.handle ?? member.code, claim: text }, about });
+  if (result.state === "refused") refuse(result.problem);
+  else if (result.state !== "given-up") await booked({ kind: "claim", result, about, member });
+}
 
 /** Points that a purchase gives by the ordinary rate alone; null where there is no such rate. */
 function estimate(amountMinor) {

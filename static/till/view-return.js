@@ -151,7 +151,7 @@ screen("return", ({ receipt: known }) => {
   const loadRecent = async () => {
     try {
       const { receipts } = await request("/till/api/mine");
-      const candidates = receipts.filter((one) => ["accrue", "sale"].includes(one.kind) && !one.undone_by && one.amount_minor);
+      const candidates = receipts.filter((one) => one.kind === "accrue" && !one.undone_by && one.amount_minor);
       parts.recent.replaceChildren(...candidates.slice(0, 5).map((one) => {
         const row = clone("part-found");
         const own = slots(row);

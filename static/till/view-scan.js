@@ -5,7 +5,7 @@ import { grouped, normalise } from "./codes.js";
 import { decodeImage, warmUp } from "./decoder.js";
 import { fail } from "./feedback.js";
 import { announce, clone, once, slots, tell, toast } from "./view-parts.js";
-import { arrive, isAskable, isMistyped } from "./view-arrive.js";
+import { arrive, isAskable, isClaim, isMistyped, takeClaim } from "./view-arrive.js";
 import { undoer } from "./view-undo.js";
 import { openSearch } from "./view-search.js";
 import { go, screen } from "./view-stage.js";
@@ -54,6 +54,11 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
       formats: symbologies,
       signal,
       onText: (text) => {
+        if (isClaim(text)) {
+          takeClaim(text);
+          parts.watching.textContent = say("claim_first");
+          return false;
+        }
         if (!isAskable(text)) {
           fail();
           parts.watching.textContent = say("not_a_card");
@@ -129,7 +134,9 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
     try {
       const text = await decodeImage(photo, symbologies);
       if (!node.isConnected) return;
-      if (text === null || !isAskable(text)) {
+      if (text !== null && isClaim(text)) {
+        await takeClaim(text);
+      } else if (text === null || !isAskable(text)) {
         fail();
         refuse(say(text === null ? "photo_empty" : "not_a_card"));
       } else {

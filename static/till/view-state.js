@@ -9,6 +9,8 @@ export const till = {
   queue: { waiting: 0, oldestAt: null, online: navigator.onLine, attention: 0, skewSeconds: 0, syncedAt: null },
   /** What was booked last, as long as it may be undone: {result, name, words, until}. */
   last: null,
+  /** The code of a guest's receipt that waits for a card to give its points to. */
+  claim: null,
 };
 
 /** The present instant by the server's clock, in milliseconds. */

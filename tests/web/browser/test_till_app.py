@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from passes.access import Grant, Role, pins
 from passes.enrolment import Joined
 from tests.cast import rows
 from tests.shop import COFFEE, KEYS, PASS_TYPE, Shop
-from tests.web.browser.till import sign_in
+from tests.web.browser.till import call, sign_in
 from tests.web.browser.window import (
     FROM_THE_SHOP,
     Open,
@@ -431,8 +432,12 @@ def test_goods_come_back_item_by_item_after_a_look_at_what_it_does(
     assert house.balance(ana.code) == 820
 
 
-def test_a_sale_without_a_card_leaves_a_code_to_collect_its_points(browse: Open, house: Shop) -> None:
+def test_a_sale_without_a_card_leaves_a_code_to_collect_its_points(
+    browse: Open, house: Shop, ana: Joined
+) -> None:
     page = at_the_till(browse())
+    answers: list[str] = []
+    page.on("request", lambda one: answers.append(one.post_data or "") if "/codes" in one.url else None)
     slot(page, "sale").click()
     page.keyboard.type("8.00")
     expect(slot(page, "quote")).to_contain_text("= $8.00, without points")
@@ -443,6 +448,21 @@ def test_a_sale_without_a_card_leaves_a_code_to_collect_its_points(browse: Open,
     # It stays until somebody has scanned it.
     expect(slot(page, "back")).to_be_empty()
     assert len(rows(house.store, "purchase", "net_minor = 800")) == 1
+    # Back with their card, the till takes the same code: first the receipt, then whose it is.
+    slot(page, "next").click()
+    (address,) = (json.loads(answer)["text"] for answer in answers)
+    for number in range(2):
+        call(page, "view-arrive", "it.takeClaim(given.text)", text=address)
+        expect(page.locator("#toasts")).to_contain_text("Now scan the customer's card.")
+        scan(page, ana.code)
+        expect(box(page)).to_contain_text("Add the points of this receipt?")
+        box(page).get_by_role("button", name="Add the points").click()
+        if number == 0:
+            shows(page, "receipt")
+            expect(slot(page, "change")).to_have_text("+80 beans")
+            slot(page, "next").click()
+    expect(slot(page, "alert")).to_be_visible()
+    assert house.balance(ana.code) == 720
 
 
 @pytest.mark.check("W-54")
