@@ -67,13 +67,15 @@ def test_files_are_kept_for_ever_under_their_version_and_unknown_under_another(s
     assert stranger.fetch(f"/till/files/{version}/../till.js").status_code == 404
 
 
-def test_the_version_changes_with_any_file(stranger: Visitor, app: Flask, tmp_path: Path) -> None:
+def test_the_version_changes_with_any_file(
+    stranger: Visitor, app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = made_of(stranger)["version"]
     static = tmp_path / "static"
     (static / "till").mkdir(parents=True)
     for name in ("till-worker.js", "passes.css", "icon.svg", *(f"till/{name}" for name in OWN)):
         (static / name).write_bytes((ROOT / "static" / name).read_bytes())
-    app.static_folder = str(static)
+    monkeypatch.setattr(app, "static_folder", str(static))
     assert made_of(stranger)["version"] == before
     (static / "till" / OWN[0]).write_text("changed")
     assert made_of(stranger)["version"] != before
