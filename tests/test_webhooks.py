@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from passes import checkout, membership, merging, webhooks
+from passes import checkout, issuing, membership, merging, webhooks
 from passes.loyalty.events import OF_RECEIPTS
 from passes.loyalty.receipt import ReceiptKind
 from passes.loyalty.refusals import (
@@ -30,9 +30,9 @@ from passes.store import webhooks as stored
 from passes.webhooks import CHOOSABLE, Door, EventKind, Sent, signing
 from passes.webhooks.finding import since
 from passes.webhooks.waits import WAITS, rest, wait
-from tests.cast import rows
+from tests.cast import PHONE, a_card, an_install, rows
 from tests.receiver import Receiver, Reply
-from tests.shop import BOOKS, COFFEE, KEYS, TILL, Shop, open_shop
+from tests.shop import BOOKS, COFFEE, KEYS, PASS_TYPE, TILL, Shop, open_shop
 
 NEWER_KEYS = ServerKeys({"k1": b"k" * 32, "k2": b"n" * 32})
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -213,6 +213,29 @@ def test_two_members_become_one_and_two_again(shop: Shop, desk: Desk, receiver: 
         "member_id": str(ana.member_id),
         "merged_member_id": str(other.member_id),
     }
+
+
+def test_a_card_gets_onto_a_phone_and_off_it(shop: Shop, desk: Desk, receiver: Receiver) -> None:
+    card = a_card(shop)
+    shop.now += MINUTE
+    desk.add(receiver, "card.added", "card.removed")
+    shop.now += MINUTE
+    an_install(shop, card)
+    issuing.unregister(
+        shop.store,
+        KEYS,
+        library_id=PHONE,
+        pass_type=PASS_TYPE,
+        serial=card.serial,
+        token=card.token,
+        now=shop.now + MINUTE,
+    )
+    desk.work(2 * MINUTE)
+    assert receiver.types == ["card.added", "card.removed"]
+    for message in receiver.messages:
+        assert message.said["data"] == {
+            "card": {"card_id": str(card.card_id), "member_id": str(card.member_id), "wallet": "apple"}
+        }
 
 
 def test_only_what_was_asked_for_and_what_happens_from_then_on_is_told(

@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     MEMBER_LEFT = "member.left"
     MEMBER_MERGED = "member.merged"
     MEMBER_PARTED = "member.parted"
+    CARD_ADDED = "card.added"
+    CARD_REMOVED = "card.removed"
     PING = "ping"
 
 

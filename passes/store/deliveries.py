@@ -25,7 +25,7 @@ ANSWER_LETTERS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; `about` is the id of a receipt, member or merge."""
+    """Something that happened; `about` is the id of a receipt, a member or the like."""
 
     kind: EventKind
     about: int
@@ -150,6 +150,11 @@ _CARD = text("""
                   ORDER BY k.added_at, k.code LIMIT 1) AS code
     FROM card c WHERE c.programme_id = :programme AND c.member_id = :member ORDER BY c.id LIMIT 1
 """)
+_ON_PHONE = text("""
+    SELECT e.card_id, c.member_id, e.wallet FROM wallet_event e
+    JOIN card c ON c.programme_id = e.programme_id AND c.id = e.card_id
+    WHERE e.programme_id = :programme AND e.id = :event
+""")
 _MERGE = text("SELECT survivor_id, loser_id FROM merge WHERE programme_id = :programme AND id = :merge")
 
 
@@ -177,6 +182,12 @@ def first_card(read: Read, programme_id: int, member_id: int) -> tuple[int, str]
     """The card that a member got on joining, and its first code."""
     row = read.ask(_CARD, programme=programme_id, member=member_id).one()
     return None if row is None else (row.id, row.code)
+
+
+def on_phone(read: Read, programme_id: int, event_id: int) -> tuple[int, int, str] | None:
+    """Whose card got onto a phone or left one: card, member and wallet."""
+    row = read.ask(_ON_PHONE, programme=programme_id, event=event_id).one()
+    return None if row is None else (row.card_id, row.member_id, row.wallet)
 
 
 def merged(read: Read, programme_id: int, merge_id: int) -> tuple[int, int] | None:

@@ -187,6 +187,8 @@ _OF_ACTIONS = {
     "unmerge": EventKind.MEMBER_PARTED,
 }
 _ACTION_CASES = " ".join(f"WHEN '{action}' THEN '{event}'" for action, event in _OF_ACTIONS.items())
+_OF_TIMELINE = {"added": EventKind.CARD_ADDED, "removed": EventKind.CARD_REMOVED}
+_TIMELINE_CASES = " ".join(f"WHEN '{event}' THEN '{kind}'" for event, kind in _OF_TIMELINE.items())
 # "member 123", "merge 123": what a line of the log is about ends with its number.
 _NUMBER = "CAST(ltrim(object, 'abcdefghijklmnopqrstuvwxyz ') AS bigint)"
 
@@ -215,6 +217,12 @@ _SOURCES = {
         _unknown(f"""
             SELECT id AS place, '{EventKind.MEMBER_JOINED}' AS kind, id AS about, joined_at AS at
             FROM member WHERE programme_id = :programme AND id >= :first
+        """)
+    ),
+    frozenset(_OF_TIMELINE.values()): text(
+        _unknown(f"""
+            SELECT id AS place, CASE event {_TIMELINE_CASES} END AS kind, id AS about, at
+            FROM wallet_event WHERE programme_id = :programme AND id >= :first
         """)
     ),
     frozenset(_OF_ACTIONS.values()): text(

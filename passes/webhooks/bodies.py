@@ -48,10 +48,15 @@ def _data(read: Read, loaded: Loaded, event: Event) -> dict[str, Any]:
     match event.kind:
         case EventKind.MEMBER_JOINED:
             card = deliveries.first_card(read, loaded.id, event.about)
-            card_id, code = (None, None) if card is None else (str(card[0]), card[1])
-            return {"member": {"member_id": str(event.about), "card_id": card_id, "code": code}}
+            assert card is not None, "who joins gets a card"
+            return {"member": {"member_id": str(event.about), "card_id": str(card[0]), "code": card[1]}}
         case EventKind.MEMBER_LEFT:
             return {"member": {"member_id": str(event.about)}}
+        case EventKind.CARD_ADDED | EventKind.CARD_REMOVED:
+            phone = deliveries.on_phone(read, loaded.id, event.about)
+            assert phone is not None, "a card's timeline is never cut"
+            card_id, member_id, wallet = phone
+            return {"card": {"card_id": str(card_id), "member_id": str(member_id), "wallet": wallet}}
         case EventKind.MEMBER_MERGED | EventKind.MEMBER_PARTED:
             merged = deliveries.merged(read, loaded.id, event.about)
             assert merged is not None, "merges are never removed"
