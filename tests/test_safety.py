@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from passes import access, books, checkout
+from passes import access, books, checkout, merging
 from passes import programmes as programme_files
 from passes.access import Grant, PasswordCost, Role
 from passes.checkout import Found, Proof
@@ -444,3 +444,27 @@ def test_what_cannot_be_a_former_code_is_refused(shop: Shop, former: str) -> Non
 def test_a_former_code_of_nobody_is_no_card(shop: Shop) -> None:
     with pytest.raises(CodeMistyped):
         shop.buy("044-12 34x", 900)
+
+
+# Merged cards -----------------------------------------------------------------------------
+
+
+def test_a_card_that_was_merged_into_another_is_still_somebodys_own(shop: Shop) -> None:
+    cy, friend = shop.join("Cy Park"), shop.join("Friend")
+    works_here(shop, "cy", member_id=cy.member_id)
+    merging.merge(
+        shop.store,
+        programme=COFFEE,
+        survivor=friend.code,
+        loser=cy.code,
+        proof="They say so.",
+        by="mo",
+        key=shop.key(),
+        now=shop.now,
+    )
+    for code in (friend.code, cy.code):
+        with pytest.raises(OwnCard):
+            shop.buy(code, 1_000)
+    booked = shop.buy(friend.code, 1_000, at=Counter(person="dee"))
+    with pytest.raises(OwnCard):
+        shop.undo(booked.id)

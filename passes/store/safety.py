@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.safety import Earlier
 from passes.store.ids import first_id
 from passes.store.instants import instant, micros
-from passes.store.models import card, card_code, receipt, staff, staff_card
+from passes.store.models import card, card_code, member, receipt, staff, staff_card
 from passes.store.work import Answer, Read, Work
 
-_staff_cards = staff.join(staff_card, staff_card.c.staff_id == staff.c.id)
+# A card that was merged with another is still its owner's.
+_staff_cards = staff.join(staff_card, staff_card.c.staff_id == staff.c.id).join(
+    member, (member.c.programme_id == staff_card.c.programme_id) & (member.c.id == staff_card.c.member_id)
+)
+_whose = func.coalesce(member.c.merged_into, member.c.id)
 _OWN_BY_CODE = (
     select(staff_card.c.member_id)
     .select_from(
         _staff_cards.join(
-            card,
-            (card.c.programme_id == staff_card.c.programme_id) & (card.c.member_id == staff_card.c.member_id),
+            card, (card.c.programme_id == staff_card.c.programme_id) & (card.c.member_id == _whose)
         ).join(
             card_code, (card_code.c.programme_id == card.c.programme_id) & (card_code.c.card_id == card.c.id)
         )
@@ -35,7 +38,7 @@ _OWN = (
     .select_from(_staff_cards)
     .where(
         staff_card.c.programme_id == bindparam("programme_id"),
-        staff_card.c.member_id == bindparam("member_id"),
+        _whose == bindparam("member_id"),
         staff.c.login == bindparam("login"),
     )
 )
