@@ -43,6 +43,16 @@ export function isFull(error) {
   return error?.name === "QuotaExceededError" || error?.inner?.name === "QuotaExceededError";
 }
 
+// What may be left undone where there is no room for it: sales matter more.
+export async function ifRoom(write) {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    return undefined;
+  }
+}
+
 function letGo() {
   opening?.then((store) => store.close());
   opening = undefined;

@@ -1,6 +1,7 @@
 // Bringing what waits to the server. Only one tab at a time may be here (queue.js).
 
 import { serverNow } from "./clock.js";
+import { ifRoom, isFull } from "./database.js";
 import * as items from "./items.js";
 import { Offline, Problem, ask } from "./net.js";
 import { rememberBalance } from "./records.js";
@@ -20,6 +21,8 @@ export async function deliver(tell) {
     // It waits for the next time: for a network, or for somebody who may.
     if (error instanceof Offline) return null;
     if (error instanceof Problem) return error.code;
+    // No room to write down what came of it: the same key is sent again, and changes nothing.
+    if (isFull(error)) return "storage_full";
     throw error;
   }
 }
@@ -45,7 +48,7 @@ async function sendAll(tell) {
 // `left` is how many the till still holds after these.
 async function send(rows, left) {
   // Written down before it goes: from now on nobody knows whether it arrived.
-  for (const row of rows) await items.change(row.key, { tries: row.tries + 1 });
+  for (const row of rows) await ifRoom(() => items.change(row.key, { tries: row.tries + 1 }));
   const told = rows.map(({ key, sequence, made_at, operation, person, programme, path, body }) => {
     return { key, sequence, made_at, operation, person, programme, path, body };
   });

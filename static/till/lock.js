@@ -1,7 +1,7 @@
 // Who works at this till. With network the server decides. Without, whoever signed in here
 // before can come back with the same PIN: five tries, then only the server opens.
 
-import { keep, kept } from "./database.js";
+import { ifRoom, keep, kept } from "./database.js";
 import { Offline, Problem, ask, isOnline, onContact } from "./net.js";
 import { flush, sync } from "./queue.js";
 import { snapshot } from "./records.js";
@@ -76,7 +76,7 @@ export function whenIdle(onLock) {
 }
 
 async function notice() {
-  await keep("activeAt", Date.now());
+  await ifRoom(() => keep("activeAt", Date.now()));
 }
 
 async function isLeftAlone() {

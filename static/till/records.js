@@ -3,7 +3,7 @@
 
 import { serverNow } from "./clock.js";
 import { normalise } from "./codes.js";
-import { database, isFull, keep, kept } from "./database.js";
+import { database, ifRoom, keep, kept } from "./database.js";
 import { all } from "./items.js";
 import { chainOfMember, pointsGiven } from "./limits.js";
 
@@ -34,11 +34,7 @@ async function keepPresent(person) {
 // Whoever was not seen for longest is forgotten first. A full device forgets the newest: sales matter more.
 export async function remember(member) {
   if (!member.code || member.code.startsWith("~")) return;
-  try {
-    await write(member);
-  } catch (error) {
-    if (!isFull(error)) throw error;
-  }
+  await ifRoom(() => write(member));
 }
 
 async function write(member) {
@@ -55,6 +51,10 @@ async function write(member) {
 
 // The balance that a receipt tells, for a member who is known here.
 export async function rememberBalance(code, balance) {
+  await ifRoom(() => writeBalance(code, balance));
+}
+
+async function writeBalance(code, balance) {
   const seenAt = (await serverNow()).toISOString();
   const change = (await database()).transaction("members", "readwrite");
   const found = await change.store.get(normalise(code));

@@ -24,6 +24,15 @@ from tests.web.conftest import CHEAP
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUEUE = "**/till/api/queue"
+FULL = """
+  () => {
+    window.put ??= IDBObjectStore.prototype.put;
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  }
+"""
+ROOM = "() => { IDBObjectStore.prototype.put = window.put; }"
 
 
 def come_to_work(window: Watched, house: Shop) -> None:
@@ -224,18 +233,11 @@ def test_a_member_for_whom_the_server_has_no_time_waits_and_the_others_do_not(
 def test_a_full_device_refuses_a_sale_in_words_and_keeps_nothing_of_it(
     till: Page, ana: Joined, house: Shop
 ) -> None:
-    till.evaluate(
-        """() => {
-          window.put = IDBObjectStore.prototype.put;
-          IDBObjectStore.prototype.put = function () {
-            throw new DOMException("full", "QuotaExceededError");
-          };
-        }"""
-    )
+    till.evaluate(FULL)
     found = buy(till, ana.code, 12_40)
     assert (found["state"], found["problem"]["code"]) == ("refused", "storage_full")
     call(till, "records", "it.remember({code: given.code, name: 'Ana', balance: 1})", code=ana.code)
-    till.evaluate("() => { IDBObjectStore.prototype.put = window.put; }")
+    till.evaluate(ROOM)
     assert call(till, "queue", "it.waiting()") == []
     assert rows(house.store, "purchase", "net_minor = 1240") == []
     assert buy(till, ana.code, 12_40)["state"] == "booked"
@@ -475,6 +477,34 @@ def test_a_dead_network_that_the_browser_calls_alive_is_told_in_words(
     page.locator("#status").click()
     page.get_by_role("button", name="Send now").click()
     expect(page.locator("#status")).to_have_text("Online")
+    assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
+
+
+@pytest.mark.usefixtures("today")
+@pytest.mark.check("W-53")
+def test_whatever_goes_wrong_the_amount_stays(browse: Open, house: Shop, ana: Joined) -> None:
+    page = begin(browse(), house)
+    scan(page, ana.code)
+    page.evaluate(FULL)
+    enter(page, "12.40")
+    expect(page.locator("#screen")).to_contain_text("This device is full.")
+    expect(page.locator("[data-amount]")).to_have_value("12.40")
+    page.evaluate(ROOM)
+    problem = {"status": 403, "code": "not_allowed", "detail": "Somebody took this right away.", "errors": []}
+
+    def refuse(route: Route) -> None:
+        [asked] = json.loads(route.request.post_data or "")["items"]
+        result = {"key": asked["key"], "state": "refused", "status": 403, "problem": problem}
+        route.fulfill(json={"server_time": house.now.isoformat(), "results": [result]})
+
+    page.route(QUEUE, refuse)
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("#screen")).to_contain_text("Somebody took this right away.")
+    expect(page.locator("[data-amount]")).to_have_value("12.40")
+    expect(page.locator("#status")).to_have_text("Online")
+    page.unroute(QUEUE)
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("#screen")).to_contain_text("764")
     assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
 
 
