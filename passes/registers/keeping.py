@@ -249,8 +249,10 @@ def remove(store: Store, *, programme: str, register_id: int, by: int | None = N
 def every(store: Store, keys: ServerKeys, *, programme: str) -> list[Register]:
     """All registers of a programme, those in use first, then the newest. Raises ProgrammeUnknown."""
     with store.read() as read:
-        rows = registers.every(read, programmes.by_slug(read, programme).id)
-    return [_register(keys, row) for row in rows]
+        programme_id = programmes.by_slug(read, programme).id
+        rows = registers.every(read, programme_id)
+        waiting = registers.count_waiting(read, programme_id)
+    return [_register(keys, row, waiting.get(row.id, 0)) for row in rows]
 
 
 def one(store: Store, keys: ServerKeys, *, programme: str, register_id: int) -> Register:
@@ -338,7 +340,7 @@ def _pairs(text: str, known: frozenset[str] | set[str]) -> dict[str, str]:
     return pairs
 
 
-def _register(keys: ServerKeys, row: Row) -> Register:
+def _register(keys: ServerKeys, row: Row, waiting: int) -> Register:
     is_secret = row.kind == Kind.ODOO and row.revoked_at is None
     return Register(
         id=row.id,
@@ -348,7 +350,7 @@ def _register(keys: ServerKeys, row: Row) -> Register:
         created_at=instant(row.created_at),
         removed_at=instant_or_none(row.revoked_at),
         heard_at=instant_or_none(row.heard_at),
-        waiting=row.waiting,
+        waiting=waiting,
         token=_token(keys, row.key_id, row.programme_id, row.id, row.secret) if is_secret else None,
     )
 

@@ -34,7 +34,12 @@ from passes.registers.orders import (
 )
 
 _PAID = frozenset({"paid", "done", "invoiced"})
-_CARDS = ("x_loyalty_code", "x_card_code", "loyalty_code", "partner_barcode", "x_partner_barcode")
+# Fields that shops add are called x_…, those that Studio adds x_studio_….
+_CARDS = tuple(
+    prefix + name
+    for name in ("loyalty_code", "card_code", "partner_barcode")
+    for prefix in ("", "x_", "x_studio_")
+)
 _WORDS = ("general_note", "general_customer_note", "internal_note", "note", "floating_order_name")
 
 

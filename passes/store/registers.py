@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select, text, update
 
 from passes.loyalty.receipt import ReceiptKind
 from passes.store import programmes
@@ -23,6 +24,9 @@ from passes.store.models import (
 )
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Row, Work
+
+# Written out, not bound: only then does an engine see that the index of what waits will do.
+_WAITING_STATE: ColumnElement[str] = literal_column("'waiting'")
 
 _ADD = insert(register)
 _BY_ID = (
@@ -47,19 +51,16 @@ _BY_ID = (
         register.c.revoked_at.is_(None),
     )
 )
-_waiting = (
-    select(func.count())
-    .where(
-        register_message.c.programme_id == register.c.programme_id,
-        register_message.c.register_id == register.c.id,
-        register_message.c.state == "waiting",
-    )
-    .scalar_subquery()
-)
 _EVERY = (
-    select(register, _waiting.label("waiting"))
+    select(register)
     .where(register.c.programme_id == bindparam("programme_id"))
     .order_by(register.c.revoked_at.is_not(None), register.c.id.desc())
+)
+# Of all programmes: what waits is little and has an index of its own, what was booked is not looked at.
+_WAITING_EVERYWHERE = (
+    select(register_message.c.programme_id, register_message.c.register_id)
+    .where(register_message.c.state == _WAITING_STATE, register_message.c.due_at >= 0)
+    .order_by(register_message.c.due_at)
 )
 _REVOKE = (
     update(register)
@@ -115,7 +116,7 @@ _WAITING = (
         register_message.c.programme_id == bindparam("programme"),
         register_message.c.register_id == bindparam("register"),
         register_message.c.order_key == bindparam("order"),
-        register_message.c.state == "waiting",
+        register_message.c.state == _WAITING_STATE,
     )
     .order_by(register_message.c.received_at, register_message.c.message_key)
 )
@@ -134,7 +135,7 @@ _DUE = (
         )
     )
     .where(
-        register_message.c.state == "waiting",
+        register_message.c.state == _WAITING_STATE,
         register_message.c.due_at <= bindparam("now"),
         register.c.revoked_at.is_(None),
     )
@@ -288,8 +289,14 @@ def by_id(read: Read, slug: str, register_id: int) -> tuple[Row, Loaded] | None:
 
 
 def every(read: Read, programme_id: int) -> list[Row]:
-    """All registers with how many messages are `waiting`, those in use first, then the newest."""
+    """All registers, those in use first, then the newest."""
     return read.ask(_EVERY, programme_id=programme_id).all()
+
+
+def count_waiting(read: Read, programme_id: int) -> Mapping[int, int]:
+    """How many messages of each register wait, by its id; none where nothing does."""
+    rows = read.ask(_WAITING_EVERYWHERE).all()
+    return Counter(row.register_id for row in rows if row.programme_id == programme_id)
 
 
 def revoke(work: Work, programme_id: int, register_id: int, *, now: datetime) -> str | None:

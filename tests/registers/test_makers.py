@@ -226,7 +226,9 @@ def test_odoo_says_the_time_in_utc_and_the_register_by_its_number() -> None:
     assert isinstance(event, OrderPaid)
     assert event.occurred_at == datetime(2026, 3, 10, 16, 4, 7, tzinfo=UTC)
     assert event.location == "3"
-    assert isinstance(of_odoo(odoo_order(5.0, config_id=4)), OrderPaid)
+    event = of_odoo(odoo_order(5.0, config_id=4, x_studio_partner_barcode="0441", card_code="ABC"))
+    assert isinstance(event, OrderPaid)
+    assert (event.location, event.who) == ("4", ("ABC", "0441"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,17 @@ import sqlite3
 import pytest
 
 from passes import store as database
-from passes.store import books, journal, members, programmes
+from passes.store import (
+    books,
+    counter,
+    finding,
+    journal,
+    members,
+    one_time,
+    programmes,
+    registers,
+    safety,
+)
 from passes.store.work import Prepared
 
 QUESTIONS = {
@@ -23,7 +33,46 @@ QUESTIONS = {
     "postings of a receipt": (journal._POSTINGS_OF, ("programme_id=? AND receipt_id=?",)),
     "request": (journal._REQUEST, ("programme_id=? AND key=?",)),
     "same address": (members._SAME_EMAIL, ("programme_id=? AND email_key=?",)),
+    "member at the counter": (
+        counter._SEE,
+        ("PRIMARY KEY (programme_id=? AND code=?)", "sqlite_autoindex_card_code"),
+    ),
+    "points that lapse next": (counter._NEXT_TO_LAPSE, ("programme_id=? AND account_id=?",)),
+    "own card": (
+        safety._OWN_BY_CODE,
+        ("sqlite_autoindex_card_code", "PRIMARY KEY (programme_id=? AND code=?)"),
+    ),
+    "own member": (safety._OWN, ("login=?",)),
+    "purchases of today": (safety._PURCHASES_BETWEEN, ("programme_id=? AND member_id=? AND id>?",)),
+    "one-time codes": (one_time._OPEN, ("programme_id=? AND member_id=?",)),
+    "beginning of a name": (
+        finding._BY_NAME["name_key", False, False],
+        ("programme_id=? AND name_key>? AND name_key<?",),
+    ),
+    "beginning of a last name": (
+        finding._BY_NAME["name_turned", False, True],
+        ("programme_id=? AND name_turned>? AND name_turned<?",),
+    ),
+    "address looked up": (finding._BY_EMAIL, ("programme_id=? AND email_key=?",)),
+    "number looked up": (finding._BY_PHONE, ("programme_id=? AND phone=?",)),
+    "code of a card": (finding._CODE_OF_CARD, ("programme_id=? AND card_id=?",)),
     "programme": (programmes._BY_ID, ("id=?",)),
+    "orders of registers that are due": (
+        registers._DUE,
+        ("USING INDEX ix_register_message_due",),
+    ),
+    "how many messages wait": (
+        registers._WAITING_EVERYWHERE,
+        ("USING INDEX ix_register_message_due",),
+    ),
+    "waiting messages of an order": (
+        registers._WAITING,
+        ("programme_id=? AND register_id=? AND order_key=?",),
+    ),
+    "order of a register": (
+        registers._ORDER_LOCKED,
+        ("programme_id=? AND register_id=? AND order_key=?",),
+    ),
     "next block": (books._LAST_BLOCK, ("programme_id=?",)),
 }
 
