@@ -19,6 +19,7 @@ from passes.loyalty.events import OF_RECEIPTS
 from passes.loyalty.receipt import ReceiptKind
 from passes.loyalty.refusals import (
     DeliveryUnknown,
+    WebhookAddressInvalid,
     WebhookEventUnknown,
     WebhookPaused,
     WebhooksTooMany,
@@ -722,6 +723,17 @@ def test_what_makes_no_webhook_is_refused(
         desk.add(receiver, "purchase.booked", "purchase.imagined")
     with pytest.raises(WebhookEventUnknown):
         desk.add(receiver, "ping")
+    with pytest.raises(WebhookAddressInvalid):
+        webhooks.add(
+            shop.store,
+            programme=COFFEE,
+            address=receiver.address,
+            events=["purchase.booked"],
+            keys=KEYS,
+            development=False,
+            by="mo",
+            now=shop.now,
+        )
     monkeypatch.setattr("passes.webhooks.desk.WEBHOOKS_MAX", 1)
     desk.add(receiver)
     with pytest.raises(WebhooksTooMany):
