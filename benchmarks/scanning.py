@@ -40,12 +40,12 @@ SQUARE_MIN, BARS_MIN = 0.98, 0.90
 MILLISECONDS_MAX = 60.0
 SCANS = 15
 ONLINE_SECONDS_MAX, OFFLINE_SECONDS_MAX = 0.8, 0.5
-# What each kind of symbol carries, and the share that has to be read, where one is asked for.
+# What each kind of symbol carries, and the share that has to be read.
 KINDS = {
     "qr": (CodeKind.LETTERS, SQUARE_MIN),
     "aztec": (CodeKind.LETTERS, SQUARE_MIN),
     "code128": (CodeKind.DIGITS16, BARS_MIN),
-    "pdf417": (CodeKind.LETTERS, 0.0),
+    "pdf417": (CodeKind.LETTERS, BARS_MIN),
 }
 # The pictures' names; nothing of the service has this address, and no picture leaves this process.
 _PICTURES = "/pictures/"
