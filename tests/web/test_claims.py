@@ -64,9 +64,7 @@ def test_who_has_a_card_puts_a_receipt_on_it(till: Register, ana: Visitor, house
 
 
 @pytest.mark.check("L-90")
-@pytest.mark.parametrize(
-    "made_up", ["1.AAAAAAAAAAAAAAAA", "x", "9" * 40, "é.🙂", "1.AAAAAAAAAAAAAAA\n"]
-)
+@pytest.mark.parametrize("made_up", ["1.AAAAAAAAAAAAAAAA", "x", "9" * 40, "é.🙂", "1.AAAAAAAAAAAAAAA\n"])
 def test_nobody_picks_receipts_by_their_numbers(
     till: Register, ana: Visitor, made_up: str, house: Shop
 ) -> None:
