@@ -217,6 +217,11 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   draw();
   return {
     node,
+    /** Puts the keys beside what is known of the customer; where there is little room, the rarer ones among it. */
+    placeIn({ amount, who }) {
+      amount.replaceWith(node);
+      if (!matchMedia("(min-width: 56rem)").matches) who.append(parts.extraKeys);
+    },
     field: parts.text,
     basket,
     offer,

@@ -75,7 +75,7 @@ screen("member", ({ member }) => {
   };
 
   const amount = amountForm({ quote, confirm });
-  parts.amount.replaceWith(amount.node);
+  amount.placeIn(parts);
 
   const context = {
     amount,

@@ -34,7 +34,7 @@ screen("sale", () => {
 
   const quote = async ({ amount_minor: minor }) => ({ words: say("quote_sale", { amount: money(minor) }), reasons: [] });
   const amount = amountForm({ quote, confirm, offerCodes: false });
-  parts.amount.replaceWith(amount.node);
+  amount.placeIn(parts);
   parts.next.addEventListener("click", () => go("scan"));
   return {
     node,

@@ -109,6 +109,24 @@ def test_a_purchase_shows_its_points_is_booked_undone_and_makes_room_for_the_nex
     page.keyboard.type(".40")
     expect(slot(page, "quote")).to_contain_text("= 124 beans")
     expect(slot(page, "confirm")).to_have_text("Confirm $12.40")
+    # Read as the server reads it, or what was meant is asked.
+    for typed, said in (
+        ("1.234,50", "Did you mean 1234.50?"),
+        ("12,4", "Did you mean 12.40?"),
+        ("\N{THUMBS UP SIGN}", "This is not an amount."),
+        ("1.2.3", "This is not an amount."),
+        ("0", "This is not an amount."),
+    ):
+        page.locator("#amount").fill(typed)
+        expect(slot(page, "quote")).to_contain_text(said)
+        expect(slot(page, "confirm")).to_be_disabled()
+    for typed, said in (
+        ("\u0661\u0662.\u0665", "= 125 beans"),
+        ("1 23.4", "not an amount"),
+        ("123", "1,230 beans"),
+    ):
+        page.locator("#amount").fill(typed)
+        expect(slot(page, "quote")).to_contain_text(said)
     # More than one purchase may be worth is said at once, and cannot be confirmed.
     page.locator("#amount").fill("500.01")
     expect(slot(page, "quote")).to_contain_text("limit of $500.00")
@@ -143,28 +161,6 @@ def test_a_purchase_shows_its_points_is_booked_undone_and_makes_room_for_the_nex
     expect(slot(page, "after")).to_have_text("640")
     expect(slot(page, "undo")).to_be_hidden()
     assert house.balance(ana.code) == 640
-
-
-def test_an_amount_is_read_as_the_server_reads_it(browse: Open, ana: Joined) -> None:
-    page = at_the_till(browse())
-    scan(page, ana.code)
-    for typed, said in (
-        ("1.234,50", "Did you mean 1234.50?"),
-        ("12,4", "Did you mean 12.40?"),
-        ("\N{THUMBS UP SIGN}", "This is not an amount."),
-        ("1.2.3", "This is not an amount."),
-        ("0", "This is not an amount."),
-    ):
-        page.locator("#amount").fill(typed)
-        expect(slot(page, "quote")).to_contain_text(said)
-        expect(slot(page, "confirm")).to_be_disabled()
-    for typed, said in (
-        ("\u0661\u0662.\u0665", "= 125 beans"),
-        ("1 23.4", "not an amount"),
-        ("123", "1,230 beans"),
-    ):
-        page.locator("#amount").fill(typed)
-        expect(slot(page, "quote")).to_contain_text(said)
 
 
 # The member ----------------------------------------------------------------------
@@ -213,12 +209,10 @@ def test_a_member_shows_all_that_matters_at_the_counter(browse: Open, house: Sho
     shows(page, "receipt")
     (bought,) = rows(house.store, "purchase", "gross_minor = 1000")
     assert bought["net_minor"] == 450
-
-
-def test_a_blocked_card_says_so_and_nothing_is_asked(browse: Open, house: Shop, ana: Joined) -> None:
+    # A card that was taken out of force says so, and nothing else is asked.
     statement = sql("UPDATE card SET voided_at = :at WHERE id = :id")
     house.store.write(lambda work: work.put(statement, at=1, id=ana.card_id))
-    page = at_the_till(browse())
+    slot(page, "next").click()
     page.locator("#code").fill(ana.code)
     page.locator("#code").press("Enter")
     expect(page.locator("#code-wrong")).to_have_text("This card is no longer valid.")
@@ -720,7 +714,7 @@ def test_every_screen_of_the_app_speaks_every_language(browse: Open, ana: Joined
     window = browse(width=360, height=740)
     page = at_the_till(window)
     window.open(f"/till/app?lang={language}")
-    wrong = []
+    wrong: list[str] = []
     for state in every_screen(page, ana):
         if language == "en-XA":
             wrong += plain_english(window, state, own_words=WORDS)
