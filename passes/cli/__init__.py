@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 def _show(parsed: argparse.Namespace, answer: object) -> None:
     if answer is None:
         return
-    values = asdict(answer) if is_dataclass(answer) and not isinstance(answer, type) else answer
+    values = [_fields(one) for one in answer] if isinstance(answer, list) else _fields(answer)
     if parsed.json:
         print(json.dumps(values, default=_plain, ensure_ascii=False))
     elif isinstance(values, Mapping):
@@ -154,6 +154,10 @@ def _show(parsed: argparse.Namespace, answer: object) -> None:
             print(_plain_text(value))
     else:
         print(values)
+
+
+def _fields(answer: object) -> object:
+    return asdict(answer) if is_dataclass(answer) and not isinstance(answer, type) else answer
 
 
 def _plain(value: object) -> object:

@@ -15,9 +15,12 @@ from flask import Flask
 
 from passes import access, cli, registers
 from passes.access import Grant, Role
+from passes.cli.opening import opened
 from passes.registers import Kind
+from passes.registers.odoo import read
 from passes.store import Store
 from passes.store import open as open_store
+from passes.wiring import register_books
 from tests.cast import rows
 from tests.registers.makers import SHOPIFY_SECRET, as_body, odoo_order, shopify_line, shopify_order, signed
 from tests.shop import COFFEE, KEYS, Shop
@@ -214,6 +217,27 @@ def test_the_commands_do_the_same(
     number = str(odoo["register"])
     assert run("register", "messages", COFFEE, number) == []
     run("register", "retry", COFFEE, number, "no-such-message", status=1)
+    with opened() as installation:
+        register = registers.opened(
+            installation.store,
+            installation.keys,
+            programme=COFFEE,
+            kind=Kind.ODOO,
+            register_id=odoo["register"],
+            now=installation.clock(),
+        )
+        registers.take(
+            installation.store,
+            register,
+            read(as_body(odoo_order(5.0, currency_id=[2, "EUR"])), currency="USD"),
+            key="abc",
+            books=register_books(),
+            now=installation.clock(),
+        )
+    (message,) = run("register", "messages", COFFEE, number)
+    assert [message[name] for name in ("state", "why", "detail")] == ["refused", "currency_foreign", "EUR"]
+    again = run("register", "retry", COFFEE, number, "abc")
+    assert again == {"state": "refused", "why": "currency_foreign", "again": True}
     renewed = run("register", "renew", COFFEE, number)
     assert renewed["register"] == odoo["register"]
     assert renewed["address"] != odoo["address"]
