@@ -1267,6 +1267,12 @@ register_message = _table(
     _key("programme_id", "register_id", "message_key"),
     Index(None, "programme_id", "register_id", "order_key"),
     Index(
+        "ix_register_message_received",
+        "programme_id",
+        "register_id",
+        "received_at",
+    ),
+    Index(
         "ix_register_message_due",
         "due_at",
         sqlite_where=text("state = 'waiting'"),

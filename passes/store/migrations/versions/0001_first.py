@@ -900,6 +900,12 @@ def upgrade() -> None:
         ["programme_id", "register_id", "order_key"],
         unique=False,
     )
+    op.create_index(
+        "ix_register_message_received",
+        "register_message",
+        ["programme_id", "register_id", "received_at"],
+        unique=False,
+    )
     op.create_table(
         "register_order",
         sa.Column("programme_id", sa.BigInteger(), autoincrement=False, nullable=False),
