@@ -16,7 +16,7 @@ from passes.loyalty.programme import Programme
 from passes.loyalty.stamps import STAMPS
 from passes.loyalty.tiers import TierStanding, TierWindow
 from passes.merging.side import Merged, Side, answer, fresh_until, kept, log_tier, side_of, write_person
-from passes.store import Work, allowances, cards, club, journal, members, redemptions
+from passes.store import Work, allowances, cards, club, journal, members, redemptions, team
 from passes.store import merging as rows
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none, micros
@@ -79,6 +79,7 @@ def unite(
         now=now,
     )
     rows.close(work, loaded.id, leaving_id, survivor_id=staying_id, now=now)
+    team.follow_merge(work, programme_id=loaded.id, from_member=leaving_id, to_member=staying_id)
     club.note(work, loaded.id, by=by, action="merge", about=f"merge {merge_id}", detail=proof, now=now)
     return Merged(merge_id, staying_id, leaving_id, got.points, got.stamps, got.balance_after, standing.tier)
 

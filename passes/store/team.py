@@ -100,6 +100,26 @@ _LINK_SAME_ADDRESS = insert(staff_card).from_select(
     )
     .distinct(),
 )
+_theirs_already = staff_card.alias("theirs_already")
+_FOLLOW = insert(staff_card).from_select(
+    ["programme_id", "staff_id", "member_id", "added_at"],
+    select(
+        staff_card.c.programme_id,
+        staff_card.c.staff_id,
+        bindparam("to_member", type_=BigInteger),
+        staff_card.c.added_at,
+    ).where(
+        staff_card.c.programme_id == bindparam("programme_id"),
+        staff_card.c.member_id == bindparam("from_member"),
+        ~select(_theirs_already.c.member_id)
+        .where(
+            _theirs_already.c.programme_id == staff_card.c.programme_id,
+            _theirs_already.c.staff_id == staff_card.c.staff_id,
+            _theirs_already.c.member_id == bindparam("to_member", type_=BigInteger),
+        )
+        .exists(),
+    ),
+)
 _MEMBER_OF_CODE = (
     select(card.c.member_id)
     .select_from(
@@ -172,6 +192,11 @@ def own_cards(read: Read, *, programme_id: int) -> list[Row]:
 def link_same_address(work: Work, *, staff_id: int, now: int) -> None:
     """Link the cards of members whose address is this person's login, wherever they have a role."""
     work.put(_LINK_SAME_ADDRESS, whose=staff_id, added_at=now)
+
+
+def follow_merge(work: Work, *, programme_id: int, from_member: int, to_member: int) -> None:
+    """Whoever was one of two members is the one that is left; should they part again, still both."""
+    work.put(_FOLLOW, programme_id=programme_id, from_member=from_member, to_member=to_member)
 
 
 def member_of_code(read: Read, *, programme_id: int, code: str) -> int | None:

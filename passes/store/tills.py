@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.store import programmes
@@ -138,6 +138,17 @@ _OPEN_REVIEWS = (
     .order_by(till_review.c.received_at, till_review.c.id)
     .limit(bindparam("limit"))
 )
+_waiting = (
+    select(till_review.c.id)
+    .where(
+        till_review.c.programme_id == bindparam("programme_id"),
+        till_review.c.till_id == bindparam("till_id"),
+        till_review.c.state == "open",
+    )
+    .limit(bindparam("most"))
+    .subquery("waiting")
+)
+_COUNT_OPEN = select(func.count()).select_from(_waiting)
 _DECIDE = (
     update(till_review)
     .where(
@@ -201,7 +212,7 @@ def pair(work: Work, *, code_hash: bytes, secret_hash: bytes, now: int) -> Row |
 
 
 def by_secret(read: Read, secret_hash: bytes) -> tuple[Row, Loaded] | None:
-    """The till whose device holds this secret (`till_id`, `till_name` …), also a revoked one; its programme."""
+    """The till whose device holds this secret (`till_id`, `till_name` …), revoked or not; its programme."""
     row = read.ask(_BY_SECRET, secret_hash=secret_hash).one()
     return None if row is None else (row, programmes.from_row(read, row))
 
@@ -286,6 +297,12 @@ def review(read: Read, *, programme_id: int, review_id: int) -> Row | None:
 def open_reviews(read: Read, *, programme_id: int, limit: int) -> list[Row]:
     """What nobody has looked at, oldest first."""
     return read.ask(_OPEN_REVIEWS, programme_id=programme_id, limit=limit).all()
+
+
+def has_open_reviews(read: Read, *, programme_id: int, till_id: int, most: int) -> bool:
+    """Whether so many items of a till wait to be looked at."""
+    found: int = read.ask(_COUNT_OPEN, programme_id=programme_id, till_id=till_id, most=most).value()
+    return found >= most
 
 
 def decide(

@@ -47,7 +47,7 @@ class Prover(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """A till as its owner sees it. Until `waits_until` its `code` pairs a device; both are None without one."""
+    """A till as its owner knows it. Its `code` pairs a device until `waits_until`, both None without one."""
 
     id: int
     name: str

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from passes.loyalty.letters import cleaned
-from passes.loyalty.refusals import AlreadyDecided, ReviewUnknown
+from passes.loyalty.refusals import AlreadyDecided, Busy, ReviewUnknown
 from passes.store import Store, Work, programmes, staff
 from passes.store import tills as rows
 from passes.store.ids import new_id
@@ -19,6 +19,7 @@ from passes.store.work import Row
 
 NOTE_LETTERS_MAX = 200
 LISTED_MAX = 100
+OPEN_MAX = 1_000
 _ID_LIMIT = 2**63
 
 
@@ -53,9 +54,17 @@ def keep(
     occurred_at: datetime,
     now: datetime,
 ) -> None:
-    """Keep an item for the owner to look at; without `content`, only that it came and was refused."""
+    """Keep an item for the owner to look at; without `content`, only that it came and was refused.
+
+    Raises Busy once a thousand of the till wait: the rest stays on the device,
+    so that a stolen one cannot fill the database.
+    """
 
     def decide(work: Work) -> None:
+        if content is not None and rows.has_open_reviews(
+            work, programme_id=programme_id, till_id=till_id, most=OPEN_MAX
+        ):
+            raise Busy
         rows.keep_review(
             work,
             programme_id=programme_id,

@@ -38,7 +38,9 @@ async function numbered(make) {
   const change = (await database()).transaction(["items", "kept"], "readwrite", { durability: "strict" });
   const [items, values] = [change.objectStore("items"), change.objectStore("kept")];
   const write = async () => {
-    const sequence = ((await values.get("sequence")) ?? 0) + 1;
+    // A browser that dropped everything but its cookie counts on from what the server took of this till.
+    const taken = (await values.get("sequence")) ?? (await values.get("now"))?.till?.sequence ?? 0;
+    const sequence = taken + 1;
     const row = make(sequence, await items.getAll());
     if (!row) return null;
     await values.put(sequence, "sequence");

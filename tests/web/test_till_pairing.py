@@ -95,6 +95,7 @@ def test_a_device_is_paired_with_a_code_and_then_asks_who_is_there(app: Flask, s
         "name": "Front",
         "location": "west-loop",
         "shop_name": "West Loop",
+        "sequence": 0,
     }
     assert [one["login"] for one in state["cashiers"]] == ["cy", "olive"]
     assert state["programme"]["slug"] == COFFEE

@@ -153,6 +153,23 @@ def test_the_full_queue_of_a_lost_till_is_only_looked_at(till: Device, house: Sh
     assert house.balance(ana.code) == 200
 
 
+def test_a_stolen_device_cannot_fill_the_database(
+    till: Device, house: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = house.join()
+    monkeypatch.setattr(tills.reviews, "OPEN_MAX", 3)
+    revoke(till, house)
+    results = till.send(*(till.buys(ana.code, 1000) for _ in range(5)))
+    assert [one["state"] for one in results] == ["review"] * 3 + ["later"] * 2
+    assert len(reviews(house)) == 3
+
+
+def test_a_device_that_forgot_its_queue_counts_on_from_where_it_was(till: Device, house: Shop) -> None:
+    till.send(till.buys(house.join().code, 1000))
+    till.sequence = till.now()["till"]["sequence"]
+    assert till.send(till.buys(house.join().code, 1000))[0]["state"] == "booked"
+
+
 def test_a_queue_without_a_key_to_the_till_stays_where_it_is(app: Flask, till: Device, house: Shop) -> None:
     ana = house.join()
     queue = [till.buys(ana.code, amount) for amount in (1000, 1100, 900)]

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from passes import access, tills
+from passes import access, merging, tills
 from passes.access import Grant, Role
+from passes.store import team
 from tests.shop import BOOKS, COFFEE, KEYS, Shop
 from tests.web.conftest import CHEAP, PASSWORD
 from tests.web.test_till_pairing import PIN, a_till, give_pin, pair, revoke
@@ -133,6 +134,24 @@ def test_a_member_with_the_address_of_a_login_is_that_person(app: Flask, olive: 
     (result,) = till.send(till.buys(own.code, 1000, person="kim@shop.example"))
     assert result["problem"]["code"] == "own_card"
     assert "Own card: Kim" in olive.get(HOME).text
+
+
+def test_whose_card_it_is_outlives_a_merge(app: Flask, olive: Visitor, house: Shop) -> None:
+    own, other = house.join("Cy Morales"), house.join("C. Morales")
+    push(olive, "/people/card", login="cy", code=own.code)
+    merging.merge(
+        house.store,
+        programme=COFFEE,
+        survivor=other.code,
+        loser=own.code,
+        proof="their passport",
+        by="mo",
+        key=house.key(),
+        now=house.now,
+    )
+    with house.store.read() as read:
+        whose = [row.member_id for row in team.own_cards(read, programme_id=own.programme_id)]
+    assert other.member_id in whose
 
 
 # What waits to be looked at ------------------------------------------------------

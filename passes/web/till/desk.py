@@ -166,6 +166,8 @@ def _till(device: Device) -> dict[str, Any]:
         "name": device.name,
         "location": device.location,
         "shop_name": Place(device.loaded, device.location).shop_name,
+        # For a device that forgot everything but who it is: it counts on from here.
+        "sequence": device.sequence,
     }
 
 
