@@ -72,7 +72,7 @@ def test_an_owner_adds_a_webhook_tries_it_looks_sends_again_and_changes_its_secr
     receiver.secrets, receiver.now = [page.locator("#secret").input_value()], lambda: house.now
     page.get_by_role("button", name="Send a test message").click()
     # The page hears of it by itself.
-    expect(page.get_by_text("Taken")).to_be_visible()
+    expect(page.get_by_text("Taken", exact=True)).to_be_visible()
     wrong += look(window, "tried")
     page.get_by_role("link", name="A test message").click()
     ping = receiver.messages[0]
