@@ -61,8 +61,10 @@ export function dialog(id, prepare) {
       resolve(answer);
     });
     for (const button of node.querySelectorAll("[data-close]")) button.addEventListener("click", () => close(null));
-    node.addEventListener("click", (event) => {
-      if (event.target === node) close(null);
+    // A tap beside the dialog; one on its own margin is none.
+    node.addEventListener("click", ({ target, clientX: x, clientY: y }) => {
+      const box = node.getBoundingClientRect();
+      if (target === node && (x < box.left || x > box.right || y < box.top || y > box.bottom)) close(null);
     });
     prepare(node, slots(node), close);
     document.body.append(node);
