@@ -198,6 +198,8 @@ def demonstrate() -> AnyResponse:
     answer = _signed_in(begun, area, url_for("front.sides", slug=slug, side="till") if beside else None)
     if secret is not None:
         keep_device(answer, secret)
+        # The next click knows by it that this browser has a till already.
+        keep_device(answer, secret, path=url_for("signin.demonstrate"))
     return answer
 
 
@@ -282,13 +284,13 @@ def end_session(answer: Response, area: Area) -> None:
     answer.delete_cookie(cookie(area), path=f"/{area}", httponly=True, samesite="Lax", secure=https())
 
 
-def keep_device(answer: Response, secret: str) -> None:
+def keep_device(answer: Response, secret: str, *, path: str = "/till") -> None:
     """Make this browser a paired till. No page of another site ever sends this cookie."""
     answer.set_cookie(
         DEVICE,
         secret,
         max_age=DEVICE_SECONDS,
-        path="/till",
+        path=path,
         httponly=True,
         samesite="Strict",
         secure=https(),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from flask import Flask
 
 from passes.web.api.counter import COUNTER
 from tests.shop import Shop
+from tests.web.conftest import signed_in
 from tests.web.till_device import Device
 from tests.web.visitor import Visitor
 
@@ -123,3 +125,36 @@ def test_a_queue_has_limits(till: Device, house: Shop) -> None:
     assert answer.get_json()["code"] == "request_invalid"
     huge = json.dumps({"device_time": house.now.isoformat(), "items": [], "more": "x" * 300_000})
     assert till.post("/queue", {"huge": huge}).status_code == 413
+
+
+def test_a_code_is_drawn_for_an_address_of_ours_alone(till: Device) -> None:
+    drawn = till.post("/codes", {"text": "http://127.0.0.1:8000/join/copperfinch?claim=x"}).get_json()["svg"]
+    assert drawn.startswith("<svg")
+    for text in ("https://elsewhere.example/", "http://127.0.0.1:8000.elsewhere.example/", "", "x" * 600):
+        answer = till.post("/codes", {"text": text})
+        assert answer.get_json()["code"] == "request_invalid"
+
+
+def test_my_bookings_show_sales_without_a_card_and_no_card_numbers(till: Device, house: Shop) -> None:
+    ana = house.join()
+    booked = till.send(till.buys(ana.code, 1240), till.item("bookSale", {"amount_minor": 700}))
+    assert [one["state"] for one in booked] == ["booked", "booked"]
+    house.now += timedelta(minutes=1)
+    mine = till.get("/mine").get_json()["receipts"]
+    assert {(one["kind"], one["amount_minor"]) for one in mine} == {("accrue", 1240), ("sale", 700)}
+    purchase = next(one for one in mine if one["kind"] == "accrue")
+    assert ana.code not in str(mine)
+    assert purchase["code_end"] == ana.code[-4:]
+    assert till.get(f"/members/{purchase['code']}").get_json()["identified"] == "found"
+    assert till.now()["place"] == {"location": "west-loop", "shop_name": "West Loop"}
+
+
+def test_a_cashier_who_chose_no_shop_is_asked_to(app: Flask, house: Shop) -> None:
+    device = Device(Visitor(app), house)
+    signed_in(device.visitor, "cy")
+    state = device.now()
+    assert (state["person"]["login"], state["place"], state["programme"]) == ("cy", None, None)
+    answer = device.get(f"/members/{house.join().code}")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "place_missing")
+    body = {"device_time": house.now.isoformat(), "items": []}
+    assert device.post("/queue", body).get_json()["code"] == "place_missing"

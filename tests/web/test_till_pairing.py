@@ -401,3 +401,32 @@ def test_signing_in_before_the_till_was_paired_does_not_count_there(app: Flask, 
     signed_in(visitor, "cy")
     pair(visitor, a_till(staffed)[1])
     assert Device(visitor, staffed).now()["person"] is None
+
+
+# The demonstration ---------------------------------------------------------------
+
+
+def test_one_click_makes_each_browser_a_till_of_its_own(app: Flask, staffed: Shop) -> None:
+    def click(visitor: Visitor, programme: str = COFFEE) -> str:
+        values = visitor.get("/").form("programme").values
+        assert visitor.post("/demonstration", {**values, "programme": programme}).address == "/till/app"
+        state = Device(visitor, staffed).now()
+        assert (state["paired"], state["person"] is not None) == (True, True)
+        return str(state["till"]["name"])
+
+    first, second = Visitor(app), Visitor(app)
+    assert (click(first), click(second), click(first)) == (
+        "Demonstration",
+        "Demonstration 2",
+        "Demonstration",
+    )
+    assert Device(second, staffed).now()["person"] is not None
+    assert click(second, BOOKS) == "Demonstration"
+    staffed.now += timedelta(hours=13)
+    assert click(Visitor(app)) == "Demonstration"
+
+
+def test_in_production_nobody_becomes_a_till_by_a_click(live: Flask, staffed: Shop) -> None:
+    visitor = Visitor(live, base="https://cards.shop.example")
+    assert visitor.post("/demonstration", {"programme": COFFEE, "form": "x"}).status == 403
+    assert tills.every(staffed.store, KEYS, programme=COFFEE, now=staffed.now) == []
