@@ -79,7 +79,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
   const stop = () => {
     isOver = true;
     release();
-    document.removeEventListener("visibilitychange", turned);
+    document.removeEventListener("visibilitychange", comeOrGo);
   };
   const trouble = (kind) => {
     if (isOver) return;
@@ -95,7 +95,8 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     try {
       text = await decodeFrame(video, formats);
     } catch {
-      pauseMs = TROUBLE_MS; // The decoder could not be loaded; it is fetched again with the next picture.
+      // The decoder could not be loaded and is fetched again with the next picture, if there was one.
+      if (video.readyState >= video.HAVE_CURRENT_DATA) pauseMs = TROUBLE_MS;
     }
     if (isOver || stream !== mine) return;
     if (text !== null && isFresh(text) && onText(text) !== false) {
@@ -137,7 +138,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
   };
 
   // Nobody leaves a camera running in a pocket; whoever comes back finds it again.
-  function turned() {
+  function comeOrGo() {
     if (document.hidden) release();
     else if (!stream && !isOver) start();
   }
@@ -152,7 +153,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     /** The cameras of this device as {id, label, isChosen}; labels are known once one was allowed. */
     async cameras() {
       const running = stream?.getVideoTracks()[0]?.getSettings().deviceId;
-      const devices = await navigator.mediaDevices.enumerateDevices();
+      const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
       return devices
         .filter((device) => device.kind === "videoinput")
         .map(({ deviceId, label }) => ({ id: deviceId, label, isChosen: deviceId === running }));
@@ -176,7 +177,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     trouble("refused");
   } else if (!signal?.aborted) {
     signal?.addEventListener("abort", stop, { once: true });
-    document.addEventListener("visibilitychange", turned);
+    document.addEventListener("visibilitychange", comeOrGo);
     await start();
   }
   return opened;
