@@ -16,6 +16,14 @@ screen("join", () => {
   parts.picture.src = `/join/${slug}/code.svg?${new URLSearchParams({ from: "till", ...(place ? { at: place } : {}) })}`;
   parts.picture.addEventListener("error", () => { parts.figure.hidden = true; });
 
+  const { joining } = till.now.programme;
+  for (const name of ["email", "phone"]) {
+    parts[`${name}Field`].hidden = joining[name] === "off";
+    parts[`${name}Optional`].hidden = joining[name] === "required";
+  }
+  // A birthday is nobody's to say but the customer's own.
+  parts.form.hidden = joining.birthday === "required";
+
   const refuse = (words) => {
     fail();
     tell(parts.alert, words);
@@ -32,7 +40,7 @@ screen("join", () => {
       parts.name.focus();
       return;
     }
-    once(event.submitter ?? parts.make, async () => {
+    once(parts.make, async () => {
       const about = { code: null, name, words: say("new_member") };
       const result = await book({
         operation: "enrolMember",
@@ -53,7 +61,7 @@ screen("join", () => {
   parts.back.addEventListener("click", () => go("scan"));
   return {
     node,
-    focus: parts.name,
+    focus: parts.form.hidden ? undefined : parts.name,
     keys: (event) => {
       if (event.key !== "Escape") return false;
       go("scan");
