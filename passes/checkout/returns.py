@@ -39,7 +39,7 @@ from passes.loyalty.returns import (
     unearned,
     withheld,
 )
-from passes.loyalty.safety import Watch, watch_return
+from passes.loyalty.safety import Approved, Watch, watch_return
 from passes.loyalty.stamps import STAMPS, stamps_for
 from passes.loyalty.tiers import OnReturn, TierMetric
 from passes.store import Row, Store, Work, journal, members, merging, offers, programmes
@@ -218,12 +218,13 @@ def take_back_sale(
     parts: Mapping[int, tuple[int, int]] | None = None,
     reason: str = "",
     occurred_at: datetime | None = None,
+    watch: Watch | None = None,
     now: datetime,
 ) -> SaleReturned:
     """Take back goods of a sale without a member: only money moves.
 
-    Raises PurchaseUnknown, also for a member's purchase, and what `take_back`
-    raises for goods and keys.
+    Raises PurchaseUnknown, also for a member's purchase, what `take_back`
+    raises for goods and keys, and where a till is watched ApprovalNeeded.
     """
     wanted = _Wanted(lines or {}, amount_minor, cleaned(reason, _REASON_LENGTH_MAX), occurred_at, parts or {})
     content = {"purchase": purchase_id, **wanted.content()}
@@ -239,8 +240,14 @@ def take_back_sale(
         if sale is None or sale.member_id is not None:
             raise PurchaseUnknown()
         goods = _goods(work, loaded, sale, sale.basket.paid_by_line(), wanted, now)
+        approved: tuple[Approved, ...] = ()
+        if watch is not None:
+            approved = watch_return(watch, amount=Money(goods.net_minor, loaded.programme.currency))
         return_id = _write(work, loaded, goods, None, at=at, withheld_minor=0, now=now)
         answer = SaleReturned(return_id, sale.id, goods.back, goods.net_minor, loaded.programme.currency)
+        if watch is not None:
+            about = f"return {return_id}"
+            arrival.agreed(work, loaded, watch, approved, about=about, at=at, key=key, now=now)
         asked.answered(work, orjson.dumps(answer).decode(), now=now)
         return answer
 

@@ -229,3 +229,22 @@ def test_a_reward_in_hand_is_used_once(app: Flask, house: Shop) -> None:
 def test_what_is_no_card_is_refused_in_words(till: Register, code: str) -> None:
     status, why = problem(till.post("/quotes", {"code": code, "amount_minor": 100}))
     assert (status, why) in {(422, "code_mistyped"), (410, "handle_expired")}
+
+
+def test_goods_of_a_guests_sale_come_back_until_somebody_claims_it(till: Register, house: Shop) -> None:
+    sold, claimed = (till.post("/sales", {"amount_minor": 900}).json for _ in range(2))
+    assert sold is not None
+    assert claimed is not None
+    back = till.post(f"/sales/{sold['id']}/returns", {"amount_minor": 450})
+    assert back.status_code == 201
+    assert back.json is not None
+    assert (back.json["sale_id"], back.json["refund_minor"]) == (sold["id"], 450)
+    rest = till.post(f"/sales/{sold['id']}/returns", {}).json
+    assert rest is not None
+    assert rest["refund_minor"] == 450
+    assert problem(till.post(f"/sales/{sold['id']}/returns", {})) == (409, "nothing_left_to_return")
+    ana = house.join()
+    claim = claimed["claim_url"].partition("claim=")[2]
+    assert till.post("/claims", {"code": ana.code, "claim": claim}).status_code == 201
+    for sale_id in (claimed["id"], "7", "x"):
+        assert problem(till.post(f"/sales/{sale_id}/returns", {})) == (404, "purchase_unknown")

@@ -21,7 +21,9 @@ from passes.loyalty.refusals import (
     AmountInvalid,
     AmountTooLarge,
     ClaimTooLate,
+    PurchaseUnknown,
     ReceiptUnknown,
+    Refused,
     SaleUnknown,
 )
 from passes.web import language
@@ -203,6 +205,42 @@ def claim_sale(asked: Asked, body: wire.ClaimAsked) -> Mapping[str, Any]:
             now=now(),
         )
     )
+
+
+@COUNTER.add(
+    Operation(
+        "takeBackSale",
+        "POST",
+        "/sales/<sale_id>/returns",
+        Scope.RETURNS,
+        "Take goods of a guest's sale back: line by line, by amount, or all of them.",
+        wire.SaleReturnAnswer,
+        body=wire.SaleReturnAsked,
+        status=201,
+        refusals=refusals.SALE_RETURN,
+    )
+)
+def take_back_sale(asked: Asked, body: wire.SaleReturnAsked, sale_id: str) -> Mapping[str, Any]:
+    """Only money moves. A sale that was claimed is its member's: that one's receipt is returned."""
+    back = checkout.take_back_sale(
+        installation().store,
+        programme=asked.caller.programme,
+        purchase_id=_number(sale_id, PurchaseUnknown),
+        lines=_pieces(body),
+        amount_minor=body.amount_minor,
+        reason=body.reason,
+        occurred_at=body.occurred_at,
+        key=asked.request_key,
+        at=asked.counter(body),
+        watch=asked.watch,
+        now=now(),
+    )
+    return {
+        "id": str(back.id),
+        "sale_id": str(back.purchase_id),
+        "refund_minor": back.refund_minor,
+        "currency": back.currency,
+    }
 
 
 @COUNTER.add(
@@ -401,7 +439,7 @@ def _claim_url(asked: Asked, booked: Sale) -> str:
     return installation().public_url + path
 
 
-def _pieces(body: wire.ReturnPreviewAsked) -> dict[int, int] | None:
+def _pieces(body: wire.ReturnPreviewAsked | wire.SaleReturnAsked) -> dict[int, int] | None:
     return {line.number: line.quantity for line in body.lines} or None
 
 
@@ -418,9 +456,9 @@ def _bought(asked: Asked, body: wire.QuoteAsked, at: datetime | None = None) -> 
     }
 
 
-def _number(text: str) -> int:
+def _number(text: str, unknown: type[Refused] = ReceiptUnknown) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 19):
-        raise ReceiptUnknown()
+        raise unknown()
     return int(text)
 
 

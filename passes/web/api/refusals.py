@@ -44,6 +44,7 @@ from passes.loyalty.refusals import (
     PhoneInvalid,
     PhoneMissing,
     PointsChosenWrong,
+    PurchaseUnknown,
     ReceiptUnknown,
     RedemptionOver,
     RedemptionUnknown,
@@ -125,6 +126,18 @@ RETURN_PREVIEW = (
 )
 
 RETURN = (*RETURN_PREVIEW, ReturnBeforeSale, TimeInvalid, OwnCard)
+
+SALE_RETURN = (
+    PurchaseUnknown,
+    AlreadyUndone,
+    AmountInvalid,
+    ReturnTooLate,
+    ReturnBeforeSale,
+    NothingLeftToReturn,
+    ReturnTooLarge,
+    ReturnLineUnknown,
+    TimeInvalid,
+)
 
 UNDO = (ReceiptUnknown, AlreadyUndone, UndoTooLate, UndoAfterReturn, OwnCard)
 

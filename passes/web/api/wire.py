@@ -218,6 +218,15 @@ class ReturnAsked(ReturnPreviewAsked):
     occurred_at: AwareDatetime | None = None
 
 
+class SaleReturnAsked(Place):
+    """Goods of a guest's sale that come back; without lines and amount, all of them."""
+
+    lines: Annotated[list[ReturnedLine], Field(max_length=500)] = []
+    amount_minor: Annotated[int, Field(ge=1, lt=_LIMIT)] | None = None
+    reason: Annotated[str, Field(max_length=200)] = ""
+    occurred_at: AwareDatetime | None = None
+
+
 class UndoAsked(Place):
     """A mistake to be taken back."""
 
@@ -417,6 +426,15 @@ class SaleAnswer(BaseModel):
         description="Where the guest may make its points theirs, for a QR code on the receipt."
     )
     claim_until: datetime | None
+
+
+class SaleReturnAnswer(BaseModel):
+    """Goods of a guest's sale came back; `refund_minor` is paid out."""
+
+    id: Id
+    sale_id: Id
+    refund_minor: int
+    currency: str
 
 
 class NewMemberAnswer(BaseModel):
