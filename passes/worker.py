@@ -136,6 +136,7 @@ def _keep_house(installation: Installation, stop: threading.Event) -> None:
                 pass
             access.forget_due(installation.store, now=now)
             membership.forget_phones_due(installation.store, now=now)
+            registers.forget_due(installation.store, now=now)
         except (Busy, StorageFull) as trouble:
             log.warning("sealing waits: %s", trouble)
         stop.wait(HOUSEKEEPING_SECONDS)

@@ -26,7 +26,7 @@ from passes.registers.keeping import (
 from passes.registers.looking import Message, latest
 from passes.registers.orders import Event, Malformed
 from passes.registers.settling import Books
-from passes.registers.taking import Outcome, digest, keep_malformed, retry, run_due, take
+from passes.registers.taking import Outcome, digest, forget_due, keep_malformed, retry, run_due, take
 
 __all__ = [
     "NATURES",
@@ -45,6 +45,7 @@ __all__ = [
     "change",
     "digest",
     "every",
+    "forget_due",
     "is_genuine",
     "keep_malformed",
     "knows_token",

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import orjson
 
@@ -28,12 +29,14 @@ from passes.store.instants import instant
 from passes.store.programmes import Loaded
 
 GIVE_UP_AFTER = timedelta(days=7)
+FORGET_AFTER = timedelta(days=90)
 FIRST_TRY_AFTER = timedelta(seconds=30)
 """A message is booked as it arrives; only what stays then is the worker's."""
 
 _HEARD_AFTER = timedelta(minutes=1)
 _TRIES_APART_MAX = timedelta(hours=6)
 _DUE_AT_ONCE = 200
+_FORGET_AT_ONCE = 500
 _WORDS_MAX = 200
 
 log = logging.getLogger(__name__)
@@ -171,6 +174,24 @@ def run_due(store: Store, *, books: Books, now: datetime) -> int:
             log.exception("an order of register %s cannot be settled", register_id)
         _postpone(store, slug, register_id, order, now)
     return len(orders)
+
+
+def forget_due(store: Store, *, now: datetime) -> int:
+    """Forget messages that were settled long ago: what became of their orders stays. Returns how many."""
+    before, gone = now - FORGET_AFTER, 0
+    with store.read() as read:
+        registers_with = registers.with_old_messages(read, before=before)
+    for programme_id, register_id in registers_with:
+        gone += store.write(
+            partial(
+                registers.forget,
+                programme_id=programme_id,
+                register_id=register_id,
+                before=before,
+                limit=_FORGET_AT_ONCE,
+            )
+        )
+    return gone
 
 
 def _postpone(store: Store, slug: str, register_id: int, order: str, now: datetime) -> None:

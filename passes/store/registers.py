@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, insert, literal_column, select, text, update
+from sqlalchemy import ColumnElement, bindparam, delete, insert, literal_column, or_, select, text, update
 
 from passes.loyalty.receipt import ReceiptKind
 from passes.store import programmes
@@ -110,15 +110,12 @@ _of_message = (
     register_message.c.message_key == bindparam("message"),
 )
 _MESSAGE = select(register_message).where(*_of_message)
-_WAITING = (
-    select(register_message)
-    .where(
-        register_message.c.programme_id == bindparam("programme"),
-        register_message.c.register_id == bindparam("register"),
-        register_message.c.order_key == bindparam("order"),
-        register_message.c.state == _WAITING_STATE,
-    )
-    .order_by(register_message.c.received_at, register_message.c.message_key)
+# Sorted here: an engine asked to do it would rather walk through all messages as they came.
+_WAITING = select(register_message).where(
+    register_message.c.programme_id == bindparam("programme"),
+    register_message.c.register_id == bindparam("register"),
+    register_message.c.order_key == bindparam("order"),
+    register_message.c.state == _WAITING_STATE,
 )
 _DUE = (
     select(
@@ -164,6 +161,27 @@ _REVIVE = (
         register_message.c.why == bindparam("reason"),
     )
     .values(state="waiting", why=None, due_at=bindparam("now"))
+    .returning(register_message.c.message_key)
+)
+_ALL = select(register.c.programme_id, register.c.id)
+_OLD = (
+    select(register_message.c.message_key)
+    .where(
+        register_message.c.programme_id == bindparam("programme"),
+        register_message.c.register_id == bindparam("register"),
+        register_message.c.received_at < bindparam("before"),
+        or_(register_message.c.state == "booked", register_message.c.state == "ignored"),
+    )
+    .order_by(register_message.c.received_at)
+    .limit(bindparam("limit"))
+)
+_FORGET = (
+    delete(register_message)
+    .where(
+        register_message.c.programme_id == bindparam("programme"),
+        register_message.c.register_id == bindparam("register"),
+        register_message.c.message_key.in_(_OLD),
+    )
     .returning(register_message.c.message_key)
 )
 _LATEST = (
@@ -363,7 +381,8 @@ def message(read: Read, programme_id: int, register_id: int, message_key: str) -
 
 def waiting(read: Read, programme_id: int, register_id: int, order_key: str) -> list[Row]:
     """The messages of an order that wait, oldest first."""
-    return read.ask(_WAITING, programme=programme_id, register=register_id, order=order_key).all()
+    rows = read.ask(_WAITING, programme=programme_id, register=register_id, order=order_key).all()
+    return sorted(rows, key=lambda row: (row.received_at, row.message_key))
 
 
 def due(read: Read, *, now: datetime, limit: int) -> list[Row]:
@@ -403,6 +422,22 @@ def revive(
     """Let the messages of an order wait again that were refused for this reason. Returns how many."""
     values = {"programme": programme_id, "register": register_id, "order": order_key}
     return len(work.ask(_REVIVE, **values, reason=why, now=micros(now)).all())
+
+
+def with_old_messages(read: Read, *, before: datetime) -> list[tuple[int, int]]:
+    """The registers, by programme and id, that have settled messages from before an instant."""
+    found = []
+    for one in read.ask(_ALL).all():
+        values = {"programme": one.programme_id, "register": one.id, "before": micros(before)}
+        if read.ask(_OLD, **values, limit=1).one() is not None:
+            found.append((one.programme_id, one.id))
+    return found
+
+
+def forget(work: Work, programme_id: int, register_id: int, *, before: datetime, limit: int) -> int:
+    """Forget settled messages from before an instant, oldest first. Returns how many."""
+    values = {"programme": programme_id, "register": register_id, "before": micros(before)}
+    return len(work.ask(_FORGET, **values, limit=limit).all())
 
 
 def latest(read: Read, programme_id: int, register_id: int, *, limit: int) -> list[Row]:

@@ -85,11 +85,16 @@ def test_a_message_replayed_after_years_changes_nothing(desk: Desk) -> None:
     ana = desk.shop.join()
     desk.shopify(an_order(ana.code))
     desk.shopify(shopify_refund({2: 1}, "3.50"))
+    desk.shopify(shopify_refund({2: 1}, "3.50", order=77))
     later = desk.shop.now + timedelta(days=1200)
     for message in (an_order(ana.code), shopify_refund({2: 1}, "3.50")):
         assert desk.shopify(message, now=later).again
-    # Even where the messages themselves were cleared away: the order is remembered.
-    desk.shop.store.write(lambda work: work.put(text("DELETE FROM register_message")))
+    # The messages themselves are forgotten after a while, but not what waits, and not the order.
+    store = desk.shop.store
+    assert registers.forget_due(store, now=desk.shop.now + timedelta(days=89)) == 0
+    assert registers.forget_due(store, now=later) == 2
+    assert registers.forget_due(store, now=later) == 0
+    assert desk.states() == [("waiting", None)]
     for message in (an_order(ana.code), shopify_refund({2: 1}, "3.50")):
         assert desk.shopify(message, now=later).why == "already_booked"
     assert desk.shop.balance(ana.code) == 100 + 285
