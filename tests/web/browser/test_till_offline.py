@@ -4,371 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
-from passes import access, membership, tills
-from passes.access import Area, Role, pins
+from passes import membership, tills
+from passes.access import pins
 from passes.enrolment import Joined
 from passes.web.till import shell
 from tests.cast import rows
 from tests.shop import COFFEE, KEYS, Shop
-from tests.web.browser.till import call
+from tests.web.browser.till import FULL, QUEUE, ROOM, call, come_to_work, lost
 from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
 from tests.web.conftest import CHEAP
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-QUEUE = "**/till/api/queue"
-FULL = """
-  () => {
-    window.put ??= IDBObjectStore.prototype.put;
-    IDBObjectStore.prototype.put = () => {
-      throw new DOMException("full", "QuotaExceededError");
-    };
-  }
-"""
-ROOM = "() => { IDBObjectStore.prototype.put = window.put; }"
-
-
-def come_to_work(window: Watched, house: Shop) -> None:
-    """Cy is signed in at West Loop, as with a password but quicker."""
-    store = house.store
-    session = access.sign_in_for_demonstration(
-        store, programme=COFFEE, role=Role.CASHIER, area=Area.TILL, now=house.now
-    )
-    access.work_at(store, secret=session, programme=COFFEE, location="west-loop")
-    window.page.context.add_cookies(
-        [{"name": "passes_till", "value": session, "url": f"{window.base}/till/"}]
-    )
-
-
-@pytest.fixture
-def till(browse: Open, house: Shop) -> Page:
-    """A signed-in page whose modules the tests ask directly."""
-    window = browse()
-    come_to_work(window, house)
-    page = window.open("/till/today")
-    call(page, "queue", "it.begin()")
-    return page
-
-
-def buy(page: Page, code: str, amount_minor: int, patience_ms: int = 4000) -> dict[str, Any]:
-    """Book a purchase as the app does."""
-    found: dict[str, Any] = call(
-        page,
-        "queue",
-        "it.book(given.item)",
-        item={
-            "operation": "bookPurchase",
-            "body": {"code": code, "amount_minor": amount_minor},
-            "about": {"code": code, "name": "Ana", "words": "Purchase"},
-            "patienceMs": patience_ms,
-        },
-    )
-    return found
-
-
-def lost(page: Page) -> None:
-    """From now on the server hears the queue, and its answer never arrives."""
-
-    def lose(route: Route) -> None:
-        route.fetch()
-        route.abort()
-
-    page.route(QUEUE, lose)
-
-
-def deliver(page: Page) -> None:
-    """The network is back, and what waits goes."""
-    page.context.set_offline(False)
-    page.wait_for_function("() => navigator.onLine")
-    call(page, "queue", "it.flush()")
-
-
-def test_what_is_booked_is_answered_at_once(till: Page, ana: Joined) -> None:
-    found = buy(till, ana.code, 12_40)
-    assert found["state"] == "booked"
-    assert found["answer"]["balance"] == 764
-    assert call(till, "queue", "it.waiting()") == []
-
-
-@pytest.mark.check("L-77")
-def test_twenty_sales_without_network_are_booked_once_though_they_are_sent_twice(
-    till: Page, house: Shop
-) -> None:
-    # Two each: more of one member in a day would want a manager.
-    members = [house.join(f"Member {number}").code for number in range(10)]
-    till.context.set_offline(True)
-    for number in range(20):
-        assert buy(till, members[number % 10], 1_00 + number, patience_ms=1)["state"] == "waiting"
-    waiting = call(till, "queue", "it.waiting()")
-    assert [row["sequence"] for row in waiting] == list(range(1, 21))
-    assert rows(house.store, "purchase") == []
-    # The first time the answer is lost on its way: nobody here knows that all of it was booked.
-    lost(till)
-    deliver(till)
-    assert len(call(till, "queue", "it.waiting()")) == 20
-    till.unroute(QUEUE)
-    call(till, "queue", "it.flush()")
-    assert call(till, "queue", "it.waiting()") == []
-    booked = rows(house.store, "purchase")
-    assert sorted(row["net_minor"] for row in booked) == [*range(1_00, 1_20)]
-    assert [row["occurred_at"] for row in booked] == sorted(row["occurred_at"] for row in booked)
-
-
-@pytest.mark.check("L-76", "W-53")
-def test_a_lost_answer_is_asked_for_again_and_books_once(till: Page, ana: Joined, house: Shop) -> None:
-    lost(till)
-    assert buy(till, ana.code, 12_40, patience_ms=1500)["state"] == "waiting"
-    till.unroute(QUEUE)
-    call(till, "queue", "it.flush()")
-    assert call(till, "queue", "it.waiting()") == []
-    assert [row["net_minor"] for row in rows(house.store, "purchase")] == [54_00, 12_40]
-
-
-def test_what_was_withdrawn_though_it_had_arrived_is_taken_back(till: Page, ana: Joined, house: Shop) -> None:
-    lost(till)
-    key = buy(till, ana.code, 12_40, patience_ms=1500)["key"]
-    assert call(till, "queue", "it.withdraw(given.key)", key=key)
-    till.unroute(QUEUE)
-    call(till, "queue", "it.flush()")
-    assert call(till, "queue", "it.waiting()") == []
-    assert [row["kind"] for row in rows(house.store, "receipt", "amount_minor = 1240")] == ["accrue", "undo"]
-    # What never went anywhere leaves no trace.
-    till.context.set_offline(True)
-    key = buy(till, ana.code, 9_99, patience_ms=1)["key"]
-    assert call(till, "queue", "it.withdraw(given.key)", key=key)
-    deliver(till)
-    assert rows(house.store, "purchase", "net_minor = 999") == []
-
-
-def redeem(page: Page, code: str, reward: str, patience_ms: int = 1500) -> dict[str, Any]:
-    found: dict[str, Any] = call(
-        page,
-        "queue",
-        "it.book(given.item)",
-        item={
-            "operation": "redeemReward",
-            "body": {"code": code, "reward": reward},
-            "patienceMs": patience_ms,
-        },
-    )
-    return found
-
-
-def test_a_reward_is_not_given_while_nobody_answers_and_somebody_hears_of_it_when_it_was_booked(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    till.context.set_offline(True)
-    assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "offline_limit"
-    till.context.set_offline(False)
-    assert call(till, "queue", "it.waiting()") == []
-    # The network dies while it is being booked.
-    lost(till)
-    assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "no_answer"
-    till.unroute(QUEUE)
-    call(till, "queue", "it.flush()")
-    assert call(till, "queue", "it.waiting()") == []
-    [row] = call(till, "queue", "it.attention()")
-    assert row["reason"]["kind"] == "answered_late"
-    assert row["reason"]["answer"]["points"] == -150
-    # Nothing arrived: nothing is booked when the network is back.
-    till.route(QUEUE, lambda route: route.abort())
-    assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "no_answer"
-    till.unroute(QUEUE)
-    call(till, "queue", "it.flush()")
-    assert len(call(till, "queue", "it.attention()")) == 1
-    assert len(rows(house.store, "receipt", "kind = 'redeem'")) == 1
-
-
-def test_what_is_refused_later_waits_for_somebody_and_holds_up_nobody(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    ben = house.join("Ben")
-    till.context.set_offline(True)
-    buy(till, "2FTX9KQDVM34CHWR", 3_00, patience_ms=1)
-    buy(till, ben.code, 4_00, patience_ms=1)
-    deliver(till)
-    assert call(till, "queue", "it.waiting()") == []
-    [row] = call(till, "queue", "it.attention()")
-    assert row["reason"]["problem"]["code"] == "code_mistyped"
-    assert row["reason"]["problem"]["detail"]
-    assert len(rows(house.store, "purchase", "net_minor = 400")) == 1
-    call(till, "queue", "it.retry(given.key)", key=row["key"])
-    assert [one["key"] for one in call(till, "queue", "it.attention()")] == [row["key"]]
-    call(till, "queue", "it.settle(given.key, 'Ben was another Ben')", key=row["key"])
-    assert call(till, "queue", "it.attention()") == []
-
-
-def test_a_member_for_whom_the_server_has_no_time_waits_and_the_others_do_not(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    ben = house.join("Ben")
-    till.context.set_offline(True)
-    for code, amount_minor in ((ana.code, 1_00), (ben.code, 2_00), (ana.code, 3_00)):
-        buy(till, code, amount_minor, patience_ms=1)
-    till.context.set_offline(False)
-    sent: list[list[int]] = []
-
-    def busy(route: Route) -> None:
-        asked = json.loads(route.request.post_data or "")["items"]
-        sent.append([one["body"]["amount_minor"] for one in asked])
-        results = [
-            {"key": one["key"], "state": "later" if one["body"]["code"] == ana.code else "booked"}
-            for one in asked
-        ]
-        route.fulfill(json={"server_time": house.now.isoformat(), "results": results})
-
-    till.route(QUEUE, busy)
-    call(till, "queue", "it.flush()")
-    assert sent[0] == [1_00, 2_00, 3_00]
-    assert [row["body"]["amount_minor"] for row in call(till, "queue", "it.waiting()")] == [1_00, 3_00]
-
-
-def test_a_full_device_refuses_a_sale_in_words_and_keeps_nothing_of_it(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    till.evaluate(FULL)
-    found = buy(till, ana.code, 12_40)
-    assert (found["state"], found["problem"]["code"]) == ("refused", "storage_full")
-    call(till, "records", "it.remember({code: given.code, name: 'Ana', balance: 1})", code=ana.code)
-    till.evaluate(ROOM)
-    assert call(till, "queue", "it.waiting()") == []
-    assert rows(house.store, "purchase", "net_minor = 1240") == []
-    assert buy(till, ana.code, 12_40)["state"] == "booked"
-
-
-def test_two_tabs_never_send_at_once_and_each_hears_of_its_own(till: Page, ana: Joined, house: Shop) -> None:
-    other = till.context.new_page()
-    other.goto(till.url)
-    call(other, "queue", "it.begin()")
-    sent: list[str] = []
-    till.context.on(
-        "request",
-        lambda asked: (
-            sent.extend(one["key"] for one in json.loads(asked.post_data or "")["items"])
-            if asked.url.endswith("/till/api/queue")
-            else None
-        ),
-    )
-    till.context.set_offline(True)
-    for number, page in enumerate((till, other, till, other)):
-        buy(page, ana.code, 5_00 + number, patience_ms=1)
-    till.context.set_offline(False)
-    call(other, "queue", "(it.flush(), 0)")
-    call(till, "queue", "it.flush()")
-    assert call(till, "queue", "it.waiting()") == []
-    assert len(sent) == len(set(sent)) == 4
-    # One tab delivers what the other booked, which is told the outcome.
-    call(
-        till,
-        "queue",
-        "navigator.locks.request(given.name, () => new Promise((done) => (window.free = done))) && 0",
-        name="passes-till-queue",
-    )
-    call(
-        other,
-        "queue",
-        "(window.outcome = it.book(given.item), 0)",
-        item={
-            "operation": "bookSale",
-            "body": {"amount_minor": 3_00},
-            "patienceMs": 20_000,
-        },
-    )
-    till.wait_for_timeout(300)
-    till.evaluate("() => window.free()")
-    assert other.evaluate("() => window.outcome")["state"] == "booked"
-
-
-@pytest.mark.check("W-48")
-def test_the_time_of_a_sale_is_the_servers_whatever_the_device_says(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    now: dict[str, Any] = {}
-    call(till, "queue", "it.onChange((now) => (window.now = now))")
-    till.wait_for_timeout(200)
-    now = till.evaluate("() => window.now")
-    ahead = datetime.now(UTC) - house.now
-    assert abs(now["skewSeconds"] - ahead.total_seconds()) < 60
-    till.context.set_offline(True)
-    buy(till, ana.code, 7_77, patience_ms=1)
-    [row] = call(till, "queue", "it.waiting()")
-    assert abs(datetime.fromisoformat(row["made_at"]) - house.now) < timedelta(minutes=1)
-    assert abs(datetime.fromisoformat(row["device_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
-
-
-def test_points_are_spent_without_network_only_as_far_as_the_programme_lets_them(till: Page) -> None:
-    def refused(points: int, *, limit: int, balance: int | None = 500, waiting: int = 0) -> str | None:
-        found: str | None = call(
-            till,
-            "limits",
-            "it.refusedOffline(given.item, given.known)",
-            item={"operation": "redeemReward", "body": {"code": "A", "reward": "credit", "points": points}},
-            known={
-                "offlinePoints": limit,
-                "member": {"balance": balance} if balance is not None else None,
-                "waiting": [{"spends": waiting}],
-            },
-        )
-        return found
-
-    assert refused(100, limit=0) == "needs_network"
-    assert refused(100, limit=100) is None
-    assert refused(101, limit=100) == "offline_limit"
-    assert refused(60, limit=100, waiting=50) == "offline_limit"
-    assert refused(60, limit=1000, balance=59) == "offline_limit"
-    assert refused(60, limit=1000, balance=None) == "offline_limit"
-    for operation, expected in (
-        ("bookPurchase", None),
-        ("bookSale", None),
-        ("undoReceipt", None),
-        ("takeBackGoods", None),
-        ("useReward", "needs_network"),
-        ("enrolMember", "needs_network"),
-        ("claimSale", "needs_network"),
-    ):
-        assert (
-            call(
-                till,
-                "limits",
-                "it.refusedOffline(given, {offlinePoints: 1000, waiting: []})",
-                operation=operation,
-                body={},
-            )
-            == expected
-        )
-
-
-def test_members_are_remembered_as_last_seen_with_what_waits_and_forgotten_with_the_till(
-    till: Page, ana: Joined, house: Shop
-) -> None:
-    look = "fetch(`/till/api/members/${given.code}`).then((answer) => answer.json()).then(it.remember)"
-    call(till, "records", look, code=ana.code)
-    till.context.set_offline(True)
-    buy(till, ana.code, 12_40, patience_ms=1)
-    known = call(till, "records", "it.recall(given.code)", code=ana.code)
-    assert (known["member"]["balance"], known["waitingPoints"]) == (764, 124)
-    assert datetime.fromisoformat(known["seenAt"]) == house.now
-    assert [one["member"]["name"] for one in call(till, "records", "it.search('rey')")] == ["Ana Reyes"]
-    assert call(till, "records", "it.search('eyes')") == []
-    many = """Promise.all(given.codes.map((code, at) => it.remember({
-      code, name: "Cem Işık", balance: 0, as_of: new Date(Date.UTC(2027, 0, 1) + at).toISOString(),
-    })))"""
-    call(till, "records", many, codes=[f"C{number}" for number in range(500)])
-    assert call(till, "records", "it.recall(given.code)", code=ana.code) is None
-    assert len(call(till, "records", "it.search('isik')")) == 8
-    call(till, "records", "it.keepSnapshot({revoked: true, person: null})")
-    assert call(till, "records", "it.search('isik')") == []
-    assert len(call(till, "queue", "it.waiting()")) == 1
-
-
-# The app itself, by its keys and buttons --------------------------------------------
 
 
 def begin(window: Watched, house: Shop) -> Page:
@@ -429,8 +81,17 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     enter(page, "3.00")
     expect(status).to_contain_text("2 waiting")
 
-    # Closed and opened again, still without network.
-    page.close()
+    # Closed, which warns, and opened again, still without network.
+    warned: list[str] = []
+
+    def close_it(dialog: Dialog) -> None:
+        warned.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", close_it)
+    with page.expect_event("close"):
+        page.close(run_before_unload=True)
+    assert warned == ["beforeunload"]
     window.page = page = page.context.new_page()
     window.watch()
     page.goto(f"{window.base}/till/app")

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
-from tests.shop import COFFEE
+from passes import access
+from passes.access import Area, Role
+from tests.shop import COFFEE, Shop
 from tests.web.browser.window import Watched
 from tests.web.conftest import PASSWORD
+
+QUEUE = "**/till/api/queue"
+FULL = """
+  () => {
+    window.put ??= IDBObjectStore.prototype.put;
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  }
+"""
+ROOM = "() => { IDBObjectStore.prototype.put = window.put; }"
 
 
 def sign_in(window: Watched, login: str = "cy", shop: str = f"{COFFEE}/west-loop") -> Page:
@@ -38,3 +51,32 @@ def call(page: Page, module: str, expression: str, **given: Any) -> Any:
         }}""",
         [module, given],
     )
+
+
+def come_to_work(window: Watched, house: Shop) -> None:
+    """Cy is signed in at West Loop, as with a password but quicker."""
+    store = house.store
+    session = access.sign_in_for_demonstration(
+        store, programme=COFFEE, role=Role.CASHIER, area=Area.TILL, now=house.now
+    )
+    access.work_at(store, secret=session, programme=COFFEE, location="west-loop")
+    window.page.context.add_cookies(
+        [{"name": "passes_till", "value": session, "url": f"{window.base}/till/"}]
+    )
+
+
+def lost(page: Page) -> None:
+    """From now on the server hears the queue, and its answer never arrives."""
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route(QUEUE, lose)
+
+
+def deliver(page: Page) -> None:
+    """The network is back, and what waits goes."""
+    page.context.set_offline(False)
+    page.wait_for_function("() => navigator.onLine")
+    call(page, "queue", "it.flush()")
