@@ -285,19 +285,20 @@ def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
     phone.code = ana.code
     inside = sides.page.frame_locator("iframe[name=page]")
     # Nobody looked at a till yet: it opens by itself.
-    expect(inside.locator(".member h1")).to_have_text("Ana Reyes")
+    expect(inside.locator("[data-screen=member] h1")).to_have_text("Ana Reyes")
     expect(customer).not_to_have_attribute("aria-current", "true")
     inside.locator("#amount").fill("12.40")
-    expect(inside.locator("#echo")).to_contain_text("124")
-    inside.get_by_role("button", name="Confirm").click()
+    expect(inside.locator("#screen [data-slot=quote]")).to_contain_text("124")
+    inside.locator("#screen [data-slot=confirm]").click()
     expect(inside.locator(".change")).to_contain_text("+124")
-    # The phone still holds it up, but that is the customer who was just served.
+    # The till goes back by itself. The phone still holds the card up: that customer was just served.
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
     sides.page.wait_for_timeout(1_500)
-    expect(inside.locator(".change")).to_be_visible()
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
     phone.code = None
     sides.page.wait_for_timeout(1_500)
     phone.code = ana.code
-    expect(inside.locator(".balance")).to_contain_text("764")
+    expect(inside.locator("#screen [data-slot=balance]")).to_contain_text("764")
     sides.complaints.clear()
 
 
