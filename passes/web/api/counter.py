@@ -27,7 +27,7 @@ from passes.loyalty.refusals import (
     SaleUnknown,
 )
 from passes.web import language
-from passes.web.api import refusals, wire
+from passes.web.api import answers, refusals, wire
 from passes.web.api.cards import card_of, proof
 from passes.web.api.holds import HOLDS
 from passes.web.api.operations import Asked, Operation, Operations
@@ -61,7 +61,7 @@ def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
     )
     # Who was only looked up must not turn into a card that was there.
     shown = replace(view, code=code) if is_found else view
-    return wire.member(shown, identified="found" if is_found else "card", now=now())
+    return answers.member(shown, identified="found" if is_found else "card", now=now())
 
 
 @COUNTER.add(
@@ -78,7 +78,7 @@ def look_at_member(asked: Asked, code: str) -> Mapping[str, Any]:
 )
 def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
     """The same sum as the booking makes."""
-    return wire.quote(
+    return answers.quote(
         checkout.quote(
             installation().store,
             programme=asked.caller.programme,
@@ -127,7 +127,7 @@ def read_amount(asked: Asked, query: wire.Typed) -> Mapping[str, Any]:
 )
 def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
     """A purchase."""
-    return wire.receipt(
+    return answers.receipt(
         checkout.accrue(
             installation().store,
             programme=asked.caller.programme,
@@ -193,7 +193,7 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
 def claim_sale(asked: Asked, body: wire.ClaimAsked) -> Mapping[str, Any]:
     """A guest's sale, once."""
     here, loaded = installation(), asked.caller.loaded
-    return wire.receipt(
+    return answers.receipt(
         checkout.claim(
             here.store,
             programme=asked.caller.programme,
@@ -259,7 +259,7 @@ def take_back_sale(asked: Asked, body: wire.SaleReturnAsked, sale_id: str) -> Ma
 def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]:
     """A reward."""
     code, shown = proof(body.code, body.one_time, asked)
-    return wire.receipt(
+    return answers.receipt(
         checkout.redeem(
             installation().store,
             programme=asked.caller.programme,
@@ -291,7 +291,7 @@ def redeem_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]
 def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
     """A reward in hand."""
     code, shown = proof(body.code, body.one_time, asked)
-    return wire.receipt(
+    return answers.receipt(
         checkout.use(
             installation().store,
             programme=asked.caller.programme,
@@ -322,7 +322,7 @@ def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
     lines = checkout.returnable(
         installation().store, programme=asked.caller.programme, receipt_id=_number(receipt_id)
     )
-    return wire.returnable(_number(receipt_id), asked.caller.loaded.programme.currency, lines)
+    return answers.returnable(_number(receipt_id), asked.caller.loaded.programme.currency, lines)
 
 
 @COUNTER.add(
@@ -339,7 +339,7 @@ def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
 )
 def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, Any]:
     """The same booking, undone before it counts."""
-    return wire.return_preview(
+    return answers.return_preview(
         checkout.preview_return(
             installation().store,
             programme=asked.caller.programme,
@@ -366,7 +366,7 @@ def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, 
 )
 def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
     """A return."""
-    return wire.receipt(
+    return answers.receipt(
         checkout.take_back(
             installation().store,
             programme=asked.caller.programme,
@@ -396,7 +396,7 @@ def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
 )
 def look_at_receipt(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
     """A receipt in words."""
-    return wire.with_reasons(
+    return answers.with_reasons(
         checkout.why(
             installation().store,
             programme=asked.caller.programme,
@@ -421,7 +421,7 @@ def look_at_receipt(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
 )
 def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping[str, Any]:
     """A reversing entry."""
-    return wire.receipt(
+    return answers.receipt(
         checkout.undo(
             installation().store,
             programme=asked.caller.programme,

@@ -8,7 +8,7 @@ from typing import Any
 from passes import checkout
 from passes.api_keys import Scope
 from passes.loyalty.refusals import HoldOver, HoldUnknown, NotAPurchase, PointsChosenWrong, ReceiptUnknown
-from passes.web.api import refusals, wire
+from passes.web.api import answers, refusals, wire
 from passes.web.api.cards import proof
 from passes.web.api.operations import Asked, Operation, Operations
 from passes.web.here import installation, now
@@ -69,7 +69,7 @@ def hold_reward(asked: Asked, body: wire.RedemptionAsked) -> Mapping[str, Any]:
 )
 def capture_hold(asked: Asked, body: wire.CaptureAsked, hold_id: str) -> Mapping[str, Any]:
     """Done again it answers the same."""
-    return wire.receipt(
+    return answers.receipt(
         checkout.capture(
             installation().store,
             programme=asked.caller.programme,
@@ -98,7 +98,7 @@ def capture_hold(asked: Asked, body: wire.CaptureAsked, hold_id: str) -> Mapping
 )
 def release_hold(asked: Asked, body: wire.ReleaseAsked, hold_id: str) -> Mapping[str, Any]:
     """Done again it answers the same."""
-    return wire.receipt(
+    return answers.receipt(
         checkout.release(
             installation().store,
             programme=asked.caller.programme,

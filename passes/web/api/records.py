@@ -27,7 +27,7 @@ from passes.store import Row, journal, records
 from passes.store.programmes import Loaded
 from passes.store.records import Listed
 from passes.web import language
-from passes.web.api import wire
+from passes.web.api import answers, wire
 from passes.web.api.operations import Asked, Operation, Operations
 from passes.web.here import installation
 
@@ -329,7 +329,7 @@ def _receipts(asked: Asked, name: str, query: ReceiptsAsked, member_id: int | No
             since=query.since,
             until=query.until,
         )
-    return page.of(found, lambda row: wire.receipt(journal.receipt_of(row, loaded.programme)))
+    return page.of(found, lambda row: answers.receipt(journal.receipt_of(row, loaded.programme)))
 
 
 # Pages --------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from passes.store.programmes import Loaded
 from passes.store.work import Row
 from passes.tills import Device
 from passes.web import language, signin, theme
-from passes.web.api import operations, wire
+from passes.web.api import answers, operations, wire
 from passes.web.api.counter import COUNTER
 from passes.web.api.operations import Asked, Operation
 from passes.web.here import installation, now
@@ -315,7 +315,7 @@ def mine() -> Response:
 def _mine(loaded: Loaded, receipt: Receipt) -> dict[str, Any]:
     card = receipts.card(loaded, receipt)
     return {
-        **wire.receipt(receipt),
+        **answers.receipt(receipt),
         "name": None if card is None else card.name,
         "code": None if card is None else _handle(loaded, card),
         "code_end": None if card is None else card.code[-_CODE_LETTERS_SHOWN:],
@@ -357,5 +357,5 @@ def outcome(key: str) -> Response:
         raise ReceiptUnknown()
     booked = Receipt.from_json(answer) if answer.startswith("{") else None
     return operations.answered(
-        {"key": key, "state": "booked", "answer": None if booked is None else wire.receipt(booked)}, 200
+        {"key": key, "state": "booked", "answer": None if booked is None else answers.receipt(booked)}, 200
     )
