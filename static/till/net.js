@@ -27,14 +27,16 @@ export class Problem extends Error {
   }
 }
 
-let answers = navigator.onLine;
+// Whether the last question was answered; null before the first.
+let answers = null;
 let formToken;
 const hearers = new Set();
 
 export function isOnline() {
-  return answers && navigator.onLine;
+  return answers !== false && navigator.onLine;
 }
 
+// `hearer(online)` at the first answer of all, and whenever that changes.
 export function onContact(hearer) {
   hearers.add(hearer);
   return () => hearers.delete(hearer);
@@ -83,11 +85,9 @@ async function once(path, { method, body, key, timeoutMs }) {
 }
 
 function tell(answered) {
-  const before = isOnline();
+  if (answers === answered) return;
   answers = answered;
-  if (before !== isOnline()) for (const hearer of hearers) hearer(isOnline());
+  for (const hearer of hearers) hearer(isOnline());
 }
 
-addEventListener("offline", () => {
-  for (const hearer of hearers) hearer(false);
-});
+addEventListener("offline", () => tell(false));

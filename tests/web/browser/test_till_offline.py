@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,8 +109,10 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     # The first time the answer is lost: it is sent twice and booked once.
     lost(page)
     page.context.set_offline(False)
+    page.wait_for_timeout(100)
+    deadline = time.monotonic() + 20
     while call(page, "database", "it.kept('toEnd')"):
-        page.wait_for_timeout(50)
+        assert time.monotonic() < deadline, "the server was not told that somebody signed out"
     come_to_work(window, house)
     page.goto(f"{window.base}/till/app")
     expect(page.locator("#status")).to_contain_text("2 waiting")
