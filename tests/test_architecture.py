@@ -133,7 +133,7 @@ def test_http_clients_live_behind_the_network_doors() -> None:
             continue
         names = set(imports_of(tree_of(path)))
         assert not any(name.startswith(("http.client", "http.server", "urllib.request")) for name in names), (
-            where
+            path.name
         )
 
 
