@@ -3,7 +3,7 @@
 
 import { normalise } from "./codes.js";
 
-const SAFE = new Set(["bookPurchase", "bookSale", "undoReceipt", "takeBackGoods"]);
+const SAFE = new Set(["bookPurchase", "bookSale", "undoReceipt", "takeBackGoods", "takeBackSale"]);
 const SPENDING = "redeemReward";
 
 // Whether items wait together: what is booked for one member keeps its order.
@@ -29,6 +29,19 @@ export function pointsSpent({ operation, body }, member) {
 export function pointsGiven({ operation, body }, rate) {
   if (operation !== "bookPurchase" || !rate?.amount_minor) return 0;
   return Math.floor((body.amount_minor * rate.points) / rate.amount_minor);
+}
+
+// The server asks whether one is meant that looks like the one before. Of what it has not heard of,
+// only the till can, while somebody is there to answer.
+export function isTwin({ operation, body }, others, now, rules) {
+  if (operation !== "bookPurchase" || body.repeat) return false;
+  const since = now - (rules?.repeat_seconds ?? 0) * 1000;
+  return others.some(
+    (other) =>
+      other.operation === operation &&
+      other.body.amount_minor === body.amount_minor &&
+      Date.parse(other.made_at) > since,
+  );
 }
 
 // Null, or the code of why not. `member` as last seen, `waiting` what waits of the same member.

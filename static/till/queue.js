@@ -2,11 +2,11 @@
 // is written down, sent, and leaves once the server has it. A key that is sent again
 // changes nothing, so sending again is always safe.
 
-import { skewSeconds } from "./clock.js";
+import { serverNow, skewSeconds } from "./clock.js";
 import { isFull, kept } from "./database.js";
 import { deliver } from "./delivery.js";
 import * as items from "./items.js";
-import { chainOf, pointsSpent, refusedOffline } from "./limits.js";
+import { chainOf, isTwin, pointsSpent, refusedOffline } from "./limits.js";
 import { ask, isOnline, onContact } from "./net.js";
 import { keepSnapshot, lastSeen, snapshot } from "./records.js";
 
@@ -47,7 +47,13 @@ export async function book({ operation, path = {}, body, about = {}, patienceMs 
   const item = { ...named, person: present?.person?.login ?? null, programme: now?.programme?.slug ?? null };
   const member = await lastSeen(body.code ?? about.code);
   item.spends = pointsSpent(item, member) ?? 0;
-  const forbidden = await onlyOnline(item, member, now?.rules);
+  const others = await waitingWith(item);
+  if (isTwin(item, others, await serverNow(), now?.rules)) return refusal(item.key, "looks_repeated");
+  const forbidden = refusedOffline(item, {
+    offlinePoints: now?.rules?.offline_points ?? 0,
+    member,
+    waiting: others,
+  });
   if (forbidden && !isOnline()) return refusal(item.key, forbidden);
 
   const outcome = new Promise((resolve) => expected.set(item.key, resolve));
@@ -67,7 +73,7 @@ export async function book({ operation, path = {}, body, about = {}, patienceMs 
     // Nothing is handed out on it, so it must not be booked when the network is back either.
     if (await items.change(item.key, { state: "asking", undo: false }, { from: "waiting" })) {
       found = refusal(item.key, "no_answer");
-    } else found = await outcome;
+    } else found = (await Promise.race([outcome, after(patienceMs)])) ?? refusal(item.key, "no_answer");
   }
   expected.delete(item.key);
   if (!found) found = { state: "waiting", key: item.key };
@@ -166,14 +172,9 @@ async function state() {
   };
 }
 
-async function onlyOnline(item, member, rules) {
-  const others = await waiting();
-  const chain = chainOf(item);
-  return refusedOffline(item, {
-    offlinePoints: rules?.offline_points ?? 0,
-    member,
-    waiting: others.filter((other) => other.chain === chain),
-  });
+async function waitingWith(item) {
+  const [others, chain] = [await waiting(), chainOf(item)];
+  return others.filter((other) => other.chain === chain && other.key !== item.key);
 }
 
 // Made of chance alone, as every device makes its own. Pages without https have no better word for it.

@@ -285,6 +285,7 @@ def _rules(loaded: Loaded) -> dict[str, Any]:
         "back_seconds": till.back_seconds,
         "undo_seconds": rules.undo_seconds,
         "offline_points": till.offline_points,
+        "repeat_seconds": till.repeat_seconds,
         "amount_limit_minor": rules.earning.limit_minor,
         "lookup": till.lookup,
         "practice": till.practice,

@@ -281,6 +281,21 @@ def test_a_reward_within_the_limit_is_given_once_without_network_and_booked_once
     assert call(till, "records", "it.recall(given.code)", code=ana.code)["member"]["balance"] == 490
 
 
+def test_the_same_purchase_again_without_network_is_asked_about_while_somebody_can_answer(
+    till: Page, ana: Joined, house: Shop
+) -> None:
+    till.context.set_offline(True)
+    assert buy(till, ana.code, 3_00)["state"] == "waiting"
+    again = buy(till, ana.code, 3_00)
+    assert (again["state"], again["problem"]["code"]) == ("refused", "looks_repeated")
+    body = {"code": ana.code, "amount_minor": 3_00, "repeat": True}
+    meant = {"operation": "bookPurchase", "body": body, "key": again["key"]}
+    assert call(till, "queue", "it.book(given.item)", item=meant)["state"] == "waiting"
+    deliver(till)
+    assert call(till, "queue", "it.attention()") == []
+    assert len(rows(house.store, "purchase", "net_minor = 300")) == 2
+
+
 def test_points_are_spent_without_network_only_as_far_as_the_programme_lets_them(till: Page) -> None:
     def refused(points: int, *, limit: int, balance: int | None = 500, waiting: int = 0) -> str | None:
         found: str | None = call(
