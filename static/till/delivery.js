@@ -9,6 +9,8 @@ import { rememberBalance } from "./records.js";
 const BATCH_MAX = 50;
 // Of these the content is at fault, whoever sends it and whenever.
 const MALFORMED = new Set([400, 413, 415, 422]);
+// A mistake of the server's, which may be about one of them.
+const BROKEN = 500;
 
 // Until nothing is left that could go; `tell({key, state, answer, problem})` of each that went.
 // The code of what the server has against all of it, or null.
@@ -56,13 +58,20 @@ async function send(rows, left) {
     const device_time = (await serverNow()).toISOString();
     return (await ask("/queue", { method: "POST", body: { device_time, items: told, left } })).results;
   } catch (error) {
-    if (!(error instanceof Problem) || !MALFORMED.has(error.status) || error.code === "form_stale") throw error;
-    if (rows.length === 1) return [{ key: rows[0].key, state: "refused", problem: error.plain }];
+    const isAboutOne = MALFORMED.has(error.status) || error.status === BROKEN;
+    if (!isAboutOne || error.code === "form_stale") throw error;
+    const state = error.status === BROKEN ? "later" : "refused";
+    if (rows.length === 1) return [{ key: rows[0].key, state, problem: error.plain }];
   }
   // One of them is at fault and must not hold up the others.
-  const results = [];
-  for (const [at, row] of rows.entries()) results.push(...(await send([row], left + rows.length - at - 1)));
-  return results;
+  const [results, held] = [[], new Set()];
+  for (const [at, row] of rows.entries()) {
+    if (held.has(row.chain)) continue;
+    const [result] = await send([row], left + rows.length - at - 1);
+    if (result?.state === "later") held.add(row.chain);
+    results.push(result);
+  }
+  return results.filter(Boolean);
 }
 
 async function settled(row, { state, answer = null, problem = null }, tell) {

@@ -185,6 +185,29 @@ def test_a_member_for_whom_the_server_has_no_time_waits_and_the_others_do_not(
     assert [row["body"]["amount_minor"] for row in call(till, "queue", "it.waiting()")] == [1_00, 3_00]
 
 
+def test_one_booking_that_breaks_the_server_holds_up_no_other(till: Page, ana: Joined, house: Shop) -> None:
+    ben = house.join("Ben")
+    till.context.set_offline(True)
+    for code, amount_minor in ((ana.code, 1_00), (ben.code, 2_00)):
+        buy(till, code, amount_minor, patience_ms=1)
+
+    def break_down(route: Route) -> None:
+        asked = json.loads(route.request.post_data or "")["items"]
+        if any(one["body"]["code"] == ana.code for one in asked):
+            route.fulfill(status=500, json={"code": "internal", "detail": "Our mistake.", "errors": []})
+        else:
+            route.continue_()
+
+    till.route(QUEUE, break_down)
+    deliver(till)
+    [row] = call(till, "queue", "it.waiting()")
+    assert (row["body"]["amount_minor"], row["reason"]["problem"]["code"]) == (1_00, "internal")
+    assert len(rows(house.store, "purchase", "net_minor = 200")) == 1
+    till.unroute(QUEUE)
+    deliver(till)
+    assert len(rows(house.store, "purchase", "net_minor = 100")) == 1
+
+
 def test_a_full_device_refuses_a_sale_in_words_and_keeps_nothing_of_it(
     till: Page, ana: Joined, house: Shop
 ) -> None:
