@@ -12,6 +12,10 @@ from passes.store.models import pass_type, programme, request, till, till_review
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Row, Work
 
+# SQLite has one writer anyway. Purchases, which only point at the programme, do not wait for this.
+_ALONE = (
+    select(programme.c.id).where(programme.c.id == bindparam("programme_id")).with_for_update(key_share=True)
+)
 _ADD = insert(till)
 _RENEW_CODE = (
     update(till)
@@ -167,6 +171,11 @@ _DECIDE = (
     )
     .returning(till_review.c.id)
 )
+
+
+def alone(work: Work, programme_id: int) -> None:
+    """Nobody else sets a till of this programme up until this is done."""
+    work.ask(_ALONE, programme_id=programme_id).one()
 
 
 def add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -111,6 +112,7 @@ def set_up(
         if (location not in shops) if shops else (location is not None):
             raise LocationUnknown(location=location or "")
         # Receipts and limits know a till by its name.
+        rows.alone(work, loaded.id)
         if any(row.revoked_at is None and row.name == clean for row in rows.every(work, loaded.id)):
             raise TillNameTaken(name=clean)
         rows.add(
@@ -196,12 +198,20 @@ def pair_for_demonstration(
     )
     if idle is not None:
         _, code = new_code(store, prover, programme=programme, till_id=idle.id, by=None, now=now)
-    else:
-        taken = {one.name for one in standing}
-        names = (_DEMONSTRATION if not number else f"{_DEMONSTRATION} {number + 1}" for number in count())
-        name = next(one for one in names if one not in taken)
-        _, code = set_up(store, prover, programme=programme, name=name, location=location, by=None, now=now)
-    return pair(store, code=code, now=now)
+        # Unless another browser took it in this very moment.
+        with suppress(PairingCodeWrong):
+            return pair(store, code=code, now=now)
+    taken = {one.name for one in standing}
+    for number in count(1):
+        name = _DEMONSTRATION if number == 1 else f"{_DEMONSTRATION} {number}"
+        if name in taken:
+            continue
+        with suppress(TillNameTaken):
+            _, code = set_up(
+                store, prover, programme=programme, name=name, location=location, by=None, now=now
+            )
+            return pair(store, code=code, now=now)
+    raise AssertionError("there is always another number")
 
 
 def device(store: Store, *, secret: str) -> Device | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -430,3 +431,14 @@ def test_in_production_nobody_becomes_a_till_by_a_click(live: Flask, staffed: Sh
     visitor = Visitor(live, base="https://cards.shop.example")
     assert visitor.post("/demonstration", {"programme": COFFEE, "form": "x"}).status == 403
     assert tills.every(staffed.store, KEYS, programme=COFFEE, now=staffed.now) == []
+
+
+def test_browsers_that_click_at_once_get_a_till_each(staffed: Shop) -> None:
+    def click(_number: int) -> str:
+        return tills.pair_for_demonstration(
+            staffed.store, KEYS, programme=COFFEE, location="west-loop", now=staffed.now
+        ).name
+
+    with ThreadPoolExecutor(4) as pool:
+        names = sorted(pool.map(click, range(4)))
+    assert names == ["Demonstration", "Demonstration 2", "Demonstration 3", "Demonstration 4"]
