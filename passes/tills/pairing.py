@@ -192,7 +192,7 @@ def pair_for_demonstration(
             for one in standing
             if one.name.startswith(_DEMONSTRATION)
             and one.location == location
-            and (one.seen_at is None or now - one.seen_at > _DEMONSTRATION_IDLE)
+            and now - (one.seen_at or one.created_at) > _DEMONSTRATION_IDLE
         ),
         None,
     )
