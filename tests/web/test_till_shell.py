@@ -93,3 +93,16 @@ def test_the_app_is_installed_under_the_name_of_the_shop(stranger: Visitor) -> N
         assert {("192x192", "any"), ("512x512", "any"), ("512x512", "maskable")} <= sizes
         for icon in about["icons"]:
             assert stranger.fetch(icon["src"]).mimetype == "image/png"
+
+
+def test_what_travels_is_what_stands_here_but_for_the_comments(stranger: Visitor) -> None:
+    version = made_of(stranger)["version"]
+    for name in OWN:
+        own = (ROOT / "static" / "till" / name).read_text().splitlines()
+        sent = stranger.fetch(f"/till/files/{version}/{name}").get_data(as_text=True).splitlines()
+        if name.endswith(".css"):
+            assert sent == own, name
+            continue
+        assert sent == [line for line in own if not re.match(r"\s*(//|/\*|\*)", line)], name
+        # A text over several lines could hold what looks like a comment.
+        assert all(re.sub(r'"(\\.|[^"\\])*"', "", line).count("`") % 2 == 0 for line in own), name

@@ -20,7 +20,8 @@ def test_all_of_the_till_with_what_reads_barcodes_comes_in_520_kilobytes(app: Fl
     wire = Visitor(app, Accept_Encoding="gzip, deflate, br")
     worker = gzip.decompress(wire.fetch("/till/worker.js").data).decode()
     made_of = json.loads(re.match(r"const MADE_OF = (.*);\n", worker)[1])  # type: ignore[index]
-    addresses = {"/till/app", "/till/worker.js", "/static/vendor/pico-2.1.1.min.css", *made_of["files"]}
+    sheets = {"/static/passes.css", "/static/vendor/pico-2.1.1.min.css"}
+    addresses = {"/till/app", "/till/worker.js", *sheets, *made_of["files"]}
     assert READER in addresses
     sizes = {address: len(wire.fetch(address).data) for address in addresses}
     assert sum(sizes.values()) <= FIRST_LOAD_BYTES_MAX, sizes

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mimetypes
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,6 @@ from flask import (
     make_response,
     render_template,
     request,
-    send_file,
     url_for,
 )
 from werkzeug.wrappers import Response as AnyResponse
@@ -40,6 +40,8 @@ _WORKER_POLICY = "default-src 'none'; connect-src 'self'"
 # The one script that may compile WebAssembly: a dedicated worker obeys the policy that it was served with.
 _DECODER = "decode-worker.js"
 _DECODER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+# Whole lines only. No text in quotes goes over lines, so none can look like one (a test holds that).
+_COMMENTS = re.compile(rb"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 # Of pages that are only there with network.
 _ELSEWHERE = frozenset({"scanner.js", "scanner.css"})
 # Files of others are named in our scripts by their whole address, which carries their version.
@@ -77,7 +79,9 @@ def one_file(version: str, path: str) -> AnyResponse:
     """A script or style sheet of the app, kept for ever: its address changes when any of them does."""
     if version != _current() or path not in _files():
         abort(404)
-    answer = send_file(_folder() / path, max_age=_YEAR_SECONDS)
+    found = _folder() / path
+    answer = Response(_lean(found, found.stat().st_mtime_ns), mimetype=mimetypes.guess_type(path)[0])
+    answer.add_etag()
     answer.headers["Cache-Control"] = f"public, max-age={_YEAR_SECONDS}, immutable"
     if path == _DECODER:
         answer.headers["Content-Security-Policy"] = _DECODER_POLICY
@@ -164,6 +168,13 @@ def _folder() -> Path:
 def _files() -> list[str]:
     folder = _folder()
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@lru_cache(maxsize=128)
+def _lean(path: Path, _changed_ns: int) -> bytes:
+    """A file as it travels: without its comments, which are for whoever reads it here."""
+    content = path.read_bytes()
+    return _COMMENTS.sub(b"", content) if path.suffix == ".js" else content
 
 
 def _vendored() -> list[str]:
