@@ -20,7 +20,7 @@ import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
 import { onSignedIn } from "./view-signin.js";
 import { bringBack, go, homeIs, onStage, setAside } from "./view-stage.js";
-import { isOpen, till } from "./view-state.js";
+import { isOpen, till, unfinished } from "./view-state.js";
 import { banner, redraw, watch } from "./view-status.js";
 import { counted, say, speakFor } from "./view-words.js";
 import { listen } from "./wedge.js";
@@ -69,8 +69,16 @@ async function work() {
   drawPlace();
   redraw();
   if (was === is && onStage()) return;
-  if (is === "open") await (resume() || go("scan", {}, { asked: false }));
+  if (is === "open") await open();
   else await go(is, { again, trouble: now.revoked ? say("till_revoked") : "" }, { asked: false });
+}
+
+/** Somebody came in: what they were typing is there again, or the next customer. */
+async function open() {
+  const typed = unfinished();
+  if (resume()) return;
+  await go("scan", {}, { asked: false });
+  if (typed) await arrive(typed.code, { quiet: true, kept: typed });
 }
 
 function standing(now) {

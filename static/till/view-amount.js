@@ -34,7 +34,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   }
   parts.categories.querySelector("input")?.setAttribute("checked", "");
 
-  const typed = () => (parts.text.value.trim() ? readAmount(parts.text.value) : { minor: null, meant: null });
+  const typed = () => (parts.text.value.trim() ? readAmount(parts.text.value) : { minor: null, meant: null, isUnfinished: true });
   const basket = () => {
     const minor = state.byLines
       ? state.lines.reduce((sum, line) => sum + line.quantity * line.unit_minor, 0) || null
@@ -47,13 +47,13 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     };
   };
 
-  const draw = () => {
-    const { minor, meant } = typed();
+  const draw = (isFinal = false) => {
+    const { minor, meant, isUnfinished } = typed();
     const whole = basket().amount_minor;
     const limit = till.now.rules.amount_limit_minor;
     let wrong = "";
-    if (parts.text.value.trim() && minor === null) {
-      wrong = meant ? say("amount_meant", { amount: meant }) : say("amount_unclear");
+    if (parts.text.value.trim() && minor === null && (isFinal || !isUnfinished)) {
+      wrong = meant ? say("amount_meant", { amount: money(meant) }) : say("amount_unclear");
     } else if (limit && whole > limit) {
       wrong = say("amount_above", { limit: money(limit) });
     }
@@ -62,13 +62,29 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     parts.quote.dataset.state = wrong ? "wrong" : state.quoted?.estimated ? "estimate" : "";
     const said = wrong || (whole === null ? "" : state.quoted?.words ?? "");
     parts.words.textContent = said;
-    drawDiscount(wrong ? null : state.quoted);
+    if (wrong && meant) drawMeant(meant);
+    else drawDiscount(wrong ? null : state.quoted);
     drawReasons(wrong ? [] : state.quoted?.reasons ?? []);
     const ready = whole !== null && !wrong && !(state.byLines && parts.text.value.trim());
     parts.confirm.disabled = !ready;
     const charged = state.quoted?.discount_minor && state.takesDiscounts ? state.quoted.pay_minor : whole;
     parts.confirm.textContent = ready ? say("confirm_amount", { amount: money(charged) }) : say("confirm");
     parts.add.disabled = minor === null;
+  };
+
+  const drawMeant = (meant) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "link";
+    button.textContent = say("amount_take", { amount: money(meant) });
+    button.addEventListener("click", () => fillIn(asTyped(meant)));
+    parts.extra.replaceChildren(button);
+    parts.extra.hidden = false;
+  };
+  const fillIn = (text) => {
+    parts.text.value = text;
+    changed();
+    parts.text.focus();
   };
 
   const drawDiscount = (quoted) => {
@@ -124,6 +140,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     draw();
   };
   const changed = () => {
+    state.hear?.();
     window.clearTimeout(timer);
     asked += 1;
     state.quoted = null;
@@ -199,7 +216,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
       addLine();
       return;
     }
-    draw();
+    draw(true);
     if (!parts.confirm.disabled) await confirm(basket(), state.quoted, parts.confirm);
     else parts.text.focus();
   };
@@ -226,6 +243,17 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     basket,
     offer,
     isEmpty: () => !parts.text.value.trim() && state.lines.length === 0,
+    /** What was entered, to be put back by `restore`. */
+    save: () => ({ text: parts.text.value, lines: state.lines, codes: state.codes, byLines: state.byLines }),
+    restore({ text, lines, codes, byLines }) {
+      state.lines = lines;
+      state.codes = codes;
+      drawLines();
+      drawCodes();
+      if (byLines) setKind(true);
+      fillIn(text);
+    },
+    onChange: (hear) => { state.hear = hear; },
     clear() {
       parts.text.value = "";
       state.lines = [];

@@ -48,17 +48,17 @@ export function isMistyped(text) {
  * A card was scanned or typed, or a member chosen from a list: show who it is.
  * `name` is who it surely is, `found` what a search said. True when the member is shown.
  */
-export async function arrive(code, { quiet = false } = {}) {
+export async function arrive(code, { quiet = false, kept = null } = {}) {
   const mine = ++arriving;
-  // An article's number, scanned by mistake, must not cost an amount that was typed: first see who it is.
-  const isSure = isCode(code) || code.startsWith("~");
-  if (isSure && !(await mayLeave())) return false;
   document.body.dataset.looking = "1";
   try {
+    // First see who it is: an article's number scanned by mistake, or the same card again, costs no amount.
     const member = await look(code);
-    if (mine !== arriving || (!isSure && !(await mayLeave()))) return false;
+    if (mine !== arriving) return false;
+    const still = onStage().keptFor?.(member) ?? kept;
+    if (!still && !(await mayLeave())) return false;
     if (!quiet) succeed();
-    await go("member", { member }, { asked: false });
+    await go("member", { member, kept: still }, { asked: false });
     announce(member.name || cardNumber(member.code));
     const { claim } = till;
     till.claim = null;
@@ -68,7 +68,7 @@ export async function arrive(code, { quiet = false } = {}) {
     if (!(problem instanceof Problem)) throw problem;
     if (mine !== arriving) return false;
     fail();
-    if (!isSure && onStage().name !== "scan") {
+    if (onStage().isEmpty?.() === false || (!isCode(code) && onStage().name !== "scan")) {
       toast(why(problem));
       return false;
     }

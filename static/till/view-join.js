@@ -24,16 +24,18 @@ screen("join", () => {
   // A birthday is nobody's to say but the customer's own.
   parts.form.hidden = joining.birthday === "required";
 
-  const refuse = (words) => {
+  const refuse = (problem) => {
     fail();
-    tell(parts.alert, words);
-    parts.name.focus();
+    tell(parts.alert, why(problem));
+    const wrong = ["email", "phone"].find((name) => problem.code.startsWith(name)) ?? "name";
+    parts[wrong].setAttribute("aria-invalid", "true");
+    parts[wrong].focus();
   };
   parts.form.addEventListener("submit", (event) => {
     event.preventDefault();
     tell(parts.alert, "");
     const name = parts.name.value.trim();
-    parts.name.toggleAttribute("aria-invalid", false);
+    for (const field of [parts.name, parts.email, parts.phone]) field.removeAttribute("aria-invalid");
     tell(parts.nameWrong, name ? "" : say("name_missing"));
     if (!name) {
       parts.name.setAttribute("aria-invalid", "true");
@@ -54,7 +56,7 @@ screen("join", () => {
         expected: {},
       });
       if (result.state === "given-up") return;
-      if (result.state === "refused") refuse(why(result.problem));
+      if (result.state === "refused") refuse(result.problem);
       else await booked({ kind: "member", result, about, member: result.answer?.code ? { name, code: result.answer.code } : null });
     });
   });

@@ -9,12 +9,12 @@ import { announce, ask, clone, once, slots, tell } from "./view-parts.js";
 import { booked } from "./view-receipt.js";
 import { drawRewards } from "./view-rewards.js";
 import { go, screen } from "./view-stage.js";
-import { till } from "./view-state.js";
+import { remember, till } from "./view-state.js";
 import { day, exact, moment, money, number, points, say, signed, unit } from "./view-words.js";
 
 const QUOTE_WITHIN_MS = 4000;
 
-screen("member", ({ member }) => {
+screen("member", ({ member, kept = null }) => {
   const node = clone("screen-member");
   const parts = slots(node);
   const called = member.name || cardNumber(member.code);
@@ -81,9 +81,12 @@ screen("member", ({ member }) => {
     amount,
     refuse,
     quoted: () => latest,
-    onBooked: (detail) => booked({ ...detail, member }),
+    // What was typed is not what was redeemed: it is still to be booked.
+    onBooked: (detail) => booked({ ...detail, member, kept: amount.isEmpty() ? null : { ...amount.save(), words: typedWords(amount) } }),
   };
 
+  amount.onChange(() => remember(amount.isEmpty() ? null : { code: member.handle ?? member.code, ...amount.save() }));
+  if (kept) amount.restore(kept);
   drawWho(parts, member, called);
   drawOffers(parts, member);
   drawRewards(parts, member, context);
@@ -94,6 +97,9 @@ screen("member", ({ member }) => {
     node,
     focus: amount.field,
     isEmpty: amount.isEmpty,
+    /** What was typed, if it is for this member: their card may be scanned again. */
+    keptFor: (other) => (isSame(member, other) && !amount.isEmpty() ? amount.save() : null),
+    leave: () => remember(null),
     claim: (text) => claim(text, member, called, refuse),
     mayLeave: () => amount.isEmpty() || mayDrop(typedWords(amount)),
     keys: (event) => {
@@ -104,6 +110,10 @@ screen("member", ({ member }) => {
     },
   };
 });
+
+function isSame(one, other) {
+  return one.code === other.code || (one.member_id !== undefined && one.member_id === other.member_id);
+}
 
 /** A receipt of somebody who had no card with them: its points, once, for the member who shows it. */
 async function claim(text, member, called, refuse) {

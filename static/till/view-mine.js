@@ -7,7 +7,7 @@ import { book, why } from "./view-book.js";
 import { ask, clone, once, slots, tell, toast } from "./view-parts.js";
 import { receiptWords } from "./view-member.js";
 import { go, screen } from "./view-stage.js";
-import { counted, exact, moment, money, number, say, signed } from "./view-words.js";
+import { counted, exact, moment, money, points, say, signed } from "./view-words.js";
 
 screen("mine", () => {
   const node = clone("screen-mine");
@@ -29,7 +29,7 @@ screen("mine", () => {
     const counting = receipts.filter((one) => ["accrue", "sale"].includes(one.kind) && !one.undone_by);
     const sum = counting.reduce((total, one) => total + (one.amount_minor ?? 0), 0);
     const given = receipts.filter((one) => one.points > 0 && !one.undone_by && one.kind !== "undo").reduce((total, one) => total + one.points, 0);
-    tell(parts.totals, receipts.length ? counted("mine_totals", counting.length, { amount: money(sum), points: number(given) }) : "");
+    tell(parts.totals, receipts.length ? counted("mine_totals", counting.length, { amount: money(sum), points: points(given) }) : "");
     parts.rows.replaceChildren(...receipts.map(rowOf));
   };
 

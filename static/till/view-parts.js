@@ -80,6 +80,11 @@ export function ask({ title, text = "", yes, no = say("cancel"), danger = false 
     tell(parts.text, text);
     parts.yes.textContent = yes;
     parts.yes.classList.toggle("danger", danger);
+    // A hurried Enter must not throw anything away.
+    if (danger) {
+      parts.yes.removeAttribute("data-first");
+      parts.no.dataset.first = "";
+    }
     parts.no.textContent = no;
     parts.yes.addEventListener("click", () => close(true));
     parts.no.addEventListener("click", () => close(null));

@@ -21,7 +21,7 @@ export async function booked(detail) {
   till.last = mayUndo(detail)
     ? { result, about, name: member?.name || about.name || "", change, until: undoUntil(answer) }
     : null;
-  const stays = detail.kind === "member" || Boolean(answer.claim_url) || result.state === "review";
+  const stays = detail.kind === "member" || Boolean(detail.kept) || Boolean(answer.claim_url) || result.state === "review";
   if (till.now.rules.back_seconds === 0 && !stays) await go("scan", {}, { asked: false });
   else await go("receipt", { ...detail, stays }, { asked: false });
 }
@@ -37,7 +37,7 @@ function undoUntil(answer) {
   return Math.min(until, serverTime() + till.now.rules.undo_seconds * 1000);
 }
 
-screen("receipt", ({ kind, result, about, member, basket, quoted, stays }) => {
+screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
   const node = clone("screen-receipt");
   const parts = slots(node);
   const answer = result.answer ?? {};
@@ -67,20 +67,24 @@ screen("receipt", ({ kind, result, about, member, basket, quoted, stays }) => {
   }
 
   const back = leaveBy(parts, stays ? null : till.now.rules.back_seconds);
-  parts.next.addEventListener("click", () => go("scan"));
-  const mayAgain = member && kind !== "member";
+  tell(parts.number, answer.id && kind !== "member" ? say("receipt_number", { number: answer.id }) : "");
+  const mayAgain = member && kind !== "member" && !kept;
   parts.same.hidden = !(mayAgain || kind === "member");
   parts.same.textContent = say(kind === "member" ? "book_for_member" : "same_again");
-  parts.same.addEventListener("click", () => once(parts.same, async () => {
+  const goOn = (button) => once(button, async () => {
     back.stop();
     try {
       const seen = await look(member?.handle ?? member?.code ?? answer.code);
-      await go("member", { member: seen });
+      await go("member", { member: seen, kept });
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       tell(parts.alert, problem.detail);
     }
-  }));
+  });
+  parts.same.addEventListener("click", () => goOn(parts.same));
+  // A reward was had while an amount was typed, which is still to be booked.
+  if (kept) parts.nextWords.textContent = say("go_on_with", { amount: kept.words });
+  parts.next.addEventListener("click", () => (kept ? goOn(parts.next) : go("scan")));
 
   let undo = null;
   if (till.last) {

@@ -18,6 +18,7 @@ screen("return", ({ receipt: known }) => {
   const parts = slots(node);
   let receipt = null;
   let pieces = new Map();
+  let byAmount = false;
   let asked = 0;
   let timer = 0;
 
@@ -47,11 +48,15 @@ screen("return", ({ receipt: known }) => {
     parts.find.hidden = true;
     parts.what.hidden = false;
     parts.of.textContent = say("return_of", { what: receiptWords(about), time: moment(about.occurred_at), left: money(left.paid_minor) });
-    parts.lines.hidden = left.lines.length === 0;
-    parts.byAmount.hidden = left.lines.length > 0;
+    // A purchase that was booked as one amount comes back as an amount, too.
+    const [only] = left.lines;
+    byAmount = left.lines.length === 1 && only.sold === 1 && !only.name && !only.category;
+    parts.lines.hidden = byAmount;
+    parts.byAmount.hidden = !byAmount;
     parts.amount.value = asTyped(left.paid_minor);
-    parts.lines.append(...left.lines.map(lineOf));
+    if (!byAmount) parts.lines.append(...left.lines.map(lineOf));
     (parts.lines.querySelector("button") ?? parts.amount).focus();
+    if (byAmount) parts.amount.select();
     preview();
   };
 
@@ -82,7 +87,7 @@ screen("return", ({ receipt: known }) => {
   };
 
   const wanted = () => {
-    if (receipt.left.lines.length) {
+    if (!byAmount) {
       const lines = [...pieces].filter(([, count]) => count > 0).map(([line, quantity]) => ({ number: line, quantity }));
       return lines.length ? { lines } : null;
     }

@@ -10,7 +10,7 @@ import { undoer } from "./view-undo.js";
 import { openSearch } from "./view-search.js";
 import { go, screen } from "./view-stage.js";
 import { till } from "./view-state.js";
-import { say } from "./view-words.js";
+import { points, say } from "./view-words.js";
 
 const READ_WITHIN_MS = 10_000;
 
@@ -155,12 +155,14 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
   parts.sale.addEventListener("click", () => go("sale"));
   parts.join.addEventListener("click", () => go("join"));
 
+  const name = till.last?.name;
   const undo = till.last && undoer(till.last, {
     button: parts.undo,
     left: parts.left,
     onEnd: () => { parts.last.hidden = true; },
-    onDone: () => {
-      toast(say("undone"));
+    onDone: ({ answer }) => {
+      const now = answer?.balance;
+      toast(typeof now === "number" ? say("undone_now", { name, points: points(now) }) : say("undone"));
       parts.last.hidden = true;
       parts.start.focus();
     },

@@ -13,6 +13,21 @@ export const till = {
   claim: null,
 };
 
+const UNFINISHED = "passes-till-unfinished";
+
+/** Keep a purchase that is being typed, {code, …}, for a page that is loaded anew; null forgets it. */
+export function remember(purchase) {
+  if (purchase) sessionStorage.setItem(UNFINISHED, JSON.stringify({ login: till.now.person.login, ...purchase }));
+  else sessionStorage.removeItem(UNFINISHED);
+}
+
+/** The purchase that this person was typing when the page was loaded anew, once; or null. */
+export function unfinished() {
+  const found = JSON.parse(sessionStorage.getItem(UNFINISHED) ?? "null");
+  sessionStorage.removeItem(UNFINISHED);
+  return found?.login === till.now.person.login ? found : null;
+}
+
 /** The present instant by the server's clock, in milliseconds. */
 export function serverTime() {
   return Date.now() - (till.queue.skewSeconds ?? 0) * 1000;

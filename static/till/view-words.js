@@ -80,16 +80,19 @@ export function asTyped(minor) {
 
 /**
  * What somebody typed as minor units, read as the server reads it.
- * `minor` is null where it is not clearly one positive amount; `meant` is then what it may have been.
+ * `minor` is null where it is not clearly one positive amount; `meant` is then what it may have been,
+ * in minor units, and `isUnfinished` says that more digits may still make one of it.
  */
 export function readAmount(text) {
   const { decimals, decimal_sign: decimal, group_sign: group } = programme;
   const cleaned = plainDigits(text.trim());
   const minor = parse(cleaned, decimal, group, decimals);
-  if (minor !== null) return { minor, meant: null };
+  if (minor !== null) return { minor, meant: null, isUnfinished: false };
   // The signs of the other kind of country: never booked so, but surely meant so.
   const other = parse(cleaned, group === "." || group === "," ? group : decimal === "." ? "," : ".", decimal, decimals);
-  return { minor: null, meant: other === null ? null : asTyped(other) };
+  const [head, tail = ""] = cleaned.split(decimal);
+  const isUnfinished = /^\d*$/.test(head) && /^0*$/.test(tail) && cleaned.split(decimal).length < 3 && tail.length <= decimals;
+  return { minor: null, meant: other, isUnfinished };
 }
 
 function parse(text, decimal, group, decimals) {
