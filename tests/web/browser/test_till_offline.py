@@ -180,6 +180,7 @@ def test_each_waiting_booking_is_listed_and_a_refused_one_says_why_until_somebod
     window = browse()
     page = begin(window, house)
     scan(page, ana.code)
+    expect(page.locator("#screen h1")).to_contain_text("Ana Reyes")
     page.context.set_offline(True)
     enter(page, "12.40")
     expect(page.locator("#screen")).to_contain_text("Kept on this device")
@@ -293,6 +294,7 @@ def test_a_till_locks_by_itself_and_opens_without_network_with_the_same_pin(
 ) -> None:
     page = paired.page
     scan(page, ana.code)
+    expect(page.locator("[data-amount]")).to_be_visible()
     page.context.set_offline(True)
     enter(page, "12.40")
     expect(page.locator("#status")).to_contain_text("1 waiting")
