@@ -33,6 +33,7 @@ APPROVAL_TIME = timedelta(minutes=5)
 
 _PIN = re.compile(r"[0-9]{4,8}\Z")
 _APPROVAL_LETTERS_MAX = 200
+_SERVE = frozenset({Role.CASHIER, Role.OWNER})
 
 
 def check_pin(pin: str) -> None:
@@ -55,8 +56,9 @@ def set_pin(
 ) -> None:
     """Give somebody a PIN, or take it away with None. `by` is the owner who does, None on the server itself.
 
-    Raises PinWeak, PersonUnknown, ProgrammeUnknown, and NotAllowed for people
-    who also have a role in a programme where `by` is no owner.
+    Raises PinWeak, PersonUnknown also for those who do not serve at tills,
+    ProgrammeUnknown, and NotAllowed for people who also have a role in a
+    programme where `by` is no owner.
     """
     login = login_of(login)
     if pin is not None:
@@ -66,7 +68,8 @@ def set_pin(
     def decide(work: Work) -> None:
         programme_id = programmes.by_slug(work, programme).id
         known = rows.by_login(work, login)
-        if known is None or not team.roles(work, programme_id=programme_id, login=login):
+        serves = _SERVE & set(team.roles(work, programme_id=programme_id, login=login))
+        if known is None or not serves:
             raise PersonUnknown
         if by is not None and not team.owns_all_of(work, owner_id=by, staff_id=known.id):
             raise NotAllowed
@@ -90,7 +93,7 @@ def sign_in(
         at=at,
         login=login,
         pin=pin,
-        roles=frozenset({Role.CASHIER, Role.OWNER}),
+        roles=_SERVE,
         now=now,
         cost=cost,
     )

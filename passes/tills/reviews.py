@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-import orjson
 
 from passes.loyalty.letters import cleaned
 from passes.loyalty.refusals import AlreadyDecided, Busy, ReviewUnknown
@@ -72,7 +71,7 @@ def keep(
             till_id=till_id,
             key=key,
             operation=operation,
-            content="" if content is None else orjson.dumps(content).decode(),
+            content="" if content is None else json.dumps(content),
             person=person,
             why=why,
             state="refused" if content is None else "open",
@@ -190,7 +189,7 @@ def _review(row: Row) -> Review:
         location=row.location,
         key=row.key,
         operation=row.operation,
-        content=orjson.loads(row.content) if row.content else {},
+        content=json.loads(row.content) if row.content else {},
         person=row.person,
         why=row.why,
         occurred_at=instant(row.occurred_at),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import orjson
 from flask import Blueprint, g, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
@@ -116,7 +116,7 @@ def give_pin() -> AnyResponse | tuple[str, int]:
             by=_person().id,
             now=now(),
         ),
-        at="people",
+        at="pin",
     )
 
 
@@ -132,7 +132,7 @@ def link_card() -> AnyResponse | tuple[str, int]:
             by=_person().id,
             now=now(),
         ),
-        at="people",
+        at="card",
     )
 
 
@@ -147,8 +147,7 @@ def unlink_card(number: int) -> AnyResponse | tuple[str, int]:
             member_id=number,
             by=_person().id,
             now=now(),
-        ),
-        at="people",
+        )
     )
 
 
@@ -184,7 +183,7 @@ def book_review(loaded: Loaded, number: int, *, by: Person) -> None:
     waiting = tills.review(store, programme=loaded.slug, review_id=number)
     if waiting.state != "open":
         raise AlreadyDecided
-    item = operations.checked(ItemAsked, orjson.dumps(waiting.content["item"]))
+    item = operations.checked(ItemAsked, json.dumps(waiting.content["item"]).encode())
     place = Place(loaded, waiting.location)
     caller = caller_at(place, till=waiting.till, person=waiting.person or "")
     answer, _ = items.book(caller, item, occurred_at=waiting.occurred_at, approved_by=by.login, is_meant=True)
@@ -204,11 +203,12 @@ def book_review(loaded: Loaded, number: int, *, by: Person) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Colleague:
-    """Somebody as the page shows them. `cards` are member ids and names of their own cards."""
+    """Somebody as the page shows them, whether they serve at tills, and their own cards by member id."""
 
     login: str
     name: str
     roles: str
+    serves: bool
     has_pin: bool
     active_at: Any
     cards: tuple[tuple[int, str], ...]
@@ -253,6 +253,7 @@ def _people(loaded: Loaded) -> list[Colleague]:
             one.login,
             one.name,
             ", ".join(_role(role) for role in one.roles),
+            bool({Role.CASHIER, Role.OWNER} & set(one.roles)),
             one.has_pin,
             instant_or_none(one.active_at),
             linked.get(one.id, ()),

@@ -78,8 +78,8 @@ def test_a_device_is_paired_with_a_code_and_then_asks_who_is_there(app: Flask, s
     visitor = Visitor(app)
     scanned = visitor.get(f"/till/pair?code={code}")
     assert scanned.element(name="code")["value"] == f"{code[:4]}-{code[4:]}"
-    page = visitor.send(scanned.form("code"))
-    assert page.address == "/till/sign-in"
+    assert visitor.send(scanned.form("code")).address == "/till/app"
+    page = visitor.get("/till/sign-in")
     assert "Who is at the till?" in page.text
     assert "Cy" in page.text
     secret = visitor.cookie(DEVICE, "/till")
@@ -125,7 +125,7 @@ def test_a_wrong_code_pairs_nothing(staffed: Shop) -> None:
 def test_a_code_is_good_once_and_for_ten_minutes(app: Flask, staffed: Shop) -> None:
     _, code = a_till(staffed)
     first, second = Visitor(app), Visitor(app)
-    assert pair(first, f" {code[:4].lower()} {code[4:]} ").address == "/till/sign-in"
+    assert pair(first, f" {code[:4].lower()} {code[4:]} ").address == "/till/app"
     page = pair(second, code)
     assert (page.status, "This code is wrong or too old." in page.text) == (422, True)
     assert second.cookie(DEVICE, "/till") is None
@@ -136,7 +136,7 @@ def test_a_code_is_good_once_and_for_ten_minutes(app: Flask, staffed: Shop) -> N
         staffed.store, KEYS, programme=COFFEE, till_id=till_id, by=None, now=staffed.now
     )
     assert name == "Back"
-    assert pair(second, again).address == "/till/sign-in"
+    assert pair(second, again).address == "/till/app"
 
 
 def test_guessing_codes_is_stopped(app: Flask, staffed: Shop) -> None:
@@ -147,7 +147,7 @@ def test_guessing_codes_is_stopped(app: Flask, staffed: Shop) -> None:
     page = pair(visitor, code)
     assert (page.status, "Too many tries." in page.text) == (429, True)
     staffed.now += timedelta(minutes=5)
-    assert pair(visitor, code).address == "/till/sign-in"
+    assert pair(visitor, code).address == "/till/app"
 
 
 def test_another_device_takes_the_place_of_the_first(app: Flask, paired: Device, staffed: Shop) -> None:
@@ -270,7 +270,8 @@ def test_a_right_pin_forgets_the_wrong_ones(paired: Device) -> None:
 
 
 def test_only_who_serves_here_comes_in(paired: Device, staffed: Shop) -> None:
-    give_pin(staffed, "mo", PIN)
+    with pytest.raises(PersonUnknown):
+        give_pin(staffed, "mo", PIN)
     for login in ("mo", "dee", "nobody", ""):
         assert paired.sign_in(login).get_json()["code"] == "pin_wrong"
 

@@ -153,6 +153,36 @@ def test_the_full_queue_of_a_lost_till_is_only_looked_at(till: Device, house: Sh
     assert house.balance(ana.code) == 200
 
 
+def test_nothing_that_is_no_item_is_kept_or_holds_up_the_others(till: Device, house: Shop) -> None:
+    ana = house.join()
+    odd = [
+        till.buys(ana.code, 10**30),
+        till.buys(ana.code, 1000, sequence=10**30),
+        till.buys(ana.code, 1000) | {"operation": "x" * 64},
+        till.buys(ana.code, 1000, person="c\0y"),
+    ]
+    results = till.send(*odd, till.buys(ana.code, 1000))
+    assert [one["state"] for one in results] == ["refused"] * 4 + ["booked"]
+    assert {one["problem"]["code"] for one in results[:4]} == {"request_invalid"}
+    revoke(till, house)
+    results = till.send(*(one | {"key": f"{one['key']}-b"} for one in odd), till.buys(ana.code, 10**30))
+    assert [one["state"] for one in results] == ["review"] + ["refused"] * 3 + ["review"]
+    assert [what for what, _ in reviews(house)] == ["bookPurchase"] * 2
+
+
+def test_what_leaves_no_receipt_is_booked_all_the_same(till: Device, house: Shop) -> None:
+    joins = till.item("enrolMember", {"name": "Ada", "language": "en"})
+    sells = till.item("bookSale", {"amount_minor": 700})
+    results = till.send(joins, sells)
+    assert [one["state"] for one in results] == ["booked", "booked"], results
+    for item in (joins, sells):
+        assert till.get(f"/requests/{item['key']}").get_json()["answer"] is None
+        undo = till.item("undoReceipt", {}, path={"receipt_key": item["key"]})
+        assert till.send(undo)[0]["problem"]["code"] == "receipt_unknown"
+    back = till.item("takeBackSale", {}, path={"receipt_key": sells["key"]})
+    assert till.send(back)[0]["state"] == "booked"
+
+
 def test_a_stolen_device_cannot_fill_the_database(
     till: Device, house: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,14 +22,12 @@ from passes.loyalty.money import minor_digits
 from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import (
     PlaceMissing,
-    ReceiptUnknown,
     RequestInvalid,
     SignInNeeded,
     TillRevoked,
     TillUnknown,
 )
 from passes.store import purchases
-from passes.store import tills as rows
 from passes.store.cards import CardFacts
 from passes.store.instants import instant
 from passes.store.programmes import Loaded
@@ -38,9 +36,9 @@ from passes.tills import Device
 from passes.web import language, signin, theme
 from passes.web.api import answers, operations, wire
 from passes.web.api.counter import COUNTER
-from passes.web.api.operations import Asked, Operation
+from passes.web.api.operations import Operation
 from passes.web.here import installation, now
-from passes.web.till import receipts, shell
+from passes.web.till import items, receipts, shell
 from passes.web.till.place import Place
 
 blueprint = Blueprint("desk", __name__, url_prefix="/till/api")
@@ -351,12 +349,7 @@ def _guest_sale(row: Row, currency: str) -> dict[str, Any]:
 @blueprint.get("/requests/<key>")
 def outcome(key: str) -> Response:
     """What became of a write whose answer was lost. Raises ReceiptUnknown where nothing did."""
-    caller = standing().caller()
-    with installation().store.read() as read:
-        answer = rows.answer_to(read, caller.loaded.id, Asked(caller, key).request_key)
-    if answer is None:
-        raise ReceiptUnknown()
-    booked = Receipt.from_json(answer) if answer.startswith("{") else None
+    booked = items.outcome(standing().caller(), key)
     return operations.answered(
-        {"key": key, "state": "booked", "answer": None if booked is None else answers.receipt(booked)}, 200
+        {"key": key, "state": "booked", "answer": None if booked is None else booked.told()}, 200
     )

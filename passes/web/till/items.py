@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -13,7 +14,8 @@ from pydantic import AwareDatetime, Field
 from passes.access import pins
 from passes.api_keys import Caller
 from passes.loyalty import codes
-from passes.loyalty.refusals import KeyReused, ReceiptUnknown, RequestInvalid
+from passes.loyalty.receipt import Receipt
+from passes.loyalty.refusals import KeyReused, ReceiptUnknown, RequestInvalid, SaleUnknown
 from passes.store import tills as rows
 from passes.web.api import operations, wire
 from passes.web.api.counter import COUNTER
@@ -37,7 +39,7 @@ class ItemAsked(wire.Asked):
     sequence: Annotated[int, Field(ge=0, lt=2**53)]
     made_at: AwareDatetime
     operation: Annotated[str, Field(max_length=64)]
-    person: Annotated[str, Field(max_length=64)] | None = None
+    person: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")] | None = None
     programme: Annotated[str, Field(max_length=64)] | None = None
     path: dict[str, Annotated[str, Field(max_length=64)]] = Field(default_factory=dict)
     body: dict[str, Any] = Field(default_factory=dict)
@@ -104,8 +106,11 @@ def _told(
     approval, is_repeat = body.pop("approval", None), body.pop("repeat", False)
     path = dict(item.path)
     if (made_by := path.pop("receipt_key", None)) is not None:
-        receipt_id = _receipt_of(caller, made_by)
-        (path if "<receipt_id>" in operation.rule else body)["receipt_id"] = receipt_id
+        if "<sale_id>" in operation.rule:
+            path["sale_id"] = _sale_of(caller, made_by)
+        else:
+            receipt_id = str(_receipt_of(caller, made_by).id)
+            (path if "<receipt_id>" in operation.rule else body)["receipt_id"] = receipt_id
     if path.keys() != set(_PART.findall(operation.rule)):
         raise RequestInvalid()
     if isinstance(approval, str) and approved_by is None:
@@ -118,16 +123,37 @@ def _told(
 
 def _checked(operation: Operation, body: Mapping[str, Any]) -> Any:
     assert operation.body is not None
-    return operations.checked(operation.body, orjson.dumps(body))
+    return operations.checked(operation.body, json.dumps(body, default=_written).encode())
 
 
-def _receipt_of(caller: Caller, key: str) -> str:
-    """The receipt that an item made. Raises ReceiptUnknown."""
+def _written(value: object) -> str:
+    assert isinstance(value, datetime)
+    return value.isoformat()
+
+
+def outcome(caller: Caller, key: str) -> Receipt | None:
+    """The receipt of an item that was booked, None for one that leaves none. Raises ReceiptUnknown."""
     answer = _answer(caller, key)
     if answer is None:
         raise ReceiptUnknown()
     kept = orjson.loads(answer)
-    return str(kept["id"] if isinstance(kept, dict) else kept)
+    # Members who joined, holds and sales are kept in other shapes.
+    return Receipt.from_json(answer) if isinstance(kept, dict) and "programme_version" in kept else None
+
+
+def _receipt_of(caller: Caller, key: str) -> Receipt:
+    found = outcome(caller, key)
+    if found is None:
+        raise ReceiptUnknown()
+    return found
+
+
+def _sale_of(caller: Caller, key: str) -> str:
+    """The sale without a card that an item made. Raises SaleUnknown."""
+    answer = _answer(caller, key) or ""
+    if not answer.isdecimal():
+        raise SaleUnknown()
+    return answer
 
 
 def _answer(caller: Caller, key: str) -> str | None:

@@ -38,7 +38,7 @@ def send() -> AnyResponse | tuple[str, int]:
         return _form(typed, refused), status_of(refused)
     if began := signin.secret(Area.TILL):
         access.sign_out(store, secret=began, now=now())
-    answer = redirect(url_for("signin.form", area=Area.TILL), 303)
+    answer = redirect(url_for("shell.app"), 303)
     assert isinstance(answer, Response)
     signin.end_session(answer, Area.TILL)
     signin.keep_device(answer, paired.secret)

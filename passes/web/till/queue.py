@@ -9,13 +9,13 @@ number that another device used, is for the owner to decide (loyalty E3, G).
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any
 
-import orjson
 from flask import Response
 from pydantic import AwareDatetime, Field
 
@@ -99,7 +99,8 @@ def _result(taking: Taking, sent: Mapping[str, Any]) -> dict[str, Any]:
     """What became of one item."""
     key = str(sent.get("key", ""))[:64]
     try:
-        item = operations.checked(ItemAsked, orjson.dumps(sent))
+        item = operations.checked(ItemAsked, json.dumps(sent).encode())
+        items.operation_of(item)
     except Refused as refused:
         return _said(key, "refused", problem=operations.told(refused))
     if taking.held & item.about:

@@ -63,7 +63,8 @@ def states(owner: Watched, device: Watched, house: Shop, language: str) -> Itera
     yield "a wrong code", device
     there.locator("#code").fill(code)
     there.locator("main button").click()
-    there.wait_for_url("**/till/sign-in")
+    there.wait_for_url("**/till/app")
+    device.open("/till/sign-in")
     yield "who", device
     there.locator("a.choice", has_text="Cy").click()
     yield "pin", device
@@ -97,6 +98,12 @@ def states(owner: Watched, device: Watched, house: Shop, language: str) -> Itera
     yield "asked before blocking", owner
     page.locator(".ask[open] button").click()
     expect(page.locator(".badge.bad")).to_be_visible()
+    person = page.locator("li:has(#pin-1)")
+    person.locator("summary").first.click()
+    person.locator("[name=pin]").fill("1234")
+    person.locator("[name=pin]").press("Enter")
+    expect(page.locator("[name=pin][aria-invalid=true]")).to_be_focused()
+    yield "a weak pin", owner
     page.locator("summary", has_text="PIN").or_(page.locator(".offer-do summary")).last.click()
     yield "blocked", owner
 
