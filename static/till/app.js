@@ -20,7 +20,7 @@ import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
 import { onSignedIn } from "./view-signin.js";
 import { bringBack, go, homeIs, onStage, setAside } from "./view-stage.js";
-import { isOpen, till, unfinished } from "./view-state.js";
+import { isOpen, setPractice, till, unfinished, wasPractising } from "./view-state.js";
 import { banner, redraw, watch } from "./view-status.js";
 import { counted, say, speakFor } from "./view-words.js";
 import { listen } from "./wedge.js";
@@ -76,6 +76,8 @@ async function work() {
 /** Somebody came in: what they were typing is there again, or the next customer. */
 async function open() {
   const typed = unfinished();
+  setPractice(wasPractising());
+  redraw();
   if (resume()) return;
   await go("scan", {}, { asked: false });
   if (typed) await arrive(typed.code, { quiet: true, kept: typed });
@@ -156,8 +158,7 @@ async function leave() {
 }
 
 async function away() {
-  till.practice = false;
-  document.documentElement.classList.remove("practising");
+  setPractice(false);
   till.last = null;
   till.now = { ...till.now, person: null };
   drawPlace();

@@ -1,6 +1,6 @@
 // What waits to be sent and what came back: nothing is ever dropped silently.
 
-import { clone, dialog, once, slots, tell, toast } from "./view-parts.js";
+import { ask, clone, dialog, once, slots, tell, toast } from "./view-parts.js";
 import * as queue from "./queue.js";
 import { why } from "./view-book.js";
 import { leavesByEscape } from "./view-mine.js";
@@ -34,6 +34,12 @@ screen("attention", () => {
     tell(own.why, reasonOf(item, settles));
     own.retry.hidden = item.reason?.kind !== "refused";
     own.settle.hidden = !settles;
+    own.withdraw.hidden = settles || item.state !== "waiting";
+    own.withdraw.addEventListener("click", async () => {
+      const what = item.about?.words ?? "";
+      if (!(await ask({ title: say("undo_title", { what }), yes: say("undo"), danger: true }))) return;
+      toast(say((await queue.withdraw(item.key)) ? "undone" : "too_late"));
+    });
     own.retry.addEventListener("click", () => once(own.retry, () => queue.retry(item.key)));
     own.settle.addEventListener("click", async () => {
       const note = await askNote();

@@ -31,6 +31,7 @@ screen("join", () => {
     parts[wrong].setAttribute("aria-invalid", "true");
     parts[wrong].focus();
   };
+  if (!till.queue.online) tell(parts.alert, say("joining_offline"));
   parts.form.addEventListener("submit", (event) => {
     event.preventDefault();
     tell(parts.alert, "");

@@ -2,6 +2,7 @@
 
 import { fail } from "./feedback.js";
 import { ask as request, Offline, Problem } from "./net.js";
+import { onChange } from "./queue.js";
 import { amountForm } from "./view-amount.js";
 import { cardNumber, mayDrop } from "./view-arrive.js";
 import { book, why } from "./view-book.js";
@@ -92,6 +93,11 @@ screen("member", ({ member, kept = null }) => {
   drawRewards(parts, member, context);
   drawRecent(parts, member);
   parts.next.addEventListener("click", () => go("scan"));
+  let online = till.queue.online;
+  const stop = onChange((state) => {
+    if (state.online !== online) drawRewards(parts, member, context);
+    online = state.online;
+  });
 
   return {
     node,
@@ -99,7 +105,10 @@ screen("member", ({ member, kept = null }) => {
     isEmpty: amount.isEmpty,
     /** What was typed, if it is for this member: their card may be scanned again. */
     keptFor: (other) => (isSame(member, other) && !amount.isEmpty() ? amount.save() : null),
-    leave: () => remember(null),
+    leave: () => {
+      stop();
+      remember(null);
+    },
     claim: (text) => claim(text, member, called, refuse),
     mayLeave: () => amount.isEmpty() || mayDrop(typedWords(amount)),
     keys: (event) => {

@@ -3,7 +3,7 @@
 import { mute, muted } from "./feedback.js";
 import { dialog } from "./view-parts.js";
 import { go, onStage } from "./view-stage.js";
-import { isOpen, till } from "./view-state.js";
+import { isOpen, setPractice, till } from "./view-state.js";
 import { redraw } from "./view-status.js";
 import { number, say } from "./view-words.js";
 
@@ -39,9 +39,8 @@ export async function openMenu(doing) {
 /** Begin or end practice; never in the middle of a sale. */
 export async function practise(on) {
   if (!(await go("scan"))) return;
-  till.practice = on;
+  setPractice(on);
   till.last = null;
-  document.documentElement.classList.toggle("practising", on);
   redraw();
   await go("scan", {}, { asked: false });
 }

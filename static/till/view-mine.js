@@ -65,7 +65,7 @@ screen("mine", () => {
         tell(parts.alert, why(result.problem));
         return;
       }
-      toast(say(result.state === "waiting" ? "kept_short" : "undone"));
+      toast(say({ waiting: "kept_short", practised: "practised_text" }[result.state] ?? "undone"));
       await load();
     });
   };

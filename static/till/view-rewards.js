@@ -11,23 +11,31 @@ const READY_SHOWN = 3;
 export function drawRewards(parts, member, context) {
   const ready = [];
   const rows = [];
+  // Without network only so many points go, and nothing that works once.
+  const limit = till.queue.online ? Infinity : till.now.rules.offline_points ?? 0;
+  const offline = limit ? say("redeem_offline", { points: points(limit) }) : say("redeem_needs_network");
   for (const issued of member.issued ?? []) {
     const use = (button) => useIssued(button, issued, member, context);
     const price = issued.expires_at ? say("until", { time: moment(issued.expires_at) }) : say("has_it");
-    ready.push([issued.name, price, use]);
-    rows.push(row(issued.name, price, use, say("use"), true));
+    const can = till.queue.online;
+    if (can) ready.push([issued.name, price, use]);
+    rows.push(row(issued.name, can ? price : say("redeem_needs_network"), use, say("use"), can));
   }
   const sorted = [...(member.rewards ?? [])].filter((one) => one.kind !== "points_as_money").sort((a, b) => a.points - b.points);
   for (const reward of sorted) {
     const redeem = (button) => redeemReward(button, reward, member, context);
-    if (reward.ready) ready.push([reward.name, points(reward.points), redeem]);
-    rows.push(row(reward.name, reward.ready ? keeps(member, reward) : missing(reward), redeem, say("redeem"), reward.ready));
+    const can = reward.ready && reward.points <= limit;
+    if (can) ready.push([reward.name, points(reward.points), redeem]);
+    const words = can ? keeps(member, reward) : reward.ready ? offline : missing(reward);
+    rows.push(row(reward.name, words, redeem, say("redeem"), can));
   }
   const asMoney = context.quoted()?.as_money ?? member.as_money ?? [];
-  for (const way of asMoney) {
+  for (const offered of asMoney) {
+    const most = Math.min(offered.most, Math.floor(limit / offered.step) * offered.step);
+    const way = { ...offered, most: most < offered.least ? 0 : most };
     const can = way.most > 0;
     const pay = (button) => payWithPoints(button, way, member, context);
-    const words = can ? say("worth_up_to", { amount: money(worth(way, way.most)), points: points(way.most) }) : say("too_few", { points: points(way.least || way.step) });
+    const words = can ? say("worth_up_to", { amount: money(worth(way, way.most)), points: points(way.most) }) : offered.most ? offline : say("too_few", { points: points(way.least || way.step) });
     rows.push(row(way.name, words, pay, say("redeem"), can));
     if (can) ready.push([way.name, say("up_to", { amount: money(worth(way, way.most)) }), pay]);
   }

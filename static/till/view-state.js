@@ -28,6 +28,21 @@ export function unfinished() {
   return found?.login === till.now.person.login ? found : null;
 }
 
+const PRACTISING = "passes-till-practising";
+
+/** Begin or end practice; it lasts for this person, also when the page is loaded anew. */
+export function setPractice(on) {
+  till.practice = on;
+  if (on) sessionStorage.setItem(PRACTISING, till.now.person.login);
+  else sessionStorage.removeItem(PRACTISING);
+  document.documentElement.classList.toggle("practising", on);
+}
+
+/** Whether this person was practising when the page was loaded. */
+export function wasPractising() {
+  return sessionStorage.getItem(PRACTISING) === till.now.person.login;
+}
+
 /** The present instant by the server's clock, in milliseconds. */
 export function serverTime() {
   return Date.now() - (till.queue.skewSeconds ?? 0) * 1000;
