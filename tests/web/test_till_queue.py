@@ -17,6 +17,7 @@ from passes.web.till import items
 from tests.shop import COFFEE, KEYS, Shop
 from tests.web.conftest import signed_in
 from tests.web.test_till_pairing import PIN, a_till, give_pin, pair, revoke
+from tests.web.test_tills import owner_of
 from tests.web.till_device import Device
 from tests.web.visitor import Visitor
 
@@ -29,6 +30,12 @@ def till(app: Flask, house: Shop) -> Device:
     pair(device.visitor, a_till(house)[1])
     assert device.sign_in().status_code == 200
     return device
+
+
+@pytest.fixture
+def olive(app: Flask, house: Shop) -> Visitor:
+    """The coffee shop's owner in the console."""
+    return owner_of(app, house, COFFEE, "olive")
 
 
 def reviews(house: Shop) -> list[tuple[str, str]]:
@@ -181,6 +188,18 @@ def test_what_leaves_no_receipt_is_booked_all_the_same(till: Device, house: Shop
         assert till.send(undo)[0]["problem"]["code"] == "receipt_unknown"
     back = till.item("takeBackSale", {}, path={"receipt_key": sells["key"]})
     assert till.send(back)[0]["state"] == "booked"
+
+
+def test_no_clock_is_wrong_enough_to_stop_the_queue(till: Device, olive: Visitor, house: Shop) -> None:
+    wild = ("0001-01-01T00:00:00+23:59", "1970-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59")
+    states = set()
+    for clock in wild:
+        for made_at in wild:
+            item = till.buys(house.join().code, 1000) | {"made_at": made_at}
+            answer = till.post("/queue", {"device_time": clock, "items": [item]})
+            states.add(answer.get_json()["results"][0]["state"])
+    assert states == {"booked", "review"}
+    assert olive.get("/console/tills/").status == 200
 
 
 def test_a_stolen_device_cannot_fill_the_database(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from passes.access import pins
 from passes.api_keys import Caller
@@ -28,6 +28,18 @@ _PART = re.compile(r"<(\w+)>")
 _WRITES = {one.name: (one, COUNTER.named(one.name)[1]) for one in COUNTER.all if one.is_write}
 
 
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _countable(at: datetime) -> datetime:
+    """A clock may say anything; nobody can count with the year 1 or 9999, and nothing happened then."""
+    return min(max(at, _EARLIEST), _LATEST)
+
+
+DeviceTime = Annotated[AwareDatetime, AfterValidator(_countable)]
+"""What a device's clock said, however wrong."""
+
+
 class ItemAsked(wire.Asked):
     """One write of a till. `path` may name by `receipt_key` the item that made the receipt.
 
@@ -37,7 +49,7 @@ class ItemAsked(wire.Asked):
 
     key: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{8,64}$")]
     sequence: Annotated[int, Field(ge=0, lt=2**53)]
-    made_at: AwareDatetime
+    made_at: DeviceTime
     operation: Annotated[str, Field(max_length=64)]
     person: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")] | None = None
     programme: Annotated[str, Field(max_length=64)] | None = None
@@ -83,7 +95,14 @@ def book(
     owner who agrees without a token. Raises what the operation refuses.
     """
     operation, view = operation_of(item)
-    asked, body, path = _told(caller, item, operation, approved_by=approved_by, is_meant=is_meant)
+    asked, body, path = _told(
+        caller,
+        item,
+        operation,
+        approved_by=approved_by,
+        is_meant=is_meant,
+        made_at=None if occurred_at is None and before is None else item.made_at,
+    )
     if operation.body is None:
         return view(asked, **path), operation.status
     if "occurred_at" not in operation.body.model_fields:
@@ -99,7 +118,13 @@ def book(
 
 
 def _told(
-    caller: Caller, item: ItemAsked, operation: Operation, *, approved_by: str | None, is_meant: bool
+    caller: Caller,
+    item: ItemAsked,
+    operation: Operation,
+    *,
+    approved_by: str | None,
+    is_meant: bool,
+    made_at: datetime | None,
 ) -> tuple[Asked, dict[str, Any], dict[str, str]]:
     """The item as its operation is asked: who, the body, the path's parts."""
     body = {name: value for name, value in item.body.items() if name not in _KNOWN}
@@ -117,7 +142,7 @@ def _told(
         approved_by = pins.approved_by(
             installation().keys, approval, programme_id=caller.loaded.id, key=item.key, now=now()
         )
-    asked = Asked(caller, item.key, approved_by, is_meant or is_repeat is True, item.made_at)
+    asked = Asked(caller, item.key, approved_by, is_meant or is_repeat is True, made_at)
     return asked, body, path
 
 

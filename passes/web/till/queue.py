@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from flask import Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from passes import tills
 from passes.api_keys import Caller
@@ -37,7 +37,7 @@ from passes.web.api import operations, wire
 from passes.web.here import installation, now
 from passes.web.till import items
 from passes.web.till.desk import Standing, blueprint, caller_at, standing
-from passes.web.till.items import ItemAsked
+from passes.web.till.items import DeviceTime, ItemAsked
 from passes.web.till.place import Place
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class QueueAsked(wire.Asked):
     `left` is how many items it still holds after these; None where it does not say.
     """
 
-    device_time: AwareDatetime
+    device_time: DeviceTime
     # Each is checked by itself: one that is not well formed must not hold up the others for ever.
     items: Annotated[list[dict[str, Any]], Field(max_length=ITEMS_MAX)]
     left: Annotated[int, Field(ge=0, lt=2**31)] | None = None
