@@ -138,9 +138,8 @@ async function onLock() {
 }
 
 async function lockUp() {
-  if (onStage().mayLeave && !(await onStage().mayLeave())) return;
   await lock();
-  await away();
+  await onLock();
 }
 
 async function leave() {

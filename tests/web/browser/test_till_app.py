@@ -587,6 +587,13 @@ def test_cashiers_come_in_with_a_pin_and_find_their_amount_after_the_till_was_lo
     page.keyboard.press("Enter")
     shows(page, "member")
     expect(page.locator("#amount")).to_have_value("6.50")
+    # Locked by hand it waits for the same person only.
+    menu(page, "lock")
+    shows(page, "signin")
+    page.get_by_role("button", name="Olive").click()
+    page.keyboard.type("7391")
+    page.keyboard.press("Enter")
+    shows(page, "scan")
 
 
 def test_the_same_again_is_asked_about_and_more_than_usual_needs_a_manager(
