@@ -47,6 +47,11 @@ def test_in_development_the_front_shows_a_card_and_every_side_of_the_service(ana
     assert {"/try/copperfinch", "/hood", "http://127.0.0.1:8001/"} <= set(links)
 
 
+def test_the_front_leads_to_the_owners_desk_too(ana: Visitor) -> None:
+    roles = {form.values["role"] for form in ana.get("/").forms if "role" in form.values}
+    assert roles == {"cashier", "marketer", "owner"}
+
+
 def test_the_front_opens_the_doors_of_the_other_shop_too(ana: Visitor) -> None:
     page = ana.get("/?shop=marginalya")
     assert "Marginalya Kitabevi" in page.text
