@@ -5,6 +5,7 @@ answers as it did first; a refusal keeps nothing, not even the key.
 """
 
 from passes.checkout.aliases import add_alias
+from passes.checkout.bystanders import refuse_bystanders
 from passes.checkout.claims import Claimable, claim, claimable, proven_sale
 from passes.checkout.finding import Found, Search, card_of, find
 from passes.checkout.looking import IssuedView, Lapsing, MemberView, OfferHere, RewardView, look
@@ -63,6 +64,7 @@ __all__ = [
     "recent",
     "redeem",
     "refund_of",
+    "refuse_bystanders",
     "release",
     "returnable",
     "sale",

@@ -11,7 +11,7 @@ from passes.loyalty.safety import Earlier
 from passes.store.ids import first_id
 from passes.store.instants import instant, micros
 from passes.store.models import card, card_code, member, receipt, staff, staff_card
-from passes.store.work import Answer, Read, Work
+from passes.store.work import Answer, Read
 
 # A card that was merged with another is still its owner's.
 _staff_cards = staff.join(staff_card, staff_card.c.staff_id == staff.c.id).join(
@@ -57,13 +57,19 @@ _PURCHASES_BETWEEN = select(
 
 
 def own_by_code(read: Read, programme_id: int, *, code: str, login: str) -> Answer:
-    """A row where the card with this code belongs to that person of the staff."""
-    return read.ask(_OWN_BY_CODE, programme_id=programme_id, code=code, login=login)
+    """A row where the card with this code belongs to that person of the staff, however they are spelt."""
+    return read.ask(_OWN_BY_CODE, programme_id=programme_id, code=code, login=_plain(login))
 
 
-def is_own(work: Work, programme_id: int, *, member_id: int, login: str) -> bool:
-    """Whether the member is that person of the staff."""
-    return work.ask(_OWN, programme_id=programme_id, member_id=member_id, login=login).one() is not None
+def is_own(read: Read, programme_id: int, *, member_id: int, login: str) -> bool:
+    """Whether the member is that person of the staff, however they are spelt."""
+    asked = read.ask(_OWN, programme_id=programme_id, member_id=member_id, login=_plain(login))
+    return asked.one() is not None
+
+
+def _plain(login: str) -> str:
+    # As logins are kept.
+    return login.strip().lower()
 
 
 def purchases_between(

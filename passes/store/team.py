@@ -34,6 +34,15 @@ _AT_TILL = select(
     .exists()
     .label("worked_here"),
 ).where(staff.c.login == bindparam("login"))
+_SESSIONS_AT_TILL = (
+    select(staff.c.login, session.c.created_at, session.c.expires_at, session.c.revoked_at)
+    .select_from(session.join(staff, staff.c.id == session.c.staff_id))
+    .where(
+        session.c.till_id == bindparam("till_id"),
+        session.c.created_at <= bindparam("until"),
+        session.c.expires_at > bindparam("since"),
+    )
+)
 _ROLES = (
     select(staff_grant.c.role)
     .select_from(staff.join(staff_grant, staff_grant.c.staff_id == staff.c.id))
@@ -170,6 +179,11 @@ def owns_all_of(read: Read, *, owner_id: int, staff_id: int) -> bool:
 def at_till(read: Read, *, till_id: int, login: str) -> Row | None:
     """`worked_here`: whether this person ever signed in at the till; and their `disabled_at`."""
     return read.ask(_AT_TILL, till_id=till_id, login=login).one()
+
+
+def sessions_at_till(read: Read, *, till_id: int, since: int, until: int) -> list[Row]:
+    """Sessions at a till that began until then and could have lasted since: `login`, and when they ended."""
+    return read.ask(_SESSIONS_AT_TILL, till_id=till_id, since=since, until=until).all()
 
 
 def link_card(work: Work, *, programme_id: int, staff_id: int, member_id: int, now: int) -> None:

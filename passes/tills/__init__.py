@@ -23,7 +23,7 @@ from passes.tills.pairing import (
     set_up,
 )
 from passes.tills.reviews import Review, book, dismiss, keep, open_reviews, review
-from passes.tills.taking import Item, Judged, Why, has_worked_here, judge, taken
+from passes.tills.taking import Item, Judged, Why, has_worked_here, judge, standing_by, taken
 
 __all__ = [
     "CODE_LETTERS",
@@ -50,5 +50,6 @@ __all__ = [
     "review",
     "revoke",
     "set_up",
+    "standing_by",
     "taken",
 ]

@@ -9,10 +9,17 @@ from enum import StrEnum
 from passes.store import Store, Work, team
 from passes.store import tills as rows
 from passes.store.instants import instant_or_none, micros
+from passes.store.work import Row
 from passes.tills.pairing import Device
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far a device's clock may be off and still be believed (loyalty E3)."""
+
+REMEMBERED = timedelta(days=1)
+"""How far back a browser that is no paired till is believed: nobody knows what it had sent before."""
+
+SHIFT = timedelta(days=1)
+"""Whoever was at a till within this time may still stand beside it."""
 
 AT_ONCE = timedelta(minutes=1)
 """What comes so soon was made with network: it happened when it came, and its cashier sees a refusal."""
@@ -52,19 +59,31 @@ class Judged:
     why: Why | None = None
 
 
-def judge(found: Device | None, item: Item, *, is_known: bool, skew: timedelta, now: datetime) -> Judged:
+def judge(
+    found: Device | None,
+    item: Item,
+    *,
+    is_known: bool,
+    refused_at: datetime | None = None,
+    skew: timedelta,
+    now: datetime,
+) -> Judged:
     """What to make of an item's time and number. `skew` is how far the device's clock is behind ours.
 
     `is_known` items were taken before: the till only did not hear the answer.
-    Without a paired device there is no number to compare.
+    What was refused as of `refused_at` may come again, but not as something earlier.
+    Without a paired device there is no number to compare, and nothing from days
+    ago is believed: limits that hold for a day would not.
     """
     happened_at = item.made_at + skew if abs(skew) > CLOCK_TOLERANCE else item.made_at
+    if found is None and now - happened_at > REMEMBERED:
+        happened_at = now
     is_old = now - happened_at > AT_ONCE
     # A clock that is off says nothing about when; ours does (loyalty E3).
-    occurred_at = item.made_at if is_old and abs(skew) <= CLOCK_TOLERANCE else None
-    return Judged(
-        min(happened_at, now), occurred_at, is_old, None if is_known else _odd(found, item, happened_at, now)
-    )
+    occurred_at = happened_at if is_old and abs(skew) <= CLOCK_TOLERANCE else None
+    came_again = refused_at is not None and happened_at >= refused_at - CLOCK_TOLERANCE
+    why = None if is_known or came_again else _odd(found, item, happened_at, now)
+    return Judged(min(happened_at, now), occurred_at, is_old, why)
 
 
 def _odd(found: Device | None, item: Item, happened_at: datetime, now: datetime) -> Why | None:
@@ -90,6 +109,24 @@ def has_worked_here(store: Store, found: Device, *, person: str, made_at: dateti
         return False
     disabled_at = instant_or_none(row.disabled_at)
     return disabled_at is None or made_at < disabled_at
+
+
+def standing_by(store: Store, found: Device, *, person: str, at: datetime) -> tuple[str, ...]:
+    """Who else may have been at the till when somebody is said to serve who was not signed in just then.
+
+    Without network somebody comes back with their PIN unseen; anybody with the device can say so.
+    """
+    with store.read() as read:
+        sessions = team.sessions_at_till(
+            read, till_id=found.till_id, since=micros(at - SHIFT), until=micros(at)
+        )
+    if any(one.login == person and _lasts(one, micros(at)) for one in sessions):
+        return ()
+    return tuple(sorted({one.login for one in sessions} - {person}))
+
+
+def _lasts(session: Row, at: int) -> bool:
+    return at < session.expires_at and (session.revoked_at is None or at < session.revoked_at)
 
 
 def taken(store: Store, found: Device, *, number: int, has_all: bool, now: datetime) -> None:

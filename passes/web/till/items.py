@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from passes import checkout
 from passes.access import pins
 from passes.api_keys import Caller
 from passes.loyalty import codes
@@ -18,6 +19,7 @@ from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import KeyReused, ReceiptUnknown, RequestInvalid, SaleUnknown
 from passes.store import tills as rows
 from passes.web.api import operations, wire
+from passes.web.api.cards import card_of
 from passes.web.api.counter import COUNTER
 from passes.web.api.operations import Asked, Operation, View
 from passes.web.here import installation, now
@@ -25,6 +27,7 @@ from passes.web.here import installation, now
 # Who asks and where is known here; what a body says of it is not believed.
 _KNOWN = ("till", "person", "location")
 _PART = re.compile(r"<(\w+)>")
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _WRITES = {one.name: (one, COUNTER.named(one.name)[1]) for one in COUNTER.all if one.is_write}
 
 
@@ -85,13 +88,15 @@ def book(
     *,
     occurred_at: datetime | None,
     before: Collection[datetime] | None = None,
+    beside: Sequence[str] = (),
     approved_by: str | None = None,
     is_meant: bool = False,
 ) -> tuple[Mapping[str, Any], int]:
     """Book an item as the operation that it names; its answer and status, the first ones if it comes again.
 
     `occurred_at` is when it happened, None for just now; `before`, for one that
-    was booked before, when that may have been said to be. `approved_by` is an
+    was booked before, when that may have been said to be. `beside` are logins
+    of those on whose cards it may not be booked either. `approved_by` is an
     owner who agrees without a token. Raises what the operation refuses.
     """
     operation, view = operation_of(item)
@@ -103,6 +108,8 @@ def book(
         is_meant=is_meant,
         made_at=None if occurred_at is None and before is None else item.made_at,
     )
+    if beside:
+        _refuse_bystanders(asked, body, path, beside)
     if operation.body is None:
         return view(asked, **path), operation.status
     if "occurred_at" not in operation.body.model_fields:
@@ -115,6 +122,19 @@ def book(
         except KeyReused:
             continue
     raise KeyReused()
+
+
+def _refuse_bystanders(
+    asked: Asked, body: Mapping[str, Any], path: Mapping[str, str], beside: Sequence[str]
+) -> None:
+    code, receipt_id = body.get("code"), path.get("receipt_id") or body.get("receipt_id")
+    checkout.refuse_bystanders(
+        installation().store,
+        programme_id=asked.caller.loaded.id,
+        code=codes.normalise(card_of(asked, code)[0]) if isinstance(code, str) else None,
+        receipt_id=int(receipt_id) if isinstance(receipt_id, str) and _NUMBER.fullmatch(receipt_id) else None,
+        logins=beside,
+    )
 
 
 def _told(

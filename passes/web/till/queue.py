@@ -133,15 +133,19 @@ def _take(taking: Taking, item: ItemAsked) -> dict[str, Any]:
     judged = tills.judge(
         device,
         Item(item.key, item.sequence, item.made_at, caller.person),
-        is_known=was_booked or (kept is not None and device is not None and not device.is_revoked),
+        is_known=was_booked,
+        refused_at=None if kept is None or device is None or device.is_revoked else instant(kept.occurred_at),
         skew=taking.skew,
         now=now(),
     )
     if device is not None and (why := _odd(device, item, judged, caller)) and not was_booked:
         return _for_review(device, item, why, judged, caller)
     before = {item.made_at, *(() if kept is None else (instant(kept.occurred_at),))} if was_booked else None
+    beside = () if device is None or was_booked else _beside(device, judged, caller)
     try:
-        answer, status = items.book(caller, item, occurred_at=judged.occurred_at, before=before)
+        answer, status = items.book(
+            caller, item, occurred_at=judged.occurred_at, before=before, beside=beside
+        )
     except _COME_AGAIN:
         raise
     except Refused as refused:
@@ -176,6 +180,11 @@ def _odd(device: Device, item: ItemAsked, judged: Judged, caller: Caller) -> str
         installation().store, device, person=caller.person or "", made_at=item.made_at
     )
     return None if was_here else Why.PERSON_NEVER_HERE
+
+
+def _beside(device: Device, judged: Judged, caller: Caller) -> tuple[str, ...]:
+    """Who may hide behind a colleague's name."""
+    return tills.standing_by(installation().store, device, person=caller.person or "", at=judged.happened_at)
 
 
 def _kept(device: Device, item: ItemAsked) -> Row | None:
