@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -13,6 +14,8 @@ from passes.registers.orders import KEY_LETTERS_MAX, Malformed
 
 _PARTS_MAX = 1_000
 _DIGITS_MAX = 24
+# As makers write numbers in texts; Python takes 1_000 and the digits of every script as well.
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
 
 
 class Fields:
@@ -124,7 +127,7 @@ class Fields:
     def _decimal(self, name: str, found: object) -> Decimal:
         if isinstance(found, bool) or not isinstance(found, (int, str, Decimal)):
             raise self._wrong(name, "is no number")
-        if len(str(found)) > _DIGITS_MAX:
+        if len(str(found)) > _DIGITS_MAX or (isinstance(found, str) and not _NUMBER.fullmatch(found)):
             raise self._wrong(name, "is no number")
         try:
             number = Decimal(found)
@@ -146,5 +149,6 @@ def parsed(body: bytes) -> Fields:
     reading: Callable[[str], Decimal] = Decimal
     try:
         return Fields(json.loads(body, parse_float=reading))
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
+        # Also of a number with more digits in its exponent than a number can have.
         raise Malformed("the message is no JSON") from None

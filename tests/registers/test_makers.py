@@ -304,3 +304,14 @@ def test_a_message_must_be_an_object() -> None:
     for body in (b"", b"[1]", b"7", b'"x"', b"[" * 60_000, b"\x00"):
         with pytest.raises(Malformed):
             parsed(body)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["1e99999999999999999999", "1e-99999999999999999999", '"1_000"', '"٣"', '"1e"', "NaN", "Infinity"],
+)
+def test_a_number_that_is_none_is_malformed_however_it_is_written(written: str) -> None:
+    message = shopify_order([shopify_line(1, "4.00")], "4.00")
+    body = as_body(message).replace(b'"total_price":"4.00"', f'"total_price":{written}'.encode())
+    with pytest.raises(Malformed):
+        shopify.read(body)
