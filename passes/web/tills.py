@@ -12,10 +12,11 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from passes import artwork, tills
+from passes import artwork, checkout, tills
 from passes.access import Person, Role, own_cards, pins
+from passes.loyalty import codes
 from passes.loyalty.refusals import AlreadyDecided, Refused
-from passes.store import team
+from passes.store import members, team
 from passes.store.instants import instant_or_none
 from passes.store.programmes import Loaded
 from passes.tills import Review, Till, Why
@@ -225,11 +226,16 @@ def _done(do: Callable[[], object], *, at: str = "") -> AnyResponse | tuple[str,
 def _page(*, refused: Refused | None = None, at: str = "") -> str:
     here, loaded = installation(), _loaded()
     reviews = tills.open_reviews(here.store, programme=loaded.slug)
+    people = _people(loaded)
+    names = {one.login: one.name for one in people}
     return render_template(
         "console/tills.html",
         tills=tills.every(here.store, here.keys, programme=loaded.slug, now=now()),
-        reviews=[(one, what(loaded, one), why(one)) for one in reviews],
-        people=_people(loaded),
+        reviews=[
+            (one, what(loaded, one), _whose(loaded, one), names.get(one.person or "", one.person), why(one))
+            for one in reviews
+        ],
+        people=people,
         shop_names={shop.key: shop.name.in_(language.current()) for shop in loaded.programme.shops},
         refused=refused,
         refused_at=at,
@@ -298,6 +304,21 @@ def what(loaded: Loaded, review: Review) -> str:
         "claimSale": language.words("Points claimed for a sale"),
         "enrolMember": language.words("New member “%(name)s”", name=str(body.get("name", ""))),
     }.get(review.operation, review.operation)
+
+
+def _whose(loaded: Loaded, review: Review) -> str:
+    """The name of the member whom it is about; empty where the card is nobody's, or no card was there."""
+    code, here = review.content["item"]["body"].get("code"), installation()
+    if not isinstance(code, str):
+        return ""
+    try:
+        # Whoever was found by name is told by what held when it was made, not when it is looked at.
+        card, _ = checkout.card_of(here.store, loaded, code, keys=here.keys, now=review.occurred_at)
+    except Refused:
+        return ""
+    with here.store.read() as read:
+        member_id = team.member_of_code(read, programme_id=loaded.id, code=codes.normalise(card))
+        return "" if member_id is None else members.name_of(read, loaded.id, member_id).value() or ""
 
 
 def why(review: Review) -> str:

@@ -176,7 +176,8 @@ def test_an_owner_books_what_a_lost_till_did(lost: Device, olive: Visitor, house
     assert lost.send(item)[0]["state"] == "review"
     page = olive.get(HOME)
     assert "Please look at this 1" in page.text
-    assert "Purchase of $12.40" in page.text
+    assert "Purchase of $12.40 · Ana Reyes" in page.text
+    assert "Front · Cy" in page.text
     assert "The till was blocked before this came." in page.text
     (waiting,) = tills.open_reviews(house.store, programme=COFFEE)
     form = next(form for form in page.forms if form.address.endswith("/book"))
