@@ -31,6 +31,7 @@ const ALONE_MS = 120;
 // Who works here ----------------------------------------------------------------
 
 let heard = false;
+let hasEnded = false;
 
 async function start() {
   // A language or look that was chosen is kept by the server; the address stays plain.
@@ -62,7 +63,8 @@ async function work() {
   const was = standing(till.now);
   const is = standing({ ...now, person: present?.person ?? null });
   // Nobody is taken away from what they are doing: an ended session shows when they are done.
-  if (was === "open" && is !== "open" && !isIdle()) return;
+  hasEnded = was === "open" && is !== "open" && !isIdle();
+  if (hasEnded) return;
   till.now = { ...now, person: present?.person ?? null };
   if (now.programme) dress(now);
   else if (present && !present.offline) location.assign("/till/place");
@@ -70,7 +72,7 @@ async function work() {
   redraw();
   if (was === is && onStage()) return;
   if (is === "open") await open();
-  else await go(is, { again, trouble: now.revoked ? say("till_revoked") : "" }, { asked: false });
+  else await go(is, { again, isBlocked: now.revoked }, { asked: false });
 }
 
 /** Somebody came in: what they were typing is there again, or the next customer. */
@@ -118,6 +120,9 @@ function drawPlace() {
 }
 
 onSignedIn(work);
+document.addEventListener("till:screen", () => {
+  if (hasEnded && isIdle()) work();
+});
 
 // Whoever comes back to a locked till finds the amount that they were typing.
 let aside = null;

@@ -17,9 +17,10 @@ export function onSignedIn(then) {
   begin = then;
 }
 
-screen("pair", ({ again = () => location.reload(), trouble = "" }) => {
+screen("pair", ({ again = () => location.reload(), trouble = "", isBlocked = false }) => {
   const node = clone("screen-pair");
   const parts = slots(node);
+  if (isBlocked) parts.title.textContent = say("till_blocked");
   tell(parts.wrong, trouble);
   parts.again.addEventListener("click", () => once(parts.again, again));
   return { node };

@@ -339,7 +339,8 @@ def test_a_lost_till_forgets_its_members_and_what_it_still_held_is_only_looked_a
     [found] = rows(house.store, "till")
     tills.revoke(house.store, programme=COFFEE, till_id=found["id"], by=None, now=house.now)
     page.context.set_offline(False)
-    expect(page.locator("#banners")).to_contain_text("revoked")
+    expect(page.locator("#banners")).to_contain_text("This till was blocked.")
+    expect(page.locator("#screen h1")).to_have_text("This till was blocked")
     expect(page.locator("#status")).to_contain_text("1 needs attention")
     assert call(page, "records", "it.recall(given.code)", code=ana.code) is None
     assert call(page, "queue", "it.waiting()") == []
