@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from passes.loyalty.basket import Basket, Line
 from passes.loyalty.receipt import Counter
 from passes.store.ids import new_id
 from passes.store.instants import micros
-from passes.store.models import purchase, purchase_line
+from passes.store.models import goods_return, purchase, purchase_line
 from passes.store.work import Read, Row, Work
 
 _ADD = insert(purchase)
@@ -34,7 +34,19 @@ _ADOPT = (
     .values(member_id=bindparam("member"), card_id=bindparam("card"))
 )
 _TO_GUESTS = (
-    select(purchase.c.id, purchase.c.net_minor, purchase.c.occurred_at, purchase.c.recorded_at)
+    select(
+        purchase.c.id,
+        purchase.c.net_minor,
+        purchase.c.occurred_at,
+        purchase.c.recorded_at,
+        select(func.min(goods_return.c.id))
+        .where(
+            goods_return.c.programme_id == purchase.c.programme_id,
+            goods_return.c.purchase_id == purchase.c.id,
+        )
+        .scalar_subquery()
+        .label("returned_by"),
+    )
     .where(
         purchase.c.programme_id == bindparam("programme_id"),
         purchase.c.local_day == bindparam("local_day"),
@@ -153,7 +165,7 @@ def void(work: Work, programme_id: int, purchase_id: int, *, by: int) -> None:
 
 
 def sold_to_guests(read: Read, programme_id: int, *, person: str, local_day: int, limit: int) -> list[Row]:
-    """What somebody sold on a day without a card, newest first: `id`, `net_minor` and both instants."""
+    """What somebody sold on a day without a card, newest first, with `returned_by` where goods came back."""
     return read.ask(
         _TO_GUESTS, programme_id=programme_id, person=person, local_day=local_day, limit=limit
     ).all()

@@ -118,8 +118,9 @@ async function bookedAfterAll(row, answer) {
   await items.add({
     // The same name whenever this is done again: it is taken back once.
     key: `${row.key}.undo`,
-    operation: "undoReceipt",
-    path: { receipt_id: answer.id },
+    ...(row.operation === "bookSale"
+      ? { operation: "takeBackSale", path: { sale_id: answer.id } }
+      : { operation: "undoReceipt", path: { receipt_id: answer.id } }),
     body: {},
     about: { ...about, code: body.code ?? about.code },
     person,

@@ -3,10 +3,11 @@
 import { fail } from "./feedback.js";
 import { ask as request, Offline, Problem } from "./net.js";
 import { arrive } from "./view-arrive.js";
-import { book, why } from "./view-book.js";
+import { why } from "./view-book.js";
 import { ask, clone, once, slots, tell, toast } from "./view-parts.js";
 import { receiptWords } from "./view-member.js";
 import { go, screen } from "./view-stage.js";
+import { reverse } from "./view-undo.js";
 import { counted, exact, moment, money, points, say, signed } from "./view-words.js";
 
 screen("mine", () => {
@@ -54,10 +55,10 @@ screen("mine", () => {
     const words = receiptWords(receipt);
     if (!(await ask({ title: say("undo_title", { what: words }), text: say("undo_text", { name: who }), yes: say("undo"), no: say("cancel") }))) return;
     await once(button, async () => {
-      const result = await book({
-        operation: "undoReceipt",
+      const result = await reverse({
+        kind: receipt.kind,
         path: { receipt_id: receipt.id },
-        about: { code: receipt.code, name: who, words: say("undo_of", { what: words }) },
+        about: { code: receipt.code, name: who, words },
       });
       if (result.state === "given-up") return;
       if (result.state === "refused") {

@@ -19,7 +19,7 @@ export async function booked(detail) {
     ? about.words
     : `${signed(answer.points)} ${unit(answer.points)}`;
   till.last = mayUndo(detail)
-    ? { result, about, name: member?.name || about.name || "", change, until: undoUntil(answer) }
+    ? { kind: detail.kind, result, about, name: member?.name || about.name || "", change, until: undoUntil(answer) }
     : null;
   const stays = detail.kind === "member" || Boolean(detail.kept) || Boolean(answer.claim_url) || result.state === "review";
   if (till.now.rules.back_seconds === 0 && !stays) await go("scan", {}, { asked: false });
@@ -28,7 +28,7 @@ export async function booked(detail) {
 
 function mayUndo({ kind, result, member }) {
   if (kind === "member" || result.state === "review") return false;
-  if (kind === "sale") return result.state === "waiting";
+  if (kind === "sale") return result.state !== "booked" || Boolean(result.answer?.id);
   return Boolean(member) && (result.state !== "booked" || Boolean(result.answer?.undo_until));
 }
 

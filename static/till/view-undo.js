@@ -42,15 +42,22 @@ export function undoer(last, { button, left, onEnd, onDone, onRefused }) {
   return { stop: () => window.clearTimeout(timer) };
 }
 
-/** Undo `last` ({result, about}); the outcome is one of the queue's. */
-export async function undo({ result, about }) {
+/** Undo `last` ({kind, result, about}); the outcome is one of the queue's. */
+export async function undo({ kind, result, about }) {
   if (result.state === "practised") return { state: "practised", answer: null };
   if (result.state === "waiting" && (await queue.withdraw(result.key))) return { state: "withdrawn", answer: null };
-  return book({
-    operation: "undoReceipt",
-    path: result.answer?.id ? { receipt_id: result.answer.id } : { receipt_key: result.key },
-    about: { ...about, words: say("undo_of", { what: about.words }) },
-  });
+  const path = result.answer?.id ? { receipt_id: result.answer.id } : { receipt_key: result.key };
+  return reverse({ kind, path, about });
+}
+
+/** Book the way back: a guest's sale has no points to reverse, so its goods come back. */
+export function reverse({ kind, path, about }) {
+  const named = { ...about, words: say("undo_of", { what: about.words }) };
+  if (kind === "sale") {
+    const sale = path.receipt_id ? { sale_id: path.receipt_id } : path;
+    return book({ operation: "takeBackSale", path: sale, body: {}, about: named });
+  }
+  return book({ operation: "undoReceipt", path, about: named });
 }
 
 function forget(last) {

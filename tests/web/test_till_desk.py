@@ -149,6 +149,17 @@ def test_my_bookings_show_sales_without_a_card_and_no_card_numbers(till: Device,
     assert till.now()["place"] == {"location": "west-loop", "shop_name": "West Loop"}
 
 
+def test_a_mistaken_sale_without_a_card_is_taken_back(till: Device, house: Shop) -> None:
+    (booked,) = till.send(made := till.item("bookSale", {"amount_minor": 700}))
+    (sold,) = till.get("/mine").get_json()["receipts"]
+    assert (sold["id"], sold["may_undo"], sold["undone_by"]) == (booked["answer"]["id"], True, None)
+    back = till.item("takeBackSale", {}, path={"receipt_key": made["key"]})
+    (taken,) = till.send(back)
+    assert (taken["state"], taken["answer"]["refund_minor"]) == ("booked", 700)
+    (sold,) = till.get("/mine").get_json()["receipts"]
+    assert (sold["may_undo"], sold["undone_by"]) == (False, taken["answer"]["id"])
+
+
 def test_a_cashier_who_chose_no_shop_is_asked_to(app: Flask, house: Shop) -> None:
     device = Device(Visitor(app), house)
     signed_in(device.visitor, "cy")

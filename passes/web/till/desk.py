@@ -8,6 +8,7 @@ and which till from the cookie of a paired device.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, g, request
@@ -16,9 +17,9 @@ from pydantic import Field
 from passes import access, artwork, checkout, tills
 from passes.access import Area, AtTill, Person, Role, pins
 from passes.api_keys import Caller, Scope
-from passes.checkout.finding import HANDLE_LASTS
 from passes.loyalty import dates
 from passes.loyalty.money import minor_digits
+from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import (
     PlaceMissing,
@@ -28,7 +29,6 @@ from passes.loyalty.refusals import (
     TillUnknown,
 )
 from passes.store import purchases
-from passes.store.cards import CardFacts
 from passes.store.instants import instant
 from passes.store.programmes import Loaded
 from passes.store.work import Row
@@ -306,7 +306,7 @@ def mine() -> Response:
             limit=_MINE_MAX,
         )
     shown = [_mine(caller.loaded, one) for one in booked]
-    shown += [_guest_sale(one, rules.currency) for one in sold]
+    shown += [_guest_sale(one, rules) for one in sold]
     shown.sort(key=lambda one: one["recorded_at"], reverse=True)
     return operations.answered({"receipts": shown[:_MINE_MAX]}, 200)
 
@@ -316,33 +316,31 @@ def _mine(loaded: Loaded, receipt: Receipt) -> dict[str, Any]:
     return {
         **answers.receipt(receipt),
         "name": None if card is None else card.name,
-        "code": None if card is None else _handle(loaded, card),
+        "code": None if card is None else receipts.handle(loaded, card),
         "code_end": None if card is None else card.code[-_CODE_LETTERS_SHOWN:],
         "reward_name": receipts.reward_name(loaded, receipt) or None,
         "may_undo": receipt.may_be_undone(now()),
     }
 
 
-def _handle(loaded: Loaded, card: CardFacts) -> str:
-    """What opens the member again for a while. The card itself may never have been here."""
-    ends_at = now() + HANDLE_LASTS
-    return installation().keys.handle(loaded.id, card.card_id, expires_at=ends_at)
-
-
-def _guest_sale(row: Row, currency: str) -> dict[str, Any]:
+def _guest_sale(row: Row, rules: Programme) -> dict[str, Any]:
+    """Goods of it that came back are its undoing: it has no points to reverse."""
+    recorded_at = instant(row.recorded_at)
+    is_fresh = now() < recorded_at + timedelta(seconds=rules.undo_seconds)
     return {
         "id": str(row.id),
         "kind": "sale",
         "points": 0,
         "amount_minor": row.net_minor,
-        "currency": currency,
-        "recorded_at": instant(row.recorded_at),
+        "currency": rules.currency,
+        "recorded_at": recorded_at,
         "occurred_at": instant(row.occurred_at),
+        "undone_by": None if row.returned_by is None else str(row.returned_by),
         "name": None,
         "code": None,
         "code_end": None,
         "reward_name": None,
-        "may_undo": False,
+        "may_undo": is_fresh and row.returned_by is None,
     }
 
 

@@ -479,6 +479,19 @@ def test_a_sale_without_a_card_leaves_a_code_to_collect_its_points(
     assert house.balance(ana.code) == 720
 
 
+def test_a_mistaken_sale_without_a_card_is_undone(browse: Open, house: Shop, ana: Joined) -> None:
+    page = at_the_till(browse())
+    slot(page, "sale").click()
+    page.keyboard.type("8.00")
+    page.keyboard.press("Enter")
+    shows(page, "receipt")
+    slot(page, "undo").click()
+    expect(slot(page, "title")).to_have_text("Undone")
+    (back,) = rows(house.store, "goods_return", "net_minor = 800")
+    (sold,) = rows(house.store, "purchase", "net_minor = 800")
+    assert back["purchase_id"] == sold["id"]
+
+
 @pytest.mark.check("W-54")
 def test_a_keyboard_alone_is_enough_and_its_keys_stay_out_of_what_is_typed(
     browse: Open, house: Shop, ana: Joined
