@@ -170,3 +170,36 @@ def test_what_became_of_a_joining_is_told_and_undone_by_nobody(till: Device, hou
     assert (told.status_code, told.get_json()["state"], told.get_json()["answer"]) == (200, "booked", None)
     undone = till.item("undoReceipt", {}, path={"receipt_key": joined["key"]})
     assert state(till.send(undone)[0]) == ("refused", "receipt_unknown")
+
+
+# Who was only looked up ------------------------------------------------------------------
+
+
+def test_no_page_tells_the_code_of_a_card_that_was_not_there(till: Device, house: Shop) -> None:
+    ana = house.join("Ana Reyes")
+    house.buy(ana.code, 40000)
+    handle = till.get("/members?find=Ana").get_json()["found"][0]["handle"]
+    (booked,) = till.send(till.buys(handle, 1000))
+    balance = house.balance(ana.code)
+    visitor, receipt_id = till.visitor, booked["answer"]["id"]
+    pages = [visitor.get("/till/today"), visitor.get(f"/till/done/{receipt_id}")]
+    links = [
+        given["href"]
+        for page in pages
+        for _, given in page.elements
+        if "/till/card/" in given.get("href", "")
+    ]
+    assert len(links) >= 2
+    pages += [visitor.get(link) for link in links]
+    for page in pages:
+        assert page.status == 200
+        assert ana.code not in page.html.replace("-", "")
+    # From there goods are bought, but a reward needs the member's own code.
+    page = pages[-1]
+    refused = visitor.send(page.form("reward", "extra-shot"), reward="extra-shot", one_time="")
+    assert refused.status == 409
+    assert house.balance(ana.code) == balance
+    bought = visitor.send(visitor.send(pages[-2].form("amount"), amount="5.00").form("amount"))
+    assert "/till/done/" in bought.address
+    house.now += timedelta(minutes=16)
+    assert visitor.get(links[0]).status == 410

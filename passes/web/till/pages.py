@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 
 from flask import Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -27,6 +28,7 @@ from passes.loyalty.refusals import (
     CardVoided,
     CodeMistyped,
     CodeUnknown,
+    HandleExpired,
     KeyReused,
     LooksRepeated,
     NotAllowed,
@@ -50,7 +52,7 @@ PICTURE_PIXELS_MAX = 50_000_000
 _RECEIPT = f"int(max={2**63 - 1})"
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
-_NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, PictureUnreadable)
+_NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, HandleExpired, PictureUnreadable)
 _AMOUNT = (AmountInvalid, AmountTooLarge)
 
 
@@ -156,14 +158,17 @@ def _from_picture() -> str:
 
 def _look(code: str) -> MemberView:
     """The member behind a code. Somebody who tries numbers at random is signed out."""
+    known, is_found = _card(code)
     try:
-        return checkout.look(
+        view = checkout.look(
             installation().store,
             programme=here().loaded.slug,
-            code=code,
+            code=known,
             language=language.current(),
             now=now(),
         )
+        # Who was only looked up must not turn into a card that was there.
+        return replace(view, code=code) if is_found else view
     except (CodeUnknown, CardForeign):
         secret = signin.secret(Area.TILL)
         try:
@@ -172,6 +177,15 @@ def _look(code: str) -> MemberView:
             access.sign_out(installation().store, secret=secret, now=now())
             raise
         raise
+
+
+def _card(code: str) -> tuple[str, bool]:
+    """The code of the card that is meant, and whether the card itself was not there."""
+    return checkout.card_of(installation().store, here().loaded, code, keys=installation().keys, now=now())
+
+
+def _proof(is_found: bool) -> Proof:
+    return Proof(installation().keys, request.form.get("one_time", "").strip() or None, is_found)
 
 
 def _new_visit() -> str:
@@ -206,7 +220,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
         receipt = checkout.accrue(
             installation().store,
             programme=here().loaded.slug,
-            code=code,
+            code=_card(code)[0],
             amount_minor=amount_minor,
             key=f"{_visit()}:sale",
             at=_counter(),
@@ -215,7 +229,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
         )
     except Refused as refused:
         return _refuse(code, refused, typed=typed)
-    return _done(receipt)
+    return _done(receipt, code)
 
 
 @blueprint.post("/card/<code>/redeem")
@@ -223,19 +237,20 @@ def redeem(code: str) -> tuple[str, int] | AnyResponse:
     """Exchange points for a reward."""
     reward = request.form.get("reward", "")
     try:
+        known, is_found = _card(code)
         receipt = checkout.redeem(
             installation().store,
             programme=here().loaded.slug,
-            code=code,
+            code=known,
             reward=reward,
             key=f"{_visit()}:{reward}"[:128],
             at=_counter(),
-            proof=Proof(installation().keys, request.form.get("one_time", "").strip() or None),
+            proof=_proof(is_found),
             now=now(),
         )
     except Refused as refused:
         return _refuse(code, refused)
-    return _done(receipt)
+    return _done(receipt, code)
 
 
 @blueprint.post("/card/<code>/use")
@@ -243,18 +258,20 @@ def use(code: str) -> tuple[str, int] | AnyResponse:
     """Use a reward that the member was given."""
     redemption = request.form.get("redemption", "")
     try:
+        known, is_found = _card(code)
         receipt = checkout.use(
             installation().store,
             programme=here().loaded.slug,
-            code=code,
+            code=known,
             redemption_id=int(redemption) if _NUMBER.fullmatch(redemption) else 0,
             key=f"{_visit()}:use:{redemption}"[:128],
             at=_counter(),
+            proof=_proof(is_found),
             now=now(),
         )
     except Refused as refused:
         return _refuse(code, refused)
-    return _done(receipt)
+    return _done(receipt, code)
 
 
 @blueprint.get("/quote")
@@ -320,7 +337,7 @@ def _echo(code: str, amount_minor: int) -> str:
     points = checkout.quote(
         installation().store,
         programme=programme.slug,
-        code=code,
+        code=_card(code)[0],
         amount_minor=amount_minor,
         at=_counter(),
         now=now(),
@@ -342,10 +359,10 @@ def _counter() -> Counter:
 # Afterwards ----------------------------------------------------------------------
 
 
-def _done(receipt: Receipt) -> AnyResponse:
+def _done(receipt: Receipt, code: str | None = None) -> AnyResponse:
     # Without the page that a redirect carries for people: nobody ever sees it.
     answer = Response(status=303)
-    answer.headers["Location"] = url_for("till.done", receipt_id=receipt.id)
+    answer.headers["Location"] = url_for("till.done", receipt_id=receipt.id, card=code)
     return answer
 
 
@@ -355,10 +372,13 @@ def done(receipt_id: int) -> str:
     receipt = next((one for one in _mine() if one.id == receipt_id), None)
     if receipt is None:
         raise ReceiptUnknown
+    card = receipts.card(here().loaded, receipt)
     return render_template(
         "till/done.html",
         receipt=receipt,
-        card=receipts.card(here().loaded, receipt),
+        card=card,
+        # As it was shown to us: a receipt tells nobody the code of a card that was not there.
+        shown=request.args.get("card") or (receipts.handle(here().loaded, card) if card else None),
         visit=_new_visit(),
         reward=receipts.reward_name(here().loaded, receipt),
         parts=_parts(receipt),
@@ -424,12 +444,14 @@ def today() -> str:
         (receipt, receipts.card(here().loaded, receipt), receipts.reward_name(here().loaded, receipt))
         for receipt in _mine()
     ]
+    handles = {card.card_id: receipts.handle(here().loaded, card) for _, card, _ in rows if card}
     standing = [
         receipt for receipt, _, _ in rows if receipt.amount_minor is not None and receipt.undone_by is None
     ]
     return render_template(
         "till/today.html",
         rows=rows,
+        handles=handles,
         total_minor=sum(receipt.amount_minor or 0 for receipt in standing),
         sales=len(standing),
     )
