@@ -100,9 +100,20 @@ export async function look(code) {
 
 async function recalled(code) {
   const known = await records.recall(code);
-  if (known) return { ...known.member, seenAt: known.seenAt, handle: null };
+  if (known) return { ...standing(known.member), seenAt: known.seenAt, waitingPoints: known.waitingPoints, handle: null };
   // Nobody this till has seen: points can still be collected, for whoever the card belongs to.
   return { code, name: "", balance: null, rewards: [], issued: [], offers: [], recent: [], as_money: [], unknown: true, identified: "card" };
+}
+
+// The balance may have moved since the server said what is ready: what waits here counts.
+function standing(member) {
+  const rewards = (member.rewards ?? []).map((one) => {
+    const missing = Math.max(one.points - member.balance, 0);
+    const isHindered = one.refused && one.refused !== "not_enough_points";
+    return { ...one, missing, ready: !isHindered && missing === 0 };
+  });
+  const [next] = rewards.filter((one) => one.missing).sort((a, b) => a.missing - b.missing);
+  return { ...member, rewards, next_reward: next ?? null };
 }
 
 /** A card's number in groups, however it came. */

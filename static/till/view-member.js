@@ -154,7 +154,7 @@ function drawWho(parts, member, called) {
   } else {
     parts.balance.textContent = number(member.balance);
     parts.unit.textContent = unit(member.balance);
-    tell(parts.asOf, member.seenAt ? say("as_of", { time: moment(member.seenAt) }) : "");
+    tell(parts.asOf, member.seenAt ? asOf(member) : "");
   }
   parts.card.classList.toggle("stale", Boolean(member.seenAt || member.unknown));
   const facts = [];
@@ -173,6 +173,11 @@ function drawWho(parts, member, called) {
     own.value.textContent = value;
     return row;
   }));
+}
+
+function asOf({ seenAt, waitingPoints: waits }) {
+  const time = moment(seenAt);
+  return waits ? say("as_of_waiting", { time, points: `${signed(waits)} ${unit(waits)}` }) : say("as_of", { time });
 }
 
 function drawOffers(parts, member) {

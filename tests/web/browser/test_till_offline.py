@@ -81,6 +81,10 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     scan(page, stranger.code)
     enter(page, "3.00")
     expect(status).to_contain_text("2 waiting")
+    # What waits here counts, and it is said that it does.
+    scan(page, ana.code)
+    expect(page.locator("#screen")).to_contain_text("and +124 beans that wait here")
+    expect(page.locator("#screen")).to_contain_text("36 beans to Any drink")
 
     # Closed, which warns, and opened again, still without network.
     warned: list[str] = []
