@@ -591,6 +591,7 @@ def test_cashiers_come_in_with_a_pin_and_find_their_amount_after_the_till_was_lo
     expect(page.locator("#bar-person")).to_have_text("Cy")
     scan(page, ana.code)
     page.keyboard.type("6.50")
+    expect(slot(page, "quote")).to_contain_text("65 beans")
     # Nobody touches the till for longer than it stays open.
     page.evaluate("Date.now = ((now) => () => now() + 130_000)(Date.now)")
     shows(page, "signin")
