@@ -1,6 +1,6 @@
 """How fast the books are proven: every balance, lot and receipt recomputed, every block hashed.
 
-    python -m benchmarks.verify
+python -m benchmarks.verify
 """
 
 from __future__ import annotations

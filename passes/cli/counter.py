@@ -76,9 +76,7 @@ def register(add: Add, group: Group) -> None:
         sub.add_argument("--basket", metavar="AMOUNT", help="what is to be paid, where it matters")
     using.add_argument("redemption", type=int)
     for sub in (spending, holding, using):
-        sub.add_argument(
-            "--one-time", metavar="DIGITS", help="where the member has to prove who they are"
-        )
+        sub.add_argument("--one-time", metavar="DIGITS", help="where the member has to prove who they are")
     for sub in (capturing, releasing):
         sub.add_argument("hold", type=int)
     capturing.add_argument("--purchase", type=int, metavar="RECEIPT", help="in which purchase it was used")

@@ -136,5 +136,5 @@ def test_nothing_of_it_is_plain_english_in_a_made_up_language(browse: Open, oliv
 
 def picture(window: Watched, name: str) -> None:
     for scheme in ("light", "dark"):
-        window.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        window.page.emulate_media(color_scheme=scheme)
         window.page.screenshot(path=Path(PICTURES or "") / f"{name}-{scheme}.png", full_page=True)
