@@ -42,6 +42,9 @@ for (const form of document.querySelectorAll("form[data-amount]")) {
     timer = window.setTimeout(() => { waiting = ask(); }, 120);
   });
 
+  // Somebody may have typed before this was here.
+  if (field.value.trim() && !confirmed.value) waiting = ask();
+
   // Enter may be quicker than the echo: wait for it, so that one press is enough.
   form.addEventListener("submit", async (event) => {
     if (confirmed.value || form.dataset.asked || cardCode(field.value)) return;

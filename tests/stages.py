@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BIN = Path(sys.executable).parent
-_PYTEST = (str(_BIN / "python"), "-m", "pytest", "-q", "-n", "2")
+_PYTEST = (str(_BIN / "python"), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal")
 
 STATIC = {
     "lint": (str(_BIN / "ruff"), "check", "--quiet", "."),

@@ -14,7 +14,6 @@ from math import asin, cos, radians, sin, sqrt
 from passes.loyalty.dates import day_number, day_start
 from passes.loyalty.programme import Shop
 from passes.store import Read, Store, programmes, watching
-from passes.store.ids import first_id
 from passes.store.insights import Window
 from passes.store.programmes import Loaded
 from passes.store.watching import Days
@@ -182,7 +181,7 @@ def _enrolments(read: Read, loaded: Loaded, days: Days) -> list[Alert]:
 
 def _staff(read: Read, loaded: Loaded, window: Window) -> list[Alert]:
     zone = loaded.programme.zone
-    first, last = (first_id(day_start(day, zone)) for day in (window.start, window.end))
+    since, until = (day_start(day, zone) for day in (window.start, window.end))
     length = (window.end - window.start).days
     kinds = (
         (Pattern.LOOKUPS, "member_lookup", LOOKUPS_A_DAY * max(length, 1)),
@@ -191,7 +190,7 @@ def _staff(read: Read, loaded: Loaded, window: Window) -> list[Alert]:
     return [
         Alert(pattern, row.times, person=row.login)
         for pattern, action, least in kinds
-        for row in watching.noted(read, loaded.id, action=action, first=first, last=last, least=least)
+        for row in watching.noted(read, loaded.id, action=action, since=since, until=until, least=least)
     ]
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 
+from passes.store.ids import first_id
+from passes.store.instants import micros
 from passes.store.work import Read, Row
 
 _BOUGHT = """
@@ -90,7 +93,7 @@ _ENROLLED = text("""
 
 _NOTED = text("""
     SELECT staff.login, count(*) AS times FROM audit LEFT JOIN staff ON staff.id = audit.staff_id
-    WHERE audit.programme_id = :programme AND audit.id >= :first AND audit.id < :last
+    WHERE audit.programme_id = :programme AND audit.id >= :first AND audit.at < :until
     AND audit.action = :action
     GROUP BY staff.login HAVING count(*) >= :least ORDER BY times DESC LIMIT :rows
 """)
@@ -157,10 +160,19 @@ def enrolled(read: Read, programme_id: int, days: Days, *, least: int) -> list[R
 
 
 def noted(
-    read: Read, programme_id: int, *, action: str, first: int, last: int, least: int, rows: int = 100
+    read: Read,
+    programme_id: int,
+    *,
+    action: str,
+    since: datetime,
+    until: datetime,
+    least: int,
+    rows: int = 100,
 ) -> list[Row]:
-    """Who of the staff did something so often, by the ids of the audit log."""
-    asked = {"action": action, "first": first, "last": last, "least": least, "rows": rows}
+    """Who of the staff did something so often."""
+    # An id is never earlier than its instant, but may be later where the clock was set back.
+    span = {"first": first_id(since), "until": micros(until)}
+    asked = {"action": action, **span, "least": least, "rows": rows}
     return read.ask(_NOTED, programme=programme_id, **asked).all()
 
 

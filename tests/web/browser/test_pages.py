@@ -44,6 +44,7 @@ def to_the_member(window: Watched, ana: Joined) -> Page:
     page.locator("#code").fill(ana.code)
     page.locator("#code").press("Enter")
     expect(page.locator("#amount")).to_be_visible()
+    page.wait_for_load_state()
     return page
 
 

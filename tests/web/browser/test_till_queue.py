@@ -122,6 +122,8 @@ def test_a_reward_is_not_given_while_nobody_answers_and_somebody_hears_of_it_whe
     till.context.set_offline(True)
     assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "offline_limit"
     till.context.set_offline(False)
+    # The app knows of the network by the first answer.
+    call(till, "queue", "it.sync()")
     assert call(till, "queue", "it.waiting()") == []
     # The network dies while it is being booked.
     lost(till)
