@@ -9,41 +9,24 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import api_keys
-from passes.access import Person, Role
+from passes.access import Role
 from passes.api_keys import PREFIX, RESTORE_TIME, ApiKey, Scope
 from passes.loyalty.refusals import ApiKeyUnknown, Refused
-from passes.store.programmes import Loaded
-from passes.web import language, offers, signin
+from passes.web import console, language
 from passes.web.errors import status_of
 from passes.web.here import installation, now
 
 blueprint = Blueprint("keys", __name__, url_prefix="/console/keys")
-blueprint.context_processor(offers.setting)
+console.admit(blueprint, Role.OWNER)
 
 LASTS_DAYS = (30, 90, 365)
 """For how long a key may be made to last, beside for ever."""
 
 _FORM_KEY_LETTERS = range(8, 41)
-
-
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only owners, and only forms of their own session."""
-    return signin.console_guard(Role.OWNER)
-
-
-def _loaded() -> Loaded:
-    loaded: Loaded = g.loaded
-    return loaded
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
 
 
 @blueprint.get("/")
@@ -58,8 +41,8 @@ def make() -> str | tuple[str, int]:
     form_key = request.form.get("key", "")
     if len(form_key) not in _FORM_KEY_LETTERS:
         abort(400)
-    slug, here = _loaded().slug, installation()
-    derived = here.keys.form_proof("api key", slug, str(_person().id), form_key)
+    slug, here = console.loaded().slug, installation()
+    derived = here.keys.form_proof("api key", slug, str(console.person().id), form_key)
     try:
         key_id, secret = api_keys.issue(
             here.store,
@@ -69,7 +52,7 @@ def make() -> str | tuple[str, int]:
             location=request.form.get("location") or None,
             expires_at=_ends_at(request.form.get("days", "")),
             secret=PREFIX + derived,
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     except Refused as refused:
@@ -82,7 +65,11 @@ def revoke(number: int) -> AnyResponse | tuple[str, int]:
     """Take a key out of force at once. Asked twice, it happens once."""
     try:
         api_keys.revoke(
-            installation().store, programme=_loaded().slug, key_id=number, by=_person().id, now=now()
+            installation().store,
+            programme=console.loaded().slug,
+            key_id=number,
+            by=console.person().id,
+            now=now(),
         )
     except ApiKeyUnknown as refused:
         if not any(key.id == number for key in _keys()):
@@ -95,7 +82,11 @@ def restore(number: int) -> AnyResponse | tuple[str, int]:
     """Put a key back that was taken out of force a moment ago."""
     try:
         api_keys.restore(
-            installation().store, programme=_loaded().slug, key_id=number, by=_person().id, now=now()
+            installation().store,
+            programme=console.loaded().slug,
+            key_id=number,
+            by=console.person().id,
+            now=now(),
         )
     except ApiKeyUnknown as refused:
         return _page(refused=refused), status_of(refused)
@@ -103,7 +94,7 @@ def restore(number: int) -> AnyResponse | tuple[str, int]:
 
 
 def _keys() -> list[ApiKey]:
-    return api_keys.every(installation().store, programme=_loaded().slug)
+    return api_keys.every(installation().store, programme=console.loaded().slug)
 
 
 def _ends_at(days: str) -> datetime | None:
@@ -126,7 +117,7 @@ def _page(
         chosen=chosen,
         form_key=form_key or secrets.token_urlsafe(18),
         scopes=scope_words(),
-        shop_names={shop.key: shop.name.in_(language.current()) for shop in _loaded().programme.shops},
+        shop_names={shop.key: shop.name.in_(language.current()) for shop in console.loaded().programme.shops},
         lasts_days=LASTS_DAYS,
         just_revoked=[key for key in keys if _seconds_left(key) > 0],
         seconds_left=_seconds_left,

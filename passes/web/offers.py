@@ -13,11 +13,11 @@ from decimal import Decimal
 from fractions import Fraction
 
 from babel.numbers import format_percent
-from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, campaigns, faces, insights
-from passes.access import Area, Person, Role
+from passes.access import Area, Role
 from passes.insights import OfferFigures
 from passes.language import say
 from passes.loyalty import codes, offer_draft
@@ -34,11 +34,12 @@ from passes.store.insights import Cut, Window
 from passes.store.offers import OfferRow
 from passes.store.programmes import Loaded
 from passes.store.reach import Progress, Spread
-from passes.web import language, offer_form, signin, theme
+from passes.web import console, language, offer_form, signin
 from passes.web.errors import status_of
 from passes.web.here import installation, now
 
 blueprint = Blueprint("offers", __name__, url_prefix="/console")
+console.admit(blueprint, Role.MARKETER)
 
 COMMANDS = {
     "publish": campaigns.publish,
@@ -61,45 +62,10 @@ _EXAMPLE_CODE = bytes(range(codes.RANDOM_BYTES))
 # Who may come in ---------------------------------------------------------------
 
 
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only marketers and owners, and only forms of their own session."""
-    return signin.console_guard(Role.MARKETER)
-
-
 @blueprint.context_processor
 def setting() -> dict[str, object]:
-    """What every page of the console shows."""
-    loaded: Loaded | None = g.get("loaded")
-    return {
-        "person": g.get("person"),
-        "loaded": loaded,
-        "programme": loaded.programme if loaded else None,
-        "theme": theme.address(loaded) if loaded else None,
-        "several": loaded is not None and len(access.programmes_for(_person(), Role.MARKETER)) > 1,
-        "owns": loaded is not None and access.may(_person(), loaded.slug, Role.OWNER),
-        "now": now(),
-        "percent": percent,
-        "hundredths": hundredths,
-        "running_offers": _running,
-    }
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
-
-
-def _loaded() -> Loaded:
-    loaded: Loaded = g.loaded
-    return loaded
-
-
-def _running() -> list[OfferRow]:
-    """What every page can stop: the offers that run, or will without anybody's doing."""
-    with installation().store.read() as read:
-        standing = offers.published(read, _loaded())
-    return [row for row in standing if row.state is not OfferState.PAUSED]
+    """What pages about offers show besides."""
+    return {"percent": percent, "hundredths": hundredths}
 
 
 def percent(value: Fraction | float, digits: int = 0) -> str:
@@ -123,7 +89,7 @@ def home() -> AnyResponse:
 def choose() -> str:
     """Choose the programme to work for."""
     with installation().store.read() as read:
-        slugs = access.programmes_for(_person(), Role.MARKETER)
+        slugs = access.programmes_for(console.person(), Role.MARKETER)
         choices = [programmes.by_slug(read, slug) for slug in slugs]
     return render_template("console/programme.html", choices=choices)
 
@@ -132,7 +98,7 @@ def choose() -> str:
 def chosen() -> AnyResponse:
     """Work for this programme from now on."""
     slug = request.form.get("programme", "")
-    if slug not in access.programmes_for(_person(), Role.MARKETER):
+    if slug not in access.programmes_for(console.person(), Role.MARKETER):
         raise NotAllowed
     secret = signin.secret(Area.CONSOLE)
     access.work_at(installation().store, secret=secret, programme=slug, location=None)
@@ -145,7 +111,7 @@ def chosen() -> AnyResponse:
 @blueprint.get("/offers")
 def every() -> str:
     """Every offer, those that run first; and the members' share of what is sold."""
-    loaded = _loaded()
+    loaded = console.loaded()
     views = campaigns.every(installation().store, programme=loaded.slug, language=_spoken(loaded))
     return render_template(
         "console/offers.html",
@@ -174,7 +140,7 @@ def show(key: str) -> str:
 @blueprint.get("/offers/<key>/progress")
 def progress(key: str) -> str:
     """The part of the page that changes while phones are told."""
-    loaded = _loaded()
+    loaded = console.loaded()
     view = campaigns.show(installation().store, programme=loaded.slug, key=key)
     return render_template("console/progress.html", view=view, told=_told(loaded, key))
 
@@ -184,10 +150,10 @@ def move(key: str, command: str) -> AnyResponse | tuple[str, int]:
     """Publish, pause, resume or end it. Asked twice, it happens once."""
     if command not in COMMANDS:
         abort(404)
-    loaded = _loaded()
+    loaded = console.loaded()
     try:
         COMMANDS[command](
-            installation().store, programme=loaded.slug, key=key, person=_person().login, now=now()
+            installation().store, programme=loaded.slug, key=key, person=console.person().login, now=now()
         )
     except OfferUnknown:
         raise
@@ -199,7 +165,7 @@ def move(key: str, command: str) -> AnyResponse | tuple[str, int]:
 
 
 def _show(key: str, *, refused: Refused | None = None) -> str:
-    loaded, store = _loaded(), installation().store
+    loaded, store = console.loaded(), installation().store
     view = campaigns.show(store, programme=loaded.slug, key=key)
     row = _row(loaded, key)
     offer, is_ahead = row.offer, view.state in (OfferState.DRAFT, OfferState.SCHEDULED)
@@ -286,7 +252,7 @@ def _face(loaded: Loaded, offer: Offer, spoken: str) -> CardFace:
     line = OfferLine(offer.key, title, text, ends_at, is_news=True, rings=offer.rings)
     return compose(
         programme,
-        member_name=_person().name,
+        member_name=console.person().name,
         # Far enough for every kind of strip to show something.
         balance=dearest[0].points * 2 // 5 if dearest else 0,
         tier=programme.tiers[0] if programme.tiers else None,
@@ -312,7 +278,7 @@ def _lock_words(face: CardFace) -> str | None:
 @blueprint.get("/offers/new")
 def new() -> str:
     """An empty form."""
-    return _form(offer_form.empty(_loaded().programme), form_key=secrets.token_urlsafe(18))
+    return _form(offer_form.empty(console.loaded().programme), form_key=secrets.token_urlsafe(18))
 
 
 @blueprint.post("/offers/new")
@@ -321,7 +287,7 @@ def create() -> AnyResponse | tuple[str, int]:
     form_key = request.form.get("key", "")
     if not 8 <= len(form_key) <= _FORM_KEY_LETTERS_MAX:
         abort(400)
-    programme = _loaded().programme
+    programme = console.loaded().programme
     draft = offer_form.read(request.form, programme)
     return _keep(draft, offer_draft.key_of(draft, programme, form_key), form_key=form_key)
 
@@ -330,7 +296,7 @@ def create() -> AnyResponse | tuple[str, int]:
 def edit(key: str) -> str | AnyResponse:
     """A draft's form, or its file where that says more than the form can."""
     row, source = _draft(key)
-    draft = offer_draft.draft_of(source, _loaded().programme)
+    draft = offer_draft.draft_of(source, console.loaded().programme)
     if draft is None or "file" in request.args:
         return _file(name=row.offer.key, source=source, known=row.offer)
     return _form(draft, key=key)
@@ -342,7 +308,7 @@ def change(key: str) -> AnyResponse | tuple[str, int]:
     row, _ = _draft(key)
     if "source" in request.form:
         return _keep_file(key, _source(), known=row.offer)
-    return _keep(offer_form.read(request.form, _loaded().programme), key, is_known=True)
+    return _keep(offer_form.read(request.form, console.loaded().programme), key, is_known=True)
 
 
 @blueprint.get("/offers/file")
@@ -364,7 +330,7 @@ def send_file() -> AnyResponse | tuple[str, int]:
 
 def _draft(key: str) -> tuple[OfferRow, str]:
     """A draft and its file. Anything else is shown, but not written again."""
-    loaded = _loaded()
+    loaded = console.loaded()
     row = _row(loaded, key)
     if row.state is not OfferState.DRAFT:
         abort(redirect(url_for("offers.show", key=key), 303))
@@ -384,7 +350,7 @@ def _source() -> str:
 def _keep(
     draft: Draft, key: str, *, form_key: str | None = None, is_known: bool = False
 ) -> AnyResponse | tuple[str, int]:
-    loaded = _loaded()
+    loaded = console.loaded()
     known = key if is_known else None
     wrong = offer_draft.problems(draft, loaded.programme, now=now())
     if wrong:
@@ -399,7 +365,7 @@ def _keep(
 def _keep_file(key: str, source: str, *, known: Offer | None = None) -> AnyResponse | tuple[str, int]:
     try:
         if not KEY.fullmatch(key):
-            parse(source, name=key[:60], programme=_loaded().programme, say=say)
+            parse(source, name=key[:60], programme=console.loaded().programme, say=say)
         _plan(key, source)
     except Refused as refused:
         return _file(name=key, source=source, known=known, refused=refused), status_of(refused)
@@ -409,10 +375,10 @@ def _keep_file(key: str, source: str, *, known: Offer | None = None) -> AnyRespo
 def _plan(key: str, source: str) -> None:
     campaigns.plan(
         installation().store,
-        programme=_loaded().slug,
+        programme=console.loaded().slug,
         name=key,
         source=source,
-        person=_person().login,
+        person=console.person().login,
         now=now(),
     )
 
@@ -426,7 +392,7 @@ def _form(
     refused: Refused | None = None,
 ) -> str:
     """The form; `key` is that of the draft that is written again, `form_key` names a new one."""
-    programme = _loaded().programme
+    programme = console.loaded().programme
     return render_template(
         "console/form.html",
         draft=draft,

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import registers
-from passes.access import Person, Role
+from passes.access import Role
 from passes.loyalty.refusals import Refused
 from passes.registers import Kind, Register
-from passes.store.programmes import Loaded
-from passes.web import offers, signin
+from passes.web import console
 from passes.web.errors import status_of
 from passes.web.here import installation, now
 from passes.wiring import register_books
 
 blueprint = Blueprint("register_console", __name__, url_prefix="/console/registers")
-blueprint.context_processor(offers.setting)
+console.admit(blueprint, Role.OWNER)
 
 KINDS = {Kind.SHOPIFY: "Shopify", Kind.SQUARE: "Square", Kind.ODOO: "Odoo"}
 """Names of makers are the same in every language."""
-
-
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only owners, and only forms of their own session."""
-    return signin.console_guard(Role.OWNER)
-
-
-def _loaded() -> Loaded:
-    loaded: Loaded = g.loaded
-    return loaded
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
 
 
 @blueprint.get("/")
@@ -55,13 +38,13 @@ def add() -> AnyResponse | tuple[str, int]:
         number = registers.add(
             installation().store,
             installation().keys,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             kind=kind,
             name=request.form.get("name", ""),
             secret=request.form.get("secret", ""),
             locations=request.form.get("locations", ""),
             categories=request.form.get("categories", ""),
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     except Refused as refused:
@@ -82,10 +65,10 @@ def change(number: int) -> AnyResponse | tuple[str, int]:
     try:
         registers.change(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             register_id=number,
             **lists,
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     except Refused as refused:
@@ -99,11 +82,11 @@ def retry(number: int) -> AnyResponse | tuple[str, int]:
     try:
         registers.retry(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             register_id=number,
             message_key=request.form.get("message", ""),
             books=register_books(),
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     except Refused as refused:
@@ -119,10 +102,10 @@ def renew(number: int) -> AnyResponse | tuple[str, int]:
         registers.renew(
             here.store,
             here.keys,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             register_id=number,
             secret=request.form.get("secret", ""),
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     except Refused as refused:
@@ -134,14 +117,18 @@ def renew(number: int) -> AnyResponse | tuple[str, int]:
 def remove(number: int) -> AnyResponse:
     """Listen to it no longer."""
     registers.remove(
-        installation().store, programme=_loaded().slug, register_id=number, by=_person().id, now=now()
+        installation().store,
+        programme=console.loaded().slug,
+        register_id=number,
+        by=console.person().id,
+        now=now(),
     )
     return redirect(url_for("register_console.every"), 303)
 
 
 def _one(number: int) -> Register:
     return registers.one(
-        installation().store, installation().keys, programme=_loaded().slug, register_id=number
+        installation().store, installation().keys, programme=console.loaded().slug, register_id=number
     )
 
 
@@ -151,7 +138,7 @@ def _every(
     # A secret that was refused is typed again: no page of ours holds one.
     return render_template(
         "console/registers.html",
-        registers=registers.every(installation().store, installation().keys, programme=_loaded().slug),
+        registers=registers.every(installation().store, installation().keys, programme=console.loaded().slug),
         kinds=KINDS,
         kind=kind,
         typed={**dict.fromkeys(("name", "locations", "categories"), ""), **(typed or {}), "secret": ""},
@@ -160,7 +147,7 @@ def _every(
 
 
 def _show(register: Register, *, refused: Refused | None = None, lists: dict[str, str] | None = None) -> str:
-    here, slug = installation(), _loaded().slug
+    here, slug = installation(), console.loaded().slug
     places = register.places
     return render_template(
         "console/register.html",

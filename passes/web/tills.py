@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -20,7 +20,7 @@ from passes.store import members, team
 from passes.store.instants import instant_or_none
 from passes.store.programmes import Loaded
 from passes.tills import Review, Till, Why
-from passes.web import language, offers, signin
+from passes.web import console, language
 from passes.web.api import operations
 from passes.web.errors import status_of
 from passes.web.here import installation, now
@@ -30,25 +30,9 @@ from passes.web.till.items import ItemAsked
 from passes.web.till.place import Place
 
 blueprint = Blueprint("tills", __name__, url_prefix="/console/tills")
-blueprint.context_processor(offers.setting)
+console.admit(blueprint, Role.OWNER)
 
 _NUMBER = f"int(max={2**63 - 1})"
-
-
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only owners, and only forms of their own session."""
-    return signin.console_guard(Role.OWNER)
-
-
-def _loaded() -> Loaded:
-    loaded: Loaded = g.loaded
-    return loaded
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
 
 
 @blueprint.get("/")
@@ -67,10 +51,10 @@ def set_up() -> AnyResponse | tuple[str, int]:
         lambda: tills.set_up(
             installation().store,
             installation().keys,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             name=request.form.get("name", ""),
             location=request.form.get("location") or None,
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         ),
         at="add",
@@ -84,9 +68,9 @@ def new_code(number: int) -> AnyResponse | tuple[str, int]:
         lambda: tills.new_code(
             installation().store,
             installation().keys,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             till_id=number,
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     )
@@ -97,7 +81,11 @@ def revoke(number: int) -> AnyResponse | tuple[str, int]:
     """Block a till at once."""
     return _done(
         lambda: tills.revoke(
-            installation().store, programme=_loaded().slug, till_id=number, by=_person().id, now=now()
+            installation().store,
+            programme=console.loaded().slug,
+            till_id=number,
+            by=console.person().id,
+            now=now(),
         )
     )
 
@@ -111,10 +99,10 @@ def give_pin() -> AnyResponse | tuple[str, int]:
     return _done(
         lambda: pins.set_pin(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             login=request.form.get("login", ""),
             pin=None if "take" in request.form else request.form.get("pin", ""),
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         ),
         at="pin",
@@ -127,10 +115,10 @@ def link_card() -> AnyResponse | tuple[str, int]:
     return _done(
         lambda: own_cards.link(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             login=request.form.get("login", ""),
             code=request.form.get("code", ""),
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         ),
         at="card",
@@ -143,10 +131,10 @@ def unlink_card(number: int) -> AnyResponse | tuple[str, int]:
     return _done(
         lambda: own_cards.unlink(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             login=request.form.get("login", ""),
             member_id=number,
-            by=_person().id,
+            by=console.person().id,
             now=now(),
         )
     )
@@ -158,7 +146,7 @@ def unlink_card(number: int) -> AnyResponse | tuple[str, int]:
 @blueprint.post(f"/reviews/<{_NUMBER}:number>/book")
 def book(number: int) -> AnyResponse | tuple[str, int]:
     """Book what a till did, as its cashier would have. Asked twice, it is booked once."""
-    return _done(lambda: book_review(_loaded(), number, by=_person()), at="reviews")
+    return _done(lambda: book_review(console.loaded(), number, by=console.person()), at="reviews")
 
 
 @blueprint.post(f"/reviews/<{_NUMBER}:number>/dismiss")
@@ -167,10 +155,10 @@ def dismiss(number: int) -> AnyResponse | tuple[str, int]:
     return _done(
         lambda: tills.dismiss(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             review_id=number,
-            by=_person().login,
-            staff_id=_person().id,
+            by=console.person().login,
+            staff_id=console.person().id,
             note=request.form.get("note", ""),
             now=now(),
         ),
@@ -224,7 +212,7 @@ def _done(do: Callable[[], object], *, at: str = "") -> AnyResponse | tuple[str,
 
 
 def _page(*, refused: Refused | None = None, at: str = "") -> str:
-    here, loaded = installation(), _loaded()
+    here, loaded = installation(), console.loaded()
     reviews = tills.open_reviews(here.store, programme=loaded.slug)
     people = _people(loaded)
     names = {one.login: one.name for one in people}

@@ -5,28 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import webhooks
-from passes.access import Person, Role
+from passes.access import Role
 from passes.loyalty.refusals import Refused, WebhookTimeMissing
-from passes.store.programmes import Loaded
-from passes.web import offers, signin
+from passes.web import console
 from passes.web.errors import status_of
 from passes.web.here import installation, now
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/console/webhooks")
-blueprint.context_processor(offers.setting)
+console.admit(blueprint, Role.OWNER)
 
 _PAGE = 25
 _ID_LIMIT = 2**63
-
-
-@blueprint.before_request
-def guard() -> AnyResponse | None:
-    """Only owners, and only forms of their own session."""
-    return signin.console_guard(Role.OWNER)
 
 
 @blueprint.get("/")
@@ -42,12 +35,12 @@ def add() -> AnyResponse | tuple[str, int]:
     try:
         number = webhooks.add(
             installation().store,
-            programme=_loaded().slug,
+            programme=console.loaded().slug,
             address=address,
             events=chosen,
             keys=installation().keys,
             development=installation().development,
-            by=_person().login,
+            by=console.person().login,
             now=now(),
         )
     except Refused as refused:
@@ -101,7 +94,7 @@ def replay(number: int) -> AnyResponse | tuple[str, int]:
             installation().store,
             **_which(number),
             since=_instant(request.form.get("since", "")),
-            by=_person().login,
+            by=console.person().login,
             now=now(),
         )
     except Refused as refused:
@@ -113,7 +106,9 @@ def replay(number: int) -> AnyResponse | tuple[str, int]:
 def secret(number: int) -> str:
     """Show what its receiver verifies with."""
     here = installation()
-    shown = webhooks.secret(here.store, **_which(number), keys=here.keys, by=_person().login, now=now())
+    shown = webhooks.secret(
+        here.store, **_which(number), keys=here.keys, by=console.person().login, now=now()
+    )
     return _show(number, secret=shown)
 
 
@@ -121,43 +116,35 @@ def secret(number: int) -> str:
 def rotate(number: int) -> str:
     """Change the secret, and show the new one."""
     here = installation()
-    shown = webhooks.rotate(here.store, **_which(number), keys=here.keys, by=_person().login, now=now())
+    shown = webhooks.rotate(
+        here.store, **_which(number), keys=here.keys, by=console.person().login, now=now()
+    )
     return _show(number, secret=shown)
 
 
 @blueprint.post("/<int:number>/pause")
 def pause(number: int) -> AnyResponse:
     """Tell it nothing until it may go on."""
-    webhooks.pause(installation().store, **_which(number), by=_person().login, now=now())
+    webhooks.pause(installation().store, **_which(number), by=console.person().login, now=now())
     return redirect(url_for("webhooks.show", number=number), 303)
 
 
 @blueprint.post("/<int:number>/resume")
 def resume(number: int) -> AnyResponse:
     """Let it go on, first with what it missed."""
-    webhooks.resume(installation().store, **_which(number), by=_person().login, now=now())
+    webhooks.resume(installation().store, **_which(number), by=console.person().login, now=now())
     return redirect(url_for("webhooks.show", number=number), 303)
 
 
 @blueprint.post("/<int:number>/remove")
 def remove(number: int) -> AnyResponse:
     """Forget it."""
-    webhooks.remove(installation().store, **_which(number), by=_person().login, now=now())
+    webhooks.remove(installation().store, **_which(number), by=console.person().login, now=now())
     return redirect(url_for("webhooks.every"), 303)
 
 
-def _loaded() -> Loaded:
-    loaded: Loaded = g.loaded
-    return loaded
-
-
-def _person() -> Person:
-    person: Person = g.person
-    return person
-
-
 def _which(number: int) -> webhooks.Which:
-    return {"programme": _loaded().slug, "webhook_id": number}
+    return {"programme": console.loaded().slug, "webhook_id": number}
 
 
 def _back(number: int) -> AnyResponse:
@@ -170,13 +157,13 @@ def _instant(typed: str) -> datetime:
         local = datetime.fromisoformat(typed)
     except ValueError:
         raise WebhookTimeMissing() from None
-    return local.replace(tzinfo=ZoneInfo(_loaded().programme.zone))
+    return local.replace(tzinfo=ZoneInfo(console.loaded().programme.zone))
 
 
 def _every(*, refused: Refused | None = None, address: str = "", chosen: list[str] | None = None) -> str:
     return render_template(
         "console/webhooks.html",
-        standings=webhooks.every(installation().store, programme=_loaded().slug),
+        standings=webhooks.every(installation().store, programme=console.loaded().slug),
         kinds=webhooks.CHOOSABLE,
         chosen=[kind.value for kind in webhooks.CHOOSABLE] if chosen is None else chosen,
         address=address,
