@@ -15,6 +15,7 @@ from flask import Blueprint, Response, request
 from passes import registers
 from passes.loyalty.refusals import Busy, ProgrammeUnknown, RegisterUnknown, StorageFull
 from passes.registers import Event, Kind, Malformed, Opened, odoo, shopify, square
+from passes.web.api.operations import number as id_number
 from passes.web.google import Seldom
 from passes.web.here import installation, now
 from passes.wiring import register_books
@@ -23,7 +24,6 @@ blueprint = Blueprint("registers", __name__, url_prefix="/registers")
 
 BODY_BYTES_MAX = 2_000_000
 RETRY_SECONDS = 60
-_NUMBER_DIGITS_MAX = 19
 
 log = logging.getLogger(__name__)
 seldom = Seldom()
@@ -82,7 +82,12 @@ def _take(
     here = installation()
     try:
         register = registers.opened(
-            here.store, here.keys, programme=slug, kind=kind, register_id=_number(number), now=now()
+            here.store,
+            here.keys,
+            programme=slug,
+            kind=kind,
+            register_id=id_number(number, RegisterUnknown),
+            now=now(),
         )
         if not genuine(register, body):
             if seldom.is_time():
@@ -104,12 +109,6 @@ def _take(
         return answer
     # Refused for good is an answer too: sending it again would change nothing.
     return _answer(200, outcome.state, outcome.why)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _NUMBER_DIGITS_MAX):
-        raise RegisterUnknown()
-    return int(text)
 
 
 def _answer(status: int, state: str, why: str | None = None) -> Response:

@@ -23,14 +23,13 @@ from passes.loyalty.refusals import (
     ClaimTooLate,
     PurchaseUnknown,
     ReceiptUnknown,
-    Refused,
     SaleUnknown,
 )
 from passes.web import language
 from passes.web.api import answers, refusals, wire
 from passes.web.api.cards import card_of, proof
 from passes.web.api.holds import HOLDS
-from passes.web.api.operations import Asked, Operation, Operations
+from passes.web.api.operations import Asked, Operation, Operations, number
 from passes.web.api.people import PEOPLE
 from passes.web.here import installation, now
 
@@ -225,7 +224,7 @@ def take_back_sale(asked: Asked, body: wire.SaleReturnAsked, sale_id: str) -> Ma
     back = checkout.take_back_sale(
         installation().store,
         programme=asked.caller.programme,
-        purchase_id=_number(sale_id, PurchaseUnknown),
+        purchase_id=number(sale_id, PurchaseUnknown),
         lines=_pieces(body),
         amount_minor=body.amount_minor,
         reason=body.reason,
@@ -320,9 +319,11 @@ def use_reward(asked: Asked, body: wire.UseAsked) -> Mapping[str, Any]:
 def list_returnable(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
     """Lines with what is left of them."""
     lines = checkout.returnable(
-        installation().store, programme=asked.caller.programme, receipt_id=_number(receipt_id)
+        installation().store, programme=asked.caller.programme, receipt_id=number(receipt_id, ReceiptUnknown)
     )
-    return answers.returnable(_number(receipt_id), asked.caller.loaded.programme.currency, lines)
+    return answers.returnable(
+        number(receipt_id, ReceiptUnknown), asked.caller.loaded.programme.currency, lines
+    )
 
 
 @COUNTER.add(
@@ -343,7 +344,7 @@ def preview_return(asked: Asked, body: wire.ReturnPreviewAsked) -> Mapping[str, 
         checkout.preview_return(
             installation().store,
             programme=asked.caller.programme,
-            receipt_id=_number(body.receipt_id),
+            receipt_id=number(body.receipt_id, ReceiptUnknown),
             lines=_pieces(body),
             amount_minor=body.amount_minor,
             now=now(),
@@ -370,7 +371,7 @@ def take_back_goods(asked: Asked, body: wire.ReturnAsked) -> Mapping[str, Any]:
         checkout.take_back(
             installation().store,
             programme=asked.caller.programme,
-            receipt_id=_number(body.receipt_id),
+            receipt_id=number(body.receipt_id, ReceiptUnknown),
             lines=_pieces(body),
             amount_minor=body.amount_minor,
             reason=body.reason,
@@ -400,7 +401,7 @@ def look_at_receipt(asked: Asked, receipt_id: str) -> Mapping[str, Any]:
         checkout.why(
             installation().store,
             programme=asked.caller.programme,
-            receipt_id=_number(receipt_id),
+            receipt_id=number(receipt_id, ReceiptUnknown),
             language=language.current(),
         )
     )
@@ -425,7 +426,7 @@ def undo_receipt(asked: Asked, body: wire.UndoAsked, receipt_id: str) -> Mapping
         checkout.undo(
             installation().store,
             programme=asked.caller.programme,
-            receipt_id=_number(receipt_id),
+            receipt_id=number(receipt_id, ReceiptUnknown),
             key=asked.request_key,
             at=asked.counter(body),
             now=now(),
@@ -454,12 +455,6 @@ def _bought(asked: Asked, body: wire.QuoteAsked, at: datetime | None = None) -> 
         "offer_codes": body.offer_codes,
         "takes_discounts": body.takes_discounts,
     }
-
-
-def _number(text: str, unknown: type[Refused] = ReceiptUnknown) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
-        raise unknown()
-    return int(text)
 
 
 COUNTER.include(PEOPLE)

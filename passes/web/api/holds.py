@@ -10,7 +10,7 @@ from passes.api_keys import Scope
 from passes.loyalty.refusals import HoldOver, HoldUnknown, NotAPurchase, PointsChosenWrong, ReceiptUnknown
 from passes.web.api import answers, refusals, wire
 from passes.web.api.cards import proof
-from passes.web.api.operations import Asked, Operation, Operations
+from passes.web.api.operations import Asked, Operation, Operations, number
 from passes.web.here import installation, now
 
 HOLDS = Operations()
@@ -73,7 +73,7 @@ def capture_hold(asked: Asked, body: wire.CaptureAsked, hold_id: str) -> Mapping
         checkout.capture(
             installation().store,
             programme=asked.caller.programme,
-            hold_id=_number(hold_id),
+            hold_id=number(hold_id, HoldUnknown),
             points=body.points,
             purchase_receipt_id=None if body.purchase_receipt_id is None else int(body.purchase_receipt_id),
             key=asked.request_key,
@@ -102,15 +102,9 @@ def release_hold(asked: Asked, body: wire.ReleaseAsked, hold_id: str) -> Mapping
         checkout.release(
             installation().store,
             programme=asked.caller.programme,
-            hold_id=_number(hold_id),
+            hold_id=number(hold_id, HoldUnknown),
             key=asked.request_key,
             at=asked.counter(body),
             now=now(),
         )
     )
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 19):
-        raise HoldUnknown()
-    return int(text)

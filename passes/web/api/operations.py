@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 256_000
 PROBLEMS = "application/problem+json"
+_ID_DIGITS_MAX = 19
 REQUEST_ID = "X-Request-Id"
 REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
@@ -278,6 +279,13 @@ class _Malformed(RequestInvalid):
     def __init__(self, errors: list[dict[str, str]]) -> None:
         super().__init__()
         self.errors = errors
+
+
+def number(text: str, unknown: type[Refused]) -> int:
+    """An id as it stands in an address or a body. Raises `unknown` for what can be none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS_MAX):
+        raise unknown()
+    return int(text)
 
 
 # Answering --------------------------------------------------------------------

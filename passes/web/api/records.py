@@ -27,7 +27,7 @@ from passes.store import Row, journal, records
 from passes.store.programmes import Loaded
 from passes.store.records import Listed
 from passes.web import language
-from passes.web.api import answers, wire
+from passes.web.api import answers, operations, wire
 from passes.web.api.operations import Asked, Operation, Operations
 from passes.web.here import installation
 
@@ -35,7 +35,6 @@ RECORDS = Operations()
 
 PAGE_MAX = 200
 _PROOF_LETTERS = 16
-_ID_DIGITS_MAX = 19
 
 Entry = TypeVar("Entry", Listed, Row)
 
@@ -373,12 +372,10 @@ class _Page:
 
 
 def _member_id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _ID_DIGITS_MAX):
+    member_id = operations.number(text, MemberUnknown)
+    if not 0 < member_id < arrival.ID_LIMIT:
         raise MemberUnknown()
-    number = int(text)
-    if not 0 < number < arrival.ID_LIMIT:
-        raise MemberUnknown()
-    return number
+    return member_id
 
 
 # Answers ------------------------------------------------------------------------
