@@ -10,6 +10,8 @@ from flask import Flask
 
 from passes import access, tills
 from passes.access import Grant, Role, own_cards
+from passes.loyalty import codes
+from passes.loyalty.codes import CodeKind
 from tests.shop import COFFEE, Shop
 from tests.web.conftest import CHEAP, PASSWORD, signed_in
 from tests.web.test_api import problem, register
@@ -203,3 +205,11 @@ def test_no_page_tells_the_code_of_a_card_that_was_not_there(till: Device, house
     assert "/till/done/" in bought.address
     house.now += timedelta(minutes=16)
     assert visitor.get(links[0]).status == 410
+
+
+def test_whoever_tries_numbers_at_random_is_stopped_at_the_app_too(till: Device) -> None:
+    unknown = codes.code_from(bytes(range(codes.RANDOM_BYTES)), CodeKind.LETTERS)
+    asked = [till.get(f"/members/{unknown}").status_code for _ in range(61)]
+    assert asked == [404] * 60 + [429]
+    (sent,) = till.send(till.buys(unknown, 100))
+    assert (sent["state"], sent["problem"]["code"]) == ("later", "too_many_tries")

@@ -15,18 +15,21 @@ from flask import Blueprint, Response, g, request
 from pydantic import Field
 
 from passes import access, artwork, checkout, tills
-from passes.access import Area, AtTill, Person, Role, pins
+from passes.access import Area, AtTill, Limit, Person, Role, pins
 from passes.api_keys import Caller, Scope
 from passes.loyalty import dates
 from passes.loyalty.money import minor_digits
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import (
+    CardForeign,
+    CodeUnknown,
     PlaceMissing,
     RequestInvalid,
     SignInNeeded,
     TillRevoked,
     TillUnknown,
+    TooManyTries,
 )
 from passes.store import purchases
 from passes.store.instants import instant
@@ -126,6 +129,23 @@ def _asker(operation: Operation) -> Caller:
 
 
 COUNTER.serve(blueprint, _asker, writes=False)
+
+
+@blueprint.errorhandler(CodeUnknown)
+@blueprint.errorhandler(CardForeign)
+def guessed(refused: CodeUnknown | CardForeign) -> Response:
+    """A number that no card has. Whoever tries many of them is let try no more for a while."""
+    try:
+        count_guess(standing())
+    except TooManyTries as enough:
+        return operations.refuse(enough)
+    return operations.refuse(refused)
+
+
+def count_guess(found: Standing) -> None:
+    """Count a number that no card has. Raises TooManyTries, after as many as on the pages without script."""
+    whose = signin.secret(Area.TILL) if found.device is None else f"till {found.device.till_id}"
+    access.limit(installation().store, Limit.CODE_SESSION, whose, now=now())
 
 
 @blueprint.get("/now")

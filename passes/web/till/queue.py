@@ -23,11 +23,14 @@ from passes import tills
 from passes.api_keys import Caller
 from passes.loyalty.refusals import (
     Busy,
+    CardForeign,
+    CodeUnknown,
     OtherPerson,
     PlaceChanged,
     Refused,
     ReviewDismissed,
     StorageFull,
+    TooManyTries,
 )
 from passes.store import tills as rows
 from passes.store.instants import instant
@@ -36,14 +39,14 @@ from passes.tills import Device, Item, Judged, Why
 from passes.web.api import operations, wire
 from passes.web.here import installation, now
 from passes.web.till import items
-from passes.web.till.desk import Standing, blueprint, caller_at, standing
+from passes.web.till.desk import Standing, blueprint, caller_at, count_guess, standing
 from passes.web.till.items import DeviceTime, ItemAsked
 from passes.web.till.place import Place
 
 log = logging.getLogger(__name__)
 
 ITEMS_MAX = 50
-_COME_AGAIN = (Busy, StorageFull, OtherPerson, PlaceChanged)
+_COME_AGAIN = (Busy, StorageFull, OtherPerson, PlaceChanged, TooManyTries)
 
 
 class QueueAsked(wire.Asked):
@@ -149,6 +152,8 @@ def _take(taking: Taking, item: ItemAsked) -> dict[str, Any]:
     except _COME_AGAIN:
         raise
     except Refused as refused:
+        if isinstance(refused, CodeUnknown | CardForeign):
+            count_guess(taking.found)
         if device is not None and judged.is_old:
             # Its cashier does not wait for an answer any more: the owner hears of it.
             return _for_review(device, item, refused.code, judged, caller, refused)
