@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import String, Text, select, text
 
-from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes, showing
+from passes import books, campaigns, checkout, club, issuing, membership, merging, programmes, showing, tills
 from passes.campaigns import CampaignsDone
 from passes.enrolment import Joined
 from passes.loyalty.basket import Line
@@ -337,6 +337,16 @@ def a_full_life(shop: Shop, joined: Joined) -> None:
         now=shop.now,
     )
     membership.send_card(shop.store, link_of(shop, joined), now=shop.now)
+    bought = shop.buy(joined.code, 12_00)
+    checkout.take_back(
+        shop.store,
+        programme=COFFEE,
+        receipt_id=bought.id,
+        reason=f"{NAME} did not like it",
+        key=shop.key(),
+        at=TILL,
+        now=shop.now,
+    )
     twin = shop.join(NAME, email=EMAIL, phone=PHONE)
     merging.merge(
         shop.store,
@@ -399,6 +409,52 @@ def test_whoever_leaves_is_forgotten_and_the_books_still_balance(shop: Shop, zul
     accounts = rows(shop.store, "account", f"owner_id = '{zuleyka.member_id}'")
     assert {row["balance"] for row in accounts} == {0}
     assert shop.balance(ben.code) == 200
+
+
+@pytest.mark.check("L-86")
+def test_what_waits_to_be_looked_at_forgets_whoever_left(shop: Shop, zuleyka: Joined) -> None:
+    bought = shop.buy(zuleyka.code, 20_00)
+    till_id, _ = tills.set_up(
+        shop.store, KEYS, programme=COFFEE, name="Front", location="west-loop", by=None, now=shop.now
+    )
+
+    def sent(key: str, operation: str, **body: Any) -> None:
+        tills.keep(
+            shop.store,
+            programme_id=zuleyka.programme_id,
+            till_id=till_id,
+            key=key,
+            operation=operation,
+            content={"item": {"key": key, "path": {}, "body": body}},
+            person="cy",
+            why="till_revoked",
+            occurred_at=shop.now,
+            now=shop.now,
+        )
+
+    sent("by-address", "enrolMember", name="Z. Q.", email=EMAIL.upper())
+    sent("by-number", "enrolMember", name="Z. Q.", phone="(312) 555 0199")
+    sent("by-name", "enrolMember", name=NAME.upper())
+    sent("namesake", "enrolMember", name=NAME, email="another@shop.example")
+    sent("goods", "takeBackGoods", receipt_id=str(bought.id), reason=f"{NAME} changed her mind")
+    sent("others", "takeBackGoods", receipt_id=str(bought.id + 1), reason="Cold")
+    sent("dismissed", "enrolMember", name="Quintanilla, the other one", phone="+905551112233")
+    (last,) = [one for one in tills.open_reviews(shop.store, programme=COFFEE) if one.key == "dismissed"]
+    tills.dismiss(
+        shop.store, programme=COFFEE, review_id=last.id, by="olive", staff_id=None, note="", now=shop.now
+    )
+
+    membership.leave(shop.store, link_of(shop, zuleyka), now=shop.now)
+
+    kept = {row["key"]: (row["state"], row["content"]) for row in rows(shop.store, "till_review")}
+    gone = ("dismissed", "")
+    assert [kept[key] for key in ("by-address", "by-number", "by-name", "dismissed")] == [gone] * 4
+    left = {one.key: one.content["item"]["body"] for one in tills.open_reviews(shop.store, programme=COFFEE)}
+    assert left == {
+        "namesake": {"name": NAME, "email": "another@shop.example"},
+        "goods": {"receipt_id": str(bought.id)},
+        "others": {"receipt_id": str(bought.id + 1), "reason": "Cold"},
+    }
 
 
 def test_leaving_takes_back_what_is_set_aside_waits_and_is_in_hand(shop: Shop) -> None:
@@ -507,11 +563,11 @@ def test_the_record_has_everything_that_stands_under_a_member(shop: Shop, zuleyk
     shop.join("Ben", email="ben@shop.example")
     found = membership.record(shop.store, link_of(shop, zuleyka), now=shop.now)
     told = json.dumps(found)
-    for one in (NAME, EMAIL, PHONE, "maple-cortado", "brought a cup", "complained", "extra-shot"):
+    for one in (NAME, EMAIL, PHONE, "maple-cortado", "brought a cup", "complained", "did not like it", "extra-shot"):
         assert one in told
     assert "ben@shop.example" not in told
     assert found["people"][0]["birthday_day"] == 17
-    assert sum(one["amount"] for one in found["postings"] if one["kind"] == "earn") == 540
+    assert sum(one["amount"] for one in found["postings"] if one["kind"] == "earn") == 660
     assert found["phones"][0]["wallet"] == "apple"
     assert found["answers"][0]["at"] == shop.now.isoformat()
     for secret in (zuleyka.serial, PUSH_TOKEN):

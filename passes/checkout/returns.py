@@ -75,7 +75,7 @@ class Exchanged:
 
     def as_json(self) -> str:
         """As kept for its request key."""
-        return orjson.dumps([self.returned, self.bought, self.to_pay_minor]).decode()
+        return orjson.dumps([self.returned.kept(), self.bought, self.to_pay_minor]).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Exchanged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -113,9 +113,17 @@ class Receipt:
             "undone_by": None if self.undone_by is None else str(self.undone_by),
         }
 
+    def kept(self) -> Receipt:
+        """The receipt without what somebody wrote on a return: that stands in one place, to be forgotten."""
+        if self.kind is not ReceiptKind.RETURN:
+            return self
+        return replace(
+            self, reasons=tuple({**one, "words": ""} if "words" in one else one for one in self.reasons)
+        )
+
     def as_json(self) -> str:
         """The receipt as kept for its request key."""
-        return orjson.dumps(self).decode()
+        return orjson.dumps(self.kept()).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Receipt:

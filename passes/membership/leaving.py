@@ -9,8 +9,9 @@ from passes.loyalty.dates import day_number, local_date
 from passes.loyalty.ledger import PostingKind
 from passes.loyalty.receipt import Counter, ReceiptKind
 from passes.loyalty.stamps import STAMPS
-from passes.store import Store, Work, cards, due, journal, members, merging, programmes, redemptions
+from passes.store import Store, Work, cards, due, journal, members, merging, programmes, redemptions, tills
 from passes.store import membership as rows
+from passes.store.instants import micros
 from passes.store.members import Standing
 from passes.store.membership import Link
 from passes.store.programmes import Loaded
@@ -36,6 +37,8 @@ def leave(store: Store, found: Link, *, now: datetime) -> None:
         for member_id in everybody:
             for card_id in rows.cards_of(work, loaded.id, member_id):
                 cards.void(work, loaded.id, card_id, now=now)
+            known = rows.person_of(work, loaded.id, member_id)
+            tills.forget(work, loaded.id, member_id, known, now=micros(now))
             rows.forget(work, loaded.id, member_id, now=now)
             for row in rows.merges_of(work, loaded.id, member_id):
                 rows.forget_merge(work, loaded.id, row)

@@ -330,9 +330,11 @@ _CLOSE = (
         merge_candidate_of=None,
     )
 )
-_ADJUSTED = select(receipt.c.id, receipt.c.reasons).where(
-    *_where(receipt), receipt.c.kind == ReceiptKind.ADJUST.value
+_IN_WORDS = select(receipt.c.id, receipt.c.reasons).where(
+    *_where(receipt),
+    (receipt.c.kind == ReceiptKind.ADJUST.value) | (receipt.c.kind == ReceiptKind.RETURN.value),
 )
+_WRITTEN = frozenset({"text", "words"})
 _SET_REASONS = (
     update(receipt)
     .where(receipt.c.programme_id == bindparam("programme"), receipt.c.id == bindparam("which"))
@@ -370,9 +372,9 @@ def forget(work: Work, programme_id: int, member_id: int, *, now: datetime) -> N
     for statement in _FORGET:
         work.put(statement, programme=programme_id, whose=member_id)
     work.put(_CLOSE, expect=1, programme=programme_id, whose=member_id, at=micros(now))
-    for row in work.ask(_ADJUSTED, programme=programme_id, whose=member_id).all():
-        # What somebody wrote to the member stands in the reasons.
-        reasons = [{**one, "text": ""} if "text" in one else one for one in json.loads(row.reasons)]
+    for row in work.ask(_IN_WORDS, programme=programme_id, whose=member_id).all():
+        # What somebody wrote to the member, or why goods came back, stands in the reasons.
+        reasons = [{**one, **dict.fromkeys(_WRITTEN & one.keys(), "")} for one in json.loads(row.reasons)]
         work.put(
             _SET_REASONS,
             programme=programme_id,

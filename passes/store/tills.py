@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from passes.loyalty.joining import clean_phone
+from passes.loyalty.letters import folded
+from passes.loyalty.refusals import PhoneInvalid
 from passes.store import programmes
-from passes.store.models import pass_type, programme, request, till, till_review
+from passes.store.members import email_key
+from passes.store.membership import Person
+from passes.store.models import pass_type, programme, receipt, request, till, till_review
 from passes.store.programmes import Loaded
 from passes.store.work import Read, Row, Work
 
@@ -141,6 +148,24 @@ _OPEN_REVIEWS = (
     _REVIEW.where(till_review.c.state == "open")
     .order_by(till_review.c.received_at, till_review.c.id)
     .limit(bindparam("limit"))
+)
+_OPEN_CONTENTS = select(till_review.c.id, till_review.c.operation, till_review.c.content).where(
+    till_review.c.programme_id == bindparam("programme_id"), till_review.c.state == "open"
+)
+_SET_CONTENT = (
+    update(till_review)
+    .where(till_review.c.programme_id == bindparam("programme"), till_review.c.id == bindparam("review"))
+    .values(content=bindparam("new_content"))
+)
+_SET_ASIDE = (
+    update(till_review)
+    .where(till_review.c.programme_id == bindparam("programme"), till_review.c.id == bindparam("review"))
+    .values(state="dismissed", content="", decided_at=bindparam("now"))
+)
+_IS_RECEIPT_OF = select(receipt.c.id).where(
+    receipt.c.programme_id == bindparam("programme_id"),
+    receipt.c.id == bindparam("receipt_id"),
+    receipt.c.member_id == bindparam("member_id"),
 )
 _waiting = (
     select(till_review.c.id)
@@ -336,4 +361,58 @@ def decide(
         words=note,
         now=now,
     )
+    return asked.one() is not None
+
+
+# Erasure ------------------------------------------------------------------------
+
+_ENROL = "enrolMember"
+_PHONE_DIGITS_MIN = 6
+_ID_DIGITS_MAX = 19
+_ID_LIMIT = 2**63
+
+
+def forget(work: Work, programme_id: int, member_id: int, known: Person | None, *, now: int) -> None:
+    """Take a person who leaves out of what waits to be looked at; call it before they are forgotten.
+
+    Nobody is asked any more whether to enrol them, and why goods came back is
+    not told: it may name them. What was decided names nobody anyway.
+    """
+    for row in work.ask(_OPEN_CONTENTS, programme_id=programme_id).all():
+        content = json.loads(row.content)
+        item = content["item"]
+        if row.operation == _ENROL:
+            if known is not None and _names(item["body"], known):
+                work.put(_SET_ASIDE, programme=programme_id, review=row.id, now=now)
+        elif item["body"].get("reason") and _is_about(work, programme_id, member_id, item):
+            del item["body"]["reason"]
+            work.put(_SET_CONTENT, programme=programme_id, review=row.id, new_content=json.dumps(content))
+
+
+def _names(body: Mapping[str, Any], known: Person) -> bool:
+    """Whether a form is of this person: by address or number, by the name alone only where it has neither."""
+    email, phone = (str(body.get(name) or "") for name in ("email", "phone"))
+    if email and email_key(email) == email_key(known.email):
+        return True
+    if phone and known.phone and _same_number(phone, known.phone):
+        return True
+    return not (email or phone) and folded(str(body.get("name", ""))) == folded(known.name)
+
+
+def _same_number(typed: str, kept: str) -> bool:
+    """The same number, with the country's code or without."""
+    try:
+        one, other = (clean_phone(text) or "" for text in (typed, kept))
+    except PhoneInvalid:
+        return False
+    short, long = sorted((one.lstrip("+0"), other.lstrip("+0")), key=len)
+    return len(short) >= _PHONE_DIGITS_MIN and long.endswith(short)
+
+
+def _is_about(read: Read, programme_id: int, member_id: int, item: Mapping[str, Any]) -> bool:
+    named = str(item["body"].get("receipt_id") or item["path"].get("receipt_id") or "")
+    is_id = named.isascii() and named.isdecimal() and len(named) <= _ID_DIGITS_MAX
+    if not is_id or int(named) >= _ID_LIMIT:
+        return False
+    asked = read.ask(_IS_RECEIPT_OF, programme_id=programme_id, receipt_id=int(named), member_id=member_id)
     return asked.one() is not None
