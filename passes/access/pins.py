@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -108,13 +109,17 @@ def approve(
     login: str,
     pin: str,
     key: str,
+    content: str,
+    about: Mapping[str, str | int | None],
     asked_by: str,
     now: datetime,
     cost: PasswordCost = USUAL_COST,
 ) -> str:
     """An owner's word that the request of this key may be booked, as a token for `approved_by`.
 
-    Raises PinWrong, PinLocked, TooManyTries.
+    It holds for this `content` alone, a fingerprint of all that the request
+    asks for; `about` says for the audit trail what that is. Raises PinWrong,
+    PinLocked, TooManyTries.
     """
     known = _proven(store, at=at, login=login, pin=pin, roles=frozenset({Role.OWNER}), now=now, cost=cost)
     issued = f"{micros(now):x}"
@@ -126,21 +131,23 @@ def approve(
             about=key,
             staff_id=known.id,
             programme_id=at.programme_id,
-            detail={"till": at.till_id, "location": at.location, "asked_by": asked_by},
+            detail={"till": at.till_id, "location": at.location, "asked_by": asked_by, **about},
             now=now,
         )
 
     store.write(decide)
-    proof = prover.form_proof("approval", str(at.programme_id), issued, key, known.login)
+    proof = prover.form_proof("approval", str(at.programme_id), issued, key, content, known.login)
     return f"{known.login}|{issued}|{proof}"
 
 
-def approved_by(prover: Prover, token: str, *, programme_id: int, key: str, now: datetime) -> str | None:
-    """The login of the owner who gave this token for the request of this key; None if nobody did just now."""
+def approved_by(
+    prover: Prover, token: str, *, programme_id: int, key: str, content: str, now: datetime
+) -> str | None:
+    """The owner who gave this token for the request of this key and content; None if nobody did just now."""
     if len(token) > _APPROVAL_LETTERS_MAX or token.count("|") != 2:
         return None
     login, issued, proof = token.split("|")
-    expected = prover.form_proof("approval", str(programme_id), issued, key, login)
+    expected = prover.form_proof("approval", str(programme_id), issued, key, content, login)
     if not hmac.compare_digest(proof.encode(), expected.encode()):
         return None
     # Proven, so this is a number that we wrote.

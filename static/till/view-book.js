@@ -30,7 +30,7 @@ export async function book({ operation, path = {}, body = {}, about, expected = 
     const question = result.state === "refused" ? QUESTIONS[result.problem.code] : null;
     if (!question) return result;
     key = result.key;
-    const more = await question({ result, given, about });
+    const more = await question({ result, operation, path, given, about });
     if (more === null) return { ...result, state: "given-up" };
     given = { ...given, ...more };
   }
@@ -53,8 +53,9 @@ async function repeat({ about }) {
   return again ? { repeat: true } : null;
 }
 
-function approve({ result }) {
+function approve({ result, operation, path, given, about }) {
   return dialog("dialog-approval", (node, parts, close) => {
+    tell(parts.what, [about.words, about.name].filter(Boolean).join(" · "));
     tell(parts.text, result.problem.detail);
     const managers = till.now.cashiers.filter((one) => one.approves ?? true);
     parts.manager.replaceChildren(...managers.map((one) => new Option(one.name, one.login)));
@@ -64,7 +65,8 @@ function approve({ result }) {
       try {
         const { approval } = await request("/till/api/approvals", {
           method: "POST",
-          body: { login: parts.manager.value, pin: parts.pin.value, key: result.key },
+          // What the manager agrees to is this item, and none other under its key.
+          body: { login: parts.manager.value, pin: parts.pin.value, key: result.key, operation, path, body: given },
         });
         close({ approval });
       } catch (problem) {

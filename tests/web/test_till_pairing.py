@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -23,6 +24,7 @@ from passes.loyalty.refusals import (
 from passes.server_keys import ServerKeys
 from passes.store import Store
 from passes.web.signin import DEVICE
+from passes.web.till import items
 from tests.shop import BOOKS, COFFEE, KEYS, Shop
 from tests.web.conftest import CHEAP, PASSWORD, signed_in
 from tests.web.till_device import Device
@@ -337,41 +339,77 @@ def test_an_owner_gives_pins_to_her_own_people_alone(staffed: Shop) -> None:
 # A manager agrees ----------------------------------------------------------------
 
 
+BASKET = {"code": "2FTX-9KQD-VM34-CHWR", "amount_minor": 3000}
+
+
+def agreed(paired: Device, login: str, pin: str, **other: Any) -> Any:
+    """What the app hears when it asks a manager about a purchase."""
+    asked = {"key": "item-1", "operation": "bookPurchase", "path": {}, "body": BASKET, **other}
+    return paired.post("/approvals", {"login": login, "pin": pin, **asked}).get_json()
+
+
 def test_an_owner_agrees_to_one_item_for_five_minutes(paired: Device, staffed: Shop) -> None:
     paired.sign_in()
-    token = paired.post("/approvals", {"login": "olive", "pin": "7391", "key": "item-1"}).get_json()[
-        "approval"
-    ]
+    token = agreed(paired, "olive", "7391")["approval"]
     with staffed.store.read() as read:
         programme_id = read.ask(text("SELECT id FROM programme WHERE slug = 'copperfinch'")).value()
 
     def who(
-        given: str = token, *, key: str = "item-1", minutes: int = 0, keys: ServerKeys = KEYS
+        given: str = token,
+        *,
+        key: str = "item-1",
+        operation: str = "bookPurchase",
+        body: Mapping[str, Any] = BASKET,
+        minutes: int = 0,
+        keys: ServerKeys = KEYS,
     ) -> str | None:
+        content = items.content_of(operation, {}, body)
         at = staffed.now + timedelta(minutes=minutes)
-        return pins.approved_by(keys, given, programme_id=programme_id, key=key, now=at)
+        return pins.approved_by(keys, given, programme_id=programme_id, key=key, content=content, now=at)
 
     assert (who(), who(minutes=4), who(minutes=5)) == ("olive", "olive", None)
     assert (who(key="item-2"), who(token.replace("olive", "cy")), who(""), who("||"), who("a|b")) == (
         None,
     ) * 5
     assert who(keys=ServerKeys({"k1": b"x" * 32})) is None
+    # Said again as meant, and with the token itself, it is the same purchase.
+    assert who(body={"repeat": True, "approval": token, **BASKET}) == "olive"
+    assert (who(body=BASKET | {"amount_minor": 300_000}), who(operation="bookSale")) == (None, None)
+
+
+def test_a_managers_word_for_one_amount_books_no_other(paired: Device, staffed: Shop) -> None:
+    paired.sign_in()
+    ana = staffed.join()
+    small = paired.buys(ana.code, 300_00)
+    assert paired.send(small)[0]["problem"]["code"] == "approval_needed"
+    token = agreed(paired, "olive", "7391", key=small["key"], body=small["body"])["approval"]
+    large = small | {"body": small["body"] | {"amount_minor": 480_00, "approval": token}}
+    assert paired.send(large)[0]["problem"]["code"] == "approval_needed"
+    assert staffed.balance(ana.code) == 100
+    assert paired.send(small | {"body": small["body"] | {"approval": token}})[0]["state"] == "booked"
+    assert staffed.balance(ana.code) == 3_100
+    with staffed.store.read() as read:
+        detail = read.ask(text("SELECT detail FROM audit WHERE action = 'till.approve'")).value()
+    assert '"amount_minor":30000' in detail.replace(" ", "")
+
+
+def test_a_manager_agrees_to_nothing_that_is_no_booking(paired: Device) -> None:
+    paired.sign_in()
+    assert agreed(paired, "olive", "7391", operation="lookAtMember")["code"] == "request_invalid"
 
 
 def test_a_cashier_cannot_agree_for_a_manager(paired: Device) -> None:
     paired.sign_in()
     for login, pin in (("cy", PIN), ("olive", "0505"), ("nobody", PIN)):
-        answer = paired.post("/approvals", {"login": login, "pin": pin, "key": "item-1"})
-        assert answer.get_json()["code"] == "pin_wrong"
+        assert agreed(paired, login, pin)["code"] == "pin_wrong"
     for _ in range(4):
-        paired.post("/approvals", {"login": "olive", "pin": "0505", "key": "item-1"})
-    answer = paired.post("/approvals", {"login": "olive", "pin": "7391", "key": "item-1"})
-    assert answer.get_json()["code"] == "pin_locked"
+        agreed(paired, "olive", "0505")
+    assert agreed(paired, "olive", "7391")["code"] == "pin_locked"
 
 
 def test_what_was_done_with_tills_stands_in_the_audit_trail(paired: Device, staffed: Shop) -> None:
     paired.sign_in()
-    paired.post("/approvals", {"login": "olive", "pin": "7391", "key": "item-1"})
+    agreed(paired, "olive", "7391")
     revoke(paired, staffed)
     with staffed.store.read() as read:
         rows = read.ask(text("SELECT action, object, detail FROM audit ORDER BY id")).all()

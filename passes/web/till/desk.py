@@ -197,9 +197,12 @@ class PinAsked(wire.Asked):
 
 
 class ApprovalAsked(PinAsked):
-    """A manager, and the key of the item that they agree to."""
+    """A manager, and the item that they agree to, exactly as it will be sent again."""
 
     key: wire.Key
+    operation: items.OperationName
+    path: items.Path = Field(default_factory=dict)
+    body: dict[str, Any]
 
 
 class DrawingAsked(wire.Asked):
@@ -238,7 +241,9 @@ def lock() -> Response:
 def approve() -> Response:
     """A manager agrees to one item, with their PIN. Raises PinWrong, PinLocked, TooManyTries."""
     asked = operations.body(ApprovalAsked)
+    items.operation_of(asked.operation)
     caller, at = standing().caller(), standing().at
+    amount_minor = asked.body.get("amount_minor")
     assert at is not None
     assert caller.person is not None
     token = pins.approve(
@@ -248,6 +253,11 @@ def approve() -> Response:
         login=asked.login,
         pin=asked.pin,
         key=asked.key,
+        content=items.content_of(asked.operation, asked.path, asked.body),
+        about={
+            "operation": asked.operation,
+            "amount_minor": amount_minor if isinstance(amount_minor, int) else None,
+        },
         asked_by=caller.person,
         now=now(),
     )

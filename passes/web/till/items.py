@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +27,8 @@ from passes.web.here import installation, now
 
 # Who asks and where is known here; what a body says of it is not believed.
 _KNOWN = ("till", "person", "location")
+# Said when the same is sent again; the first is the manager's word itself.
+_SAID_BESIDE = ("approval", "repeat")
 _PART = re.compile(r"<(\w+)>")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _WRITES = {one.name: (one, COUNTER.named(one.name)[1]) for one in COUNTER.all if one.is_write}
@@ -43,6 +46,10 @@ DeviceTime = Annotated[AwareDatetime, AfterValidator(_countable)]
 """What a device's clock said, however wrong."""
 
 
+OperationName = Annotated[str, Field(max_length=64)]
+Path = dict[str, Annotated[str, Field(max_length=64)]]
+
+
 class ItemAsked(wire.Asked):
     """One write of a till. `path` may name by `receipt_key` the item that made the receipt.
 
@@ -53,10 +60,10 @@ class ItemAsked(wire.Asked):
     key: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{8,64}$")]
     sequence: Annotated[int, Field(ge=0, lt=2**53)]
     made_at: DeviceTime
-    operation: Annotated[str, Field(max_length=64)]
+    operation: OperationName
     person: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")] | None = None
     programme: Annotated[str, Field(max_length=64)] | None = None
-    path: dict[str, Annotated[str, Field(max_length=64)]] = Field(default_factory=dict)
+    path: Path = Field(default_factory=dict)
     body: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -69,12 +76,19 @@ class ItemAsked(wire.Asked):
         return named - {""}
 
 
-def operation_of(item: ItemAsked) -> tuple[Operation, View]:
-    """What the item asks for. Raises RequestInvalid for anything that is no write of the counter."""
-    found = _WRITES.get(item.operation)
+def operation_of(name: str) -> tuple[Operation, View]:
+    """What an item asks for. Raises RequestInvalid for anything that is no write of the counter."""
+    found = _WRITES.get(name)
     if found is None:
         raise RequestInvalid()
     return found
+
+
+def content_of(operation: str, path: Mapping[str, str], body: Mapping[str, Any]) -> str:
+    """A fingerprint of all that an item asks for: what a manager agrees to is this and nothing else."""
+    asked = {name: value for name, value in body.items() if name not in _SAID_BESIDE}
+    told = json.dumps([operation, dict(path), asked], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def is_booked(caller: Caller, key: str) -> bool:
@@ -99,7 +113,7 @@ def book(
     of those on whose cards it may not be booked either. `approved_by` is an
     owner who agrees without a token. Raises what the operation refuses.
     """
-    operation, view = operation_of(item)
+    operation, view = operation_of(item.operation)
     asked, body, path = _told(
         caller,
         item,
@@ -160,7 +174,12 @@ def _told(
         raise RequestInvalid()
     if isinstance(approval, str) and approved_by is None:
         approved_by = pins.approved_by(
-            installation().keys, approval, programme_id=caller.loaded.id, key=item.key, now=now()
+            installation().keys,
+            approval,
+            programme_id=caller.loaded.id,
+            key=item.key,
+            content=content_of(item.operation, item.path, item.body),
+            now=now(),
         )
     asked = Asked(caller, item.key, approved_by, is_meant or is_repeat is True, made_at)
     return asked, body, path

@@ -103,7 +103,7 @@ def _result(taking: Taking, sent: Mapping[str, Any]) -> dict[str, Any]:
     key = str(sent.get("key", ""))[:64]
     try:
         item = operations.checked(ItemAsked, json.dumps(sent).encode())
-        items.operation_of(item)
+        items.operation_of(item.operation)
     except Refused as refused:
         return _said(key, "refused", problem=operations.told(refused))
     if taking.held & item.about:
