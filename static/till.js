@@ -9,8 +9,16 @@ for (const form of document.querySelectorAll("form[data-amount]")) {
   const field = form.elements.amount;
   const confirmed = form.elements.confirmed;
   const echo = form.querySelector("output");
+  const approval = form.querySelector("[data-approval]");
   let asked = 0;
   let waiting = null;
+
+  // For what a manager has to come, before it is refused for want of one.
+  const announce = (words) => {
+    if (approval.querySelector("[data-words]").textContent === words) return;
+    approval.querySelector("[data-words]").textContent = words;
+    approval.hidden = !words;
+  };
 
   const ask = async () => {
     const typed = field.value.trim();
@@ -18,6 +26,7 @@ for (const form of document.querySelectorAll("form[data-amount]")) {
     confirmed.value = "";
     if (!typed) {
       echo.textContent = "";
+      announce("");
       return;
     }
     const address = new URL(echo.dataset.address, location.href);
@@ -29,6 +38,7 @@ for (const form of document.querySelectorAll("form[data-amount]")) {
       confirmed.value = said.minor ?? "";
       echo.textContent = said.words;
       echo.className = answer.ok ? "echo" : "wrong";
+      announce(said.approval ?? "");
       field.toggleAttribute("aria-invalid", false);
     } catch {
       // The network is away or the session ended: sending the form will tell.

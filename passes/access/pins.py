@@ -118,11 +118,33 @@ def approve(
     """An owner's word that the request of this key may be booked, as a token for `approved_by`.
 
     It holds for this `content` alone, a fingerprint of all that the request
-    asks for; `about` says for the audit trail what that is. Raises PinWrong,
-    PinLocked, TooManyTries.
+    asks for. Raises what `agree` raises.
+    """
+    login = agree(
+        store, at=at, login=login, pin=pin, key=key, about=about, asked_by=asked_by, now=now, cost=cost
+    )
+    issued = f"{micros(now):x}"
+    proof = prover.form_proof("approval", str(at.programme_id), issued, key, content, login)
+    return f"{login}|{issued}|{proof}"
+
+
+def agree(
+    store: Store,
+    *,
+    at: AtTill,
+    login: str,
+    pin: str,
+    key: str,
+    about: Mapping[str, str | int | None],
+    asked_by: str,
+    now: datetime,
+    cost: PasswordCost = USUAL_COST,
+) -> str:
+    """The login of the owner who agrees at once to the request of this key, proven by their PIN.
+
+    `about` says for the audit trail what it is. Raises PinWrong, PinLocked, TooManyTries.
     """
     known = _proven(store, at=at, login=login, pin=pin, roles=frozenset({Role.OWNER}), now=now, cost=cost)
-    issued = f"{micros(now):x}"
 
     def decide(work: Work) -> None:
         rows.note(
@@ -136,8 +158,7 @@ def approve(
         )
 
     store.write(decide)
-    proof = prover.form_proof("approval", str(at.programme_id), issued, key, content, known.login)
-    return f"{known.login}|{issued}|{proof}"
+    return known.login
 
 
 def approved_by(

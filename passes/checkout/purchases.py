@@ -99,7 +99,7 @@ def accrue(
                 watch,
                 amount=Money(amount_minor, loaded.programme.currency),
                 at=at,
-                same_day=_same_day(work, loaded, standing, happened_at),
+                same_day=same_day(work, loaded, standing, happened_at),
                 happened_at=happened_at,
             )
         booked = book(
@@ -124,11 +124,11 @@ def accrue(
     return store.write(decide)
 
 
-def _same_day(work: Work, loaded: Loaded, standing: Standing, happened_at: datetime) -> list[Earlier]:
+def same_day(read: Read, loaded: Loaded, standing: Standing, happened_at: datetime) -> list[Earlier]:
     """The member's other purchases of that local day."""
     zone = loaded.programme.zone
     return safety.purchases_between(
-        work,
+        read,
         loaded.id,
         standing.member_id,
         since=dates.day_start(dates.local_date(happened_at, zone), zone),

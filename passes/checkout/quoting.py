@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from passes.checkout import arrival
-from passes.checkout.purchases import as_basket, reckon
+from passes.checkout.purchases import as_basket, reckon, same_day
 from passes.language import say
 from passes.loyalty.basket import Line
 from passes.loyalty.explanation import Explained, explain
 from passes.loyalty.lasting import available_at
+from passes.loyalty.money import Money
 from passes.loyalty.offers import earning_key
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Counter, Receipt
-from passes.loyalty.refusals import ReceiptUnknown
+from passes.loyalty.refusals import ApprovalNeeded, ReceiptUnknown
 from passes.loyalty.rewards import RewardKind, choice
+from passes.loyalty.safety import Approved, Watch, approvals
 from passes.store import Store, journal, members, offers, programmes, purchases
 from passes.store.members import Standing
 
@@ -52,10 +54,19 @@ class AsMoney:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """What a manager will have to agree to before the purchase is booked, and in words why."""
+
+    why: Approved
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """What a purchase would come to: `pay_minor` after offers, and the points with every reason for them.
 
     `balance_after` is what could be spent then; points that wait are not in it.
+    `approval` is empty where nobody has to agree, and where no till is watched.
     """
 
     pay_minor: int
@@ -65,6 +76,7 @@ class Quote:
     offers: tuple[OfferView, ...]
     why: tuple[Explained, ...]
     as_money: tuple[AsMoney, ...] = ()
+    approval: tuple[ApprovalView, ...] = ()
 
 
 def quote(
@@ -80,6 +92,7 @@ def quote(
     takes_discounts: bool = False,
     at: Counter = _ANYWHERE,
     language: str | None = None,
+    watch: Watch | None = None,
     now: datetime,
 ) -> Quote:
     """What `accrue` would do with the same purchase now: the same code works it out. Changes nothing."""
@@ -99,6 +112,10 @@ def quote(
             offer_codes=offer_codes,
             takes_discounts=takes_discounts,
         )
+        needed: list[tuple[Approved, ApprovalNeeded]] = []
+        if watch is not None:
+            amount, others = Money(amount_minor, rules.currency), same_day(read, loaded, standing, now)
+            needed = approvals(watch.rules, amount=amount, at=at, same_day=others)
     in_words = language or rules.language
     waits = available_at(
         rules.points, occurred_at=now, categories=[line.category for line in basket.lines], zone=rules.zone
@@ -123,6 +140,9 @@ def quote(
             lines=basket.lines,
         ),
         as_money=as_money(rules, standing, basket_minor=reckoned.basket.net_minor, language=in_words),
+        approval=tuple(
+            ApprovalView(one, say(in_words, refused.words, **refused.values)) for one, refused in needed
+        ),
     )
 
 

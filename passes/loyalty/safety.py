@@ -15,6 +15,7 @@ from passes.loyalty.money import Money
 from passes.loyalty.receipt import Counter
 from passes.loyalty.refusals import (
     AmountNeedsApproval,
+    ApprovalNeeded,
     LooksRepeated,
     ReturnNeedsApproval,
     VisitsNeedApproval,
@@ -70,18 +71,24 @@ def watch_purchase(
         is_same = one.amount_minor == amount.minor and abs(happened_at - one.occurred_at) <= within
         if is_same and within and not watch.is_meant:
             raise LooksRepeated(amount=amount)
-    needed: list[Approved] = []
-    limit_minor = watch.rules.approval_minor
-    if limit_minor is not None and amount.minor > limit_minor:
-        if watch.approved_by is None:
-            raise AmountNeedsApproval(limit=Money(limit_minor, amount.currency))
-        needed.append(Approved.AMOUNT)
-    here = sum(_place(one.at) == _place(at) for one in others)
-    if here >= watch.rules.member_day_limit:
-        if watch.approved_by is None:
-            raise VisitsNeedApproval(count=here)
-        needed.append(Approved.VISITS)
-    return tuple(needed)
+    needed = approvals(watch.rules, amount=amount, at=at, same_day=others)
+    if needed and watch.approved_by is None:
+        raise needed[0][1]
+    return tuple(one for one, _ in needed)
+
+
+def approvals(
+    rules: TillRules, *, amount: Money, at: Counter, same_day: Iterable[Earlier] = ()
+) -> list[tuple[Approved, ApprovalNeeded]]:
+    """What a manager has to agree to before a purchase is booked, and how it is refused without."""
+    needed: list[tuple[Approved, ApprovalNeeded]] = []
+    if rules.approval_minor is not None and amount.minor > rules.approval_minor:
+        limit = Money(rules.approval_minor, amount.currency)
+        needed.append((Approved.AMOUNT, AmountNeedsApproval(limit=limit)))
+    here = sum(_place(one.at) == _place(at) for one in same_day)
+    if here >= rules.member_day_limit:
+        needed.append((Approved.VISITS, VisitsNeedApproval(count=here)))
+    return needed
 
 
 def watch_return(watch: Watch, *, amount: Money) -> tuple[Approved, ...]:

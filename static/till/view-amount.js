@@ -89,7 +89,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
 
   const drawDiscount = (quoted) => {
     const refused = quoted?.offers?.filter((one) => one.words) ?? [];
-    const lines = refused.map((one) => one.words);
+    const lines = [...refused, ...approvalFor(quoted)].map((one) => one.words);
     if (quoted?.discount_minor) lines.unshift(say("offer_takes", { amount: money(quoted.discount_minor), pay: money(quoted.pay_minor) }));
     tell(parts.extra, lines.join(" "));
     if (!quoted?.discount_minor && state.takesDiscounts) return;
@@ -103,6 +103,14 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     });
     parts.extra.hidden = false;
     parts.extra.append(" ", button);
+  };
+
+  // Before anybody confirms: for this a manager has to come. What the server did not say is known from the limit.
+  const approvalFor = (quoted) => {
+    if (!quoted || quoted.approval) return quoted?.approval ?? [];
+    const limit = till.now.rules.approval_minor;
+    const isAbove = limit !== null && basket().amount_minor > limit;
+    return isAbove ? [{ words: say("approval_above", { limit: money(limit) }) }] : [];
   };
 
   const drawReasons = (reasons) => {

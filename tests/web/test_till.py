@@ -246,7 +246,7 @@ def test_what_was_not_echoed_is_not_booked(cy: Visitor, house: Shop) -> None:
 def test_the_live_echo_says_what_will_be_booked(cy: Visitor, house: Shop) -> None:
     code = house.join().code
     told = json.loads(cy.fetch(f"/till/quote?code={code}&amount=12.40").data)
-    assert told == {"minor": 1240, "words": "$12.40 = 124 beans"}
+    assert told == {"minor": 1240, "words": "$12.40 = 124 beans", "approval": ""}
     refused = cy.fetch(f"/till/quote?code={code}&amount=0")
     assert refused.status_code == 422
     assert json.loads(refused.data) == {"words": "Enter an amount above zero, in digits."}

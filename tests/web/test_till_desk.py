@@ -12,6 +12,7 @@ from flask import Flask
 from passes.web.api.counter import COUNTER
 from tests.shop import Shop
 from tests.web.conftest import signed_in
+from tests.web.test_api import register
 from tests.web.till_device import Device
 from tests.web.visitor import Visitor
 
@@ -51,6 +52,26 @@ def test_questions_are_answered_as_registers_are(till: Device, house: Shop) -> N
     assert not {one.name for one in COUNTER.all if one.is_write} & {
         rule.endpoint.removeprefix("desk.") for rule in till.visitor.client.application.url_map.iter_rules()
     }
+
+
+def test_a_quote_says_beforehand_that_a_manager_has_to_agree(app: Flask, till: Device, house: Shop) -> None:
+    ana = house.join()
+
+    def quoted(amount_minor: int) -> list[dict[str, str]]:
+        answer = till.post("/quotes", {"code": ana.code, "amount_minor": amount_minor}).get_json()
+        found: list[dict[str, str]] = answer["approval"]
+        return found
+
+    above = {"why": "amount", "words": "A purchase of more than $200.00 needs a manager."}
+    assert (quoted(200_00), quoted(200_01)) == ([], [above])
+    till.send(*[till.buys(ana.code, 900 + number) for number in range(4)])
+    again = "This card was used 4 times here today. Another purchase needs a manager."
+    assert quoted(200_01) == [above, {"why": "visits", "words": again}]
+    # What it announces is what happens.
+    assert till.send(till.buys(ana.code, 5_00))[0]["problem"]["detail"] == again
+    # A register's own program knows who stands there.
+    shop = register(app, house)
+    assert shop.post("/quotes", {"code": ana.code, "amount_minor": 200_01}).json["approval"] == []
 
 
 def test_a_write_goes_through_the_queue_and_lands_once(till: Device, house: Shop) -> None:

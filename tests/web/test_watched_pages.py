@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+from sqlalchemy import text
+
 from passes import checkout
+from passes.access import Role
 from tests.shop import KEYS, Shop
+from tests.web.test_hostile_tills import employ
 from tests.web.test_till import scan
 from tests.web.visitor import Page, Visitor
 
@@ -21,6 +27,44 @@ def test_a_large_purchase_and_a_guests_sale_need_a_manager(cy: Visitor, house: S
     assert house.balance(ana.code) == 100
     page = cy.send(cy.get("/till/").form("amount"), amount="250")
     assert "needs a manager" in cy.send(page.form("amount")).text
+
+
+def test_a_manager_agrees_on_the_page_that_asks_for_one(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    employ(house, "olive", "7391", Role.OWNER)
+    shown = cy.send(scan(cy, ana.code).form("amount"), amount="300")
+    assert "A purchase of more than $200.00 needs a manager." in shown.text
+    for login, pin in (("olive", "0505"), ("cy", "7391")):
+        wrong = cy.send(shown.form("amount"), manager=login, manager_pin=pin)
+        assert (wrong.status, "The PIN is wrong." in wrong.text) == (422, True)
+        assert wrong.form("amount").values["manager"] == login
+    assert house.balance(ana.code) == 100
+    # What was agreed to is what is booked: another amount is read again first.
+    other = cy.send(shown.form("amount"), amount="400", manager="olive", manager_pin="7391")
+    assert other.status == 200
+    booked = cy.send(wrong.form("amount"), manager="olive", manager_pin="7391")
+    assert (booked.redirects, house.balance(ana.code)) == ([303], 3_100)
+    page = cy.send(cy.get("/till/").form("amount"), amount="250")
+    assert "needs a manager" in page.text
+    assert (
+        "Booked without a card: $250.00"
+        in cy.send(page.form("amount"), manager="olive", manager_pin="7391").text
+    )
+    asked = "SELECT detail FROM audit WHERE action = 'till.approve' ORDER BY id"
+    with house.store.read() as read:
+        told = [json.loads(row.detail) for row in read.ask(text(asked)).all()]
+    assert [(one["operation"], one["amount_minor"], one["asked_by"]) for one in told] == [
+        ("bookPurchase", 300_00, "cy"),
+        ("bookSale", 250_00, "cy"),
+    ]
+
+
+def test_the_echo_says_that_a_manager_is_needed(cy: Visitor, house: Shop) -> None:
+    ana = house.join()
+    above = "A purchase of more than $200.00 needs a manager."
+    for code in (ana.code, ""):
+        said = [cy.fetch(f"/till/quote?code={code}&amount={amount}").data for amount in ("200", "200.01")]
+        assert [json.loads(one)["approval"] for one in said] == ["", above]
 
 
 def test_the_same_again_is_asked_about_once(cy: Visitor, house: Shop) -> None:

@@ -49,6 +49,7 @@ def quote(found: Quote) -> dict[str, Any]:
         ],
         "why": _reasons(found.why),
         "as_money": [_as_money(one) for one in found.as_money],
+        "approval": [{"why": one.why.value, "words": one.words} for one in found.approval],
     }
 
 

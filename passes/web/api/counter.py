@@ -83,6 +83,7 @@ def quote_purchase(asked: Asked, body: wire.QuoteAsked) -> Mapping[str, Any]:
             programme=asked.caller.programme,
             at=asked.counter(body),
             language=language.current(),
+            watch=asked.watch,
             now=now(),
             **_bought(asked, body),
         )

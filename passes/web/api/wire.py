@@ -280,6 +280,13 @@ class AsMoneyAnswer(BaseModel):
 
 class QuoteAnswer(BaseModel):
     """What the purchase would come to. Nothing was booked."""
+class ApprovalAnswer(BaseModel):
+    """What a manager will have to agree to before the purchase is booked."""
+
+    why: Literal["amount", "visits"]
+    words: str
+
+
 
     pay_minor: int
     discount_minor: int
@@ -290,6 +297,10 @@ class QuoteAnswer(BaseModel):
     as_money: list[AsMoneyAnswer]
 
 
+    approval: list[ApprovalAnswer] = Field(
+        description="At the till's own app, what a manager will have to agree to. Registers decide that "
+        "themselves: empty."
+    )
 class RewardAnswer(BaseModel):
     """A reward of the programme; `missing` points are 0 when the balance pays for it."""
 

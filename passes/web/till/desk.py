@@ -42,14 +42,12 @@ from passes.web.api.counter import COUNTER
 from passes.web.api.operations import Operation
 from passes.web.here import installation, now
 from passes.web.till import items, receipts, shell
-from passes.web.till.place import Place
+from passes.web.till.place import NO_TILL, Place
 
 blueprint = Blueprint("desk", __name__, url_prefix="/till/api")
 operations.speak_json(blueprint)
 
 _EVERYTHING = frozenset(Scope)
-# Keys of a till's writes are made of chance, and stay the same whichever way they come in.
-_ANY_TILL = 0
 _OWN_GUARD = frozenset({"desk.state", "desk.sign_in", "desk.lock", "desk.take"})
 _OWN_PROOF = frozenset({"desk.sign_in"})
 _DRAWN_LETTERS_MAX = 500
@@ -70,7 +68,7 @@ class Standing:
         """The paired till in force, or for a browser without one, the place as if it were one."""
         if (at := signin.at_till()) is not None:
             return at
-        return None if self.place is None else AtTill(self.place.loaded.id, _ANY_TILL, self.place.location)
+        return None if self.place is None else AtTill(self.place.loaded.id, NO_TILL, self.place.location)
 
     def caller(self) -> Caller:
         """The same as the counter's operations know it. Raises TillRevoked, SignInNeeded, PlaceMissing."""
@@ -86,9 +84,8 @@ class Standing:
 
 def caller_at(place: Place, *, till: str, person: str) -> Caller:
     """Somebody at a till, as the counter's operations know them."""
-    return Caller(
-        _ANY_TILL, till, _EVERYTHING, place.location, place.loaded, channel="in_store", person=person
-    )
+    # Keys of a till's writes are made of chance, and stay the same whichever way they come in.
+    return Caller(NO_TILL, till, _EVERYTHING, place.location, place.loaded, channel="in_store", person=person)
 
 
 @blueprint.before_request
@@ -315,6 +312,7 @@ def _rules(loaded: Loaded) -> dict[str, Any]:
         "offline_points": till.offline_points,
         "repeat_seconds": till.repeat_seconds,
         "amount_limit_minor": rules.earning.limit_minor,
+        "approval_minor": till.approval_minor,
         "lookup": till.lookup,
         "practice": till.practice,
     }

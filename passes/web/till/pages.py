@@ -15,15 +15,16 @@ from flask import Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, artwork, checkout
-from passes.access import Area, Limit, Role
+from passes.access import Area, AtTill, Limit, Role, pins
 from passes.checkout import MemberView, Proof
 from passes.loyalty import codes
 from passes.loyalty.explanation import Explained
-from passes.loyalty.money import AMOUNT_LIMIT_MINOR
+from passes.loyalty.money import AMOUNT_LIMIT_MINOR, Money
 from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import (
     AmountInvalid,
     AmountTooLarge,
+    ApprovalNeeded,
     CardForeign,
     CardVoided,
     CodeMistyped,
@@ -33,17 +34,19 @@ from passes.loyalty.refusals import (
     LooksRepeated,
     NotAllowed,
     PictureUnreadable,
+    PinLocked,
+    PinWrong,
     ReceiptUnknown,
     Refused,
     TooManyTries,
 )
-from passes.loyalty.safety import Watch
+from passes.loyalty.safety import Watch, approvals
 from passes.store import programmes
 from passes.web import language, signin
 from passes.web.errors import status_of
 from passes.web.here import installation, now
 from passes.web.till import receipts
-from passes.web.till.place import Place, blueprint, here, who
+from passes.web.till.place import NO_TILL, Place, blueprint, here, who
 
 PICTURE_BYTES_MAX = 12_000_000
 PICTURE_PIXELS_MAX = 50_000_000
@@ -54,6 +57,8 @@ _NUMBER = re.compile(r"[0-9]{1,19}")
 _VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 _NO_CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, HandleExpired, PictureUnreadable)
 _AMOUNT = (AmountInvalid, AmountTooLarge)
+_MANAGER = (ApprovalNeeded, PinWrong, PinLocked)
+_ASKED_BACK = (LooksRepeated, *_MANAGER)
 
 
 # Where --------------------------------------------------------------------------
@@ -134,6 +139,7 @@ def _scan(
         sale_amount=sale_amount,
         sale_refused=sale_refused,
         sale_minor=sale_minor,
+        sale_approval=_approval_of_sale(sale_minor) if sale_minor is not None else "",
         sale_key=sale_key or _new_visit(),
         sold=sold if sold and 0 < sold < AMOUNT_LIMIT_MINOR else None,
     )
@@ -224,7 +230,7 @@ def accrue(code: str) -> tuple[str, int] | AnyResponse:
             amount_minor=amount_minor,
             key=f"{_visit()}:sale",
             at=_counter(),
-            watch=_watch(),
+            watch=_watch("bookPurchase", f"{_visit()}:sale", amount_minor),
             now=now(),
         )
     except Refused as refused:
@@ -280,7 +286,8 @@ def quote() -> AnyResponse | tuple[AnyResponse, int]:
     code = request.args.get("code", "")
     try:
         amount_minor = _amount(request.args.get("amount", ""))
-        return jsonify(minor=amount_minor, words=_echo(code, amount_minor))
+        words, approval = _echo(code, amount_minor)
+        return jsonify(minor=amount_minor, words=words, approval=approval)
     except Refused as refused:
         return jsonify(words=language.words_of(refused)), status_of(refused)
 
@@ -288,6 +295,7 @@ def quote() -> AnyResponse | tuple[AnyResponse, int]:
 def _member(
     code: str, *, typed: str = "", amount_minor: int | None = None, refused: Refused | None = None
 ) -> str:
+    echo, approval = _echo(code, amount_minor) if amount_minor is not None else ("", "")
     return render_template(
         "till/member.html",
         view=_look(code),
@@ -295,7 +303,9 @@ def _member(
         another=_new_visit(),
         typed=typed,
         amount_minor=amount_minor,
-        echo=_echo(code, amount_minor) if amount_minor is not None else "",
+        echo=echo,
+        approval=approval,
+        is_meant=_is_meant() or isinstance(refused, LooksRepeated),
         refused=refused,
         wrong_amount=isinstance(refused, _AMOUNT),
         already=isinstance(refused, KeyReused),
@@ -306,8 +316,8 @@ def _member(
 def _refuse(code: str, refused: Refused, *, typed: str = "") -> tuple[str, int]:
     if isinstance(refused, _NO_CARD):
         return _scan(typed=code, refused=refused), status_of(refused)
-    # Pressed again, Confirm says that it is meant.
-    amount_minor = _amount(typed) if isinstance(refused, LooksRepeated) else None
+    # Pressed again, Confirm says that it is meant, or that a manager agrees.
+    amount_minor = _amount(typed) if isinstance(refused, _ASKED_BACK) else None
     return _member(code, typed=typed, amount_minor=amount_minor, refused=refused), status_of(refused)
 
 
@@ -328,27 +338,53 @@ def _amount(typed: str) -> int:
     return language.read_amount(typed, here().loaded.programme.currency)
 
 
-def _echo(code: str, amount_minor: int) -> str:
-    """The amount as we read it, and what it earns."""
+def _echo(code: str, amount_minor: int) -> tuple[str, str]:
+    """The amount as we read it, and what it earns; and in words for what a manager has to come."""
     programme = here().loaded.programme
     amount = language.money(amount_minor, programme.currency)
     if not code:
-        return amount
-    points = checkout.quote(
+        return amount, _approval_of_sale(amount_minor)
+    quoted = checkout.quote(
         installation().store,
         programme=programme.slug,
         code=_card(code)[0],
         amount_minor=amount_minor,
         at=_counter(),
+        language=language.current(),
+        watch=Watch(programme.till),
         now=now(),
-    ).points
-    unit = programme.unit.name(points, language.current())
-    return language.words("%(amount)s = %(points)s %(unit)s", amount=amount, points=points, unit=unit)
+    )
+    unit = programme.unit.name(quoted.points, language.current())
+    words = language.words("%(amount)s = %(points)s %(unit)s", amount=amount, points=quoted.points, unit=unit)
+    return words, " ".join(one.words for one in quoted.approval)
 
 
-def _watch() -> Watch:
-    """What these pages are watched for; a manager's agreement can be given in the app only."""
-    return Watch(here().loaded.programme.till, is_meant=request.form.get("repeat") == "yes")
+def _approval_of_sale(amount_minor: int) -> str:
+    rules = here().loaded.programme
+    needed = approvals(rules.till, amount=Money(amount_minor, rules.currency), at=_counter())
+    return " ".join(language.words_of(refused) for _, refused in needed)
+
+
+def _watch(operation: str, key: str, amount_minor: int) -> Watch:
+    """What these pages are watched for. A manager who agrees stands here and types their PIN beside it."""
+    login, pin = request.form.get("manager", "").strip(), request.form.get("manager_pin", "")
+    manager = None
+    if login or pin:
+        manager = pins.agree(
+            installation().store,
+            at=signin.at_till() or AtTill(here().loaded.id, NO_TILL, here().location),
+            login=login,
+            pin=pin,
+            key=key,
+            about={"operation": operation, "amount_minor": amount_minor},
+            asked_by=who().login,
+            now=now(),
+        )
+    return Watch(here().loaded.programme.till, manager, _is_meant())
+
+
+def _is_meant() -> bool:
+    return request.form.get("repeat") == "yes"
 
 
 def _counter() -> Counter:
@@ -428,12 +464,14 @@ def sale() -> tuple[str, int] | AnyResponse:
             amount_minor=amount_minor,
             key=f"{key}:guest",
             at=_counter(),
-            watch=_watch(),
+            watch=_watch("bookSale", f"{key}:guest", amount_minor),
             now=now(),
         )
     except Refused as refused:
         kept = None if isinstance(refused, KeyReused) else key
-        return _scan(sale_amount=typed, sale_refused=refused, sale_key=kept), status_of(refused)
+        known = _amount(typed) if isinstance(refused, _MANAGER) else None
+        page = _scan(sale_amount=typed, sale_refused=refused, sale_key=kept, sale_minor=known)
+        return page, status_of(refused)
     return redirect(url_for("till.scan", sold=amount_minor), 303)
 
 

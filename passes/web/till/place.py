@@ -14,6 +14,9 @@ from passes.store.programmes import Loaded
 from passes.web import language, signin, theme
 from passes.web.here import now
 
+NO_TILL = 0
+"""Stands for a paired till where a browser is none."""
+
 blueprint = Blueprint("till", __name__, url_prefix="/till")
 
 

@@ -621,6 +621,9 @@ def test_the_same_again_is_asked_about_and_more_than_usual_needs_a_manager(
     for number, amount in enumerate(("2.00", "2.00", "3.00", "4.00", "5.00")):
         scan(page, ana.code)
         page.keyboard.type(amount)
+        if number == 4:
+            # The cashier hears it while there is time to call somebody.
+            expect(slot(page, "extra")).to_contain_text("Another purchase needs a manager.")
         page.keyboard.press("Enter")
         if number == 1:
             expect(box(page)).to_contain_text("Looks like the same purchase again")
@@ -628,6 +631,7 @@ def test_the_same_again_is_asked_about_and_more_than_usual_needs_a_manager(
         if number == 4:
             expect(box(page)).to_contain_text("A manager must approve this")
             expect(box(page).locator("option")).to_have_text(["Olive"])
+            expect(box(page)).to_contain_text("$5.00 · Ana Reyes")
             page.keyboard.type("1111")
             page.keyboard.press("Enter")
             expect(page.locator("#approval-wrong")).to_have_text("The PIN is wrong.")
@@ -637,6 +641,10 @@ def test_the_same_again_is_asked_about_and_more_than_usual_needs_a_manager(
         slot(page, "next").click()
         shows(page, "scan")
     assert house.balance(ana.code) == 640 + 160
+    page.get_by_role("button", name="Sale without a card").click()
+    shows(page, "sale")
+    page.keyboard.type("250")
+    expect(slot(page, "extra")).to_contain_text("A purchase of more than $200.00 needs a manager.")
 
 
 # Every screen ------------------------------------------------------------------------
