@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,7 +25,7 @@ from passes.loyalty.refusals import (
     ScopeMissing,
     ScopesMissing,
 )
-from passes.store import Store, Work, api_keys, programmes, staff
+from passes.store import Condition, Read, Store, Work, api_keys, programmes, staff
 from passes.store.ids import new_id
 from passes.store.instants import instant, instant_or_none
 from passes.store.programmes import Loaded
@@ -40,6 +40,7 @@ RESTORE_TIME = timedelta(seconds=10)
 
 _SECRET_BYTES = 32
 _ID_LIMIT = 2**63
+_KNOWN_MAX = 10_000
 _SECRET_LETTERS_MAX = 100
 
 
@@ -153,6 +154,49 @@ def issue(
         return key_id
 
     return store.write(decide), made
+
+
+class KnownKeys:
+    """Keys that this process has looked up, so that a write need not wait for a look-up of its own.
+
+    What was known may be over: whoever writes by it does so under `still_so`.
+    """
+
+    def __init__(self) -> None:
+        self._callers: dict[bytes, Caller] = {}
+
+    def keep(self, secret: str, caller: Caller) -> None:
+        """Remember who shows this secret."""
+        if len(self._callers) >= _KNOWN_MAX:
+            self._callers.clear()
+        self._callers[_digest(secret)] = caller
+
+    def find(self, secret: str) -> Caller | None:
+        """Who showed this secret before."""
+        return self._callers.get(_digest(secret))
+
+
+def still_so(secret: str, known: Caller, *, now: datetime) -> Condition:
+    """Holds as long as the key is in force and its programme the same. Else ApiKeyInvalid is raised.
+
+    Also when the key's use is to be noted again, as `caller` does it.
+    """
+
+    def condition(read: Read) -> Callable[[], None]:
+        answer = api_keys.in_force(read, _digest(secret), now=now)
+
+        def verify() -> None:
+            row = answer.one()
+            if (
+                row is None
+                or row.version != known.loaded.version
+                or api_keys.is_use_worth_noting(row, now=now)
+            ):
+                raise ApiKeyInvalid()
+
+        return verify
+
+    return condition
 
 
 def caller(store: Store, *, secret: str, now: datetime) -> Caller:

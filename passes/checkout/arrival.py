@@ -55,12 +55,13 @@ class Arrival:
     card: Answer
     own: tuple[Answer, ...]
 
-    def standing(self, read: Read) -> Standing:
+    def standing(self, work: Work) -> Standing:
         """The member behind the code.
 
         Raises CodeMistyped, CodeUnknown, CardForeign, CardVoided or OwnCard.
         """
-        found = card(read, self.loaded, self.code, self.card)
+        found = card(work, self.loaded, self.code, self.card)
+        work.concerns(found.member_id)
         if any(answer.one() is not None for answer in self.own):
             raise OwnCard()
         return found

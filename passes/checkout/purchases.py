@@ -121,7 +121,7 @@ def accrue(
         asked.answered(work, booked.as_json(), now=now)
         return booked
 
-    return store.write(decide)
+    return store.write(decide, lane=typed)
 
 
 def same_day(read: Read, loaded: Loaded, standing: Standing, happened_at: datetime) -> list[Earlier]:

@@ -102,7 +102,7 @@ class Redrawn(Store):
         self._store = store
         self._fits = fits
 
-    def write(self, decide: Decide[T]) -> T:
+    def write(self, decide: Decide[T], *, lane: str | None = None) -> T:
         """As the store does it, with what does not fit undone."""
 
         def fitting(work: Work) -> T:
@@ -113,7 +113,7 @@ class Redrawn(Store):
 
         while True:
             try:
-                return self._store.write(fitting)
+                return self._store.write(fitting, lane=lane)
             except _Unfit:
                 continue
 

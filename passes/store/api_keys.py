@@ -11,7 +11,7 @@ from passes.store import programmes
 from passes.store.instants import micros
 from passes.store.models import api_key, pass_type, programme
 from passes.store.programmes import Loaded
-from passes.store.work import Read, Row, Work
+from passes.store.work import Answer, Read, Row, Work
 
 _HOUR_MICROS = 3_600_000_000
 
@@ -30,6 +30,15 @@ _BY_SECRET = (
             pass_type, pass_type.c.id == programme.c.pass_type_id
         )
     )
+    .where(
+        api_key.c.secret_hash == bindparam("secret_hash"),
+        api_key.c.revoked_at.is_(None),
+        or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > bindparam("now")),
+    )
+)
+_IN_FORCE = (
+    select(api_key.c.used_at, programme.c.version)
+    .select_from(api_key.join(programme, programme.c.id == api_key.c.programme_id))
     .where(
         api_key.c.secret_hash == bindparam("secret_hash"),
         api_key.c.revoked_at.is_(None),
@@ -98,6 +107,11 @@ def by_secret(read: Read, secret_hash: bytes, *, now: datetime) -> tuple[Row, Lo
     """The key in force with this secret (`key_id`, `key_name` …), and its programme."""
     row = read.ask(_BY_SECRET, secret_hash=secret_hash, now=micros(now)).one()
     return None if row is None else (row, programmes.from_row(read, row))
+
+
+def in_force(read: Read, secret_hash: bytes, *, now: datetime) -> Answer:
+    """Asks for `used_at` of the key in force with this secret, and for its programme's `version`."""
+    return read.ask(_IN_FORCE, secret_hash=secret_hash, now=micros(now))
 
 
 def every(read: Read, programme_id: int) -> list[Row]:

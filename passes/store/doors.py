@@ -36,10 +36,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from passes.loyalty.refusals import Busy, Refused, StorageFull
 from passes.store.pipeline import Pipeline
+from passes.store.sharing import SharedWriter
 from passes.store.work import Read, Statements, Unexpected, Work, sqlite_row
 
 T = TypeVar("T")
 Decide = Callable[[Work], T]
+Condition = Callable[[Read], Callable[[], None]]
+"""Asks something; what it gives back looks at the answer, and raises where nothing may be written."""
 
 _BUSY_SECONDS = 5
 _TRIES_MAX = 6
@@ -58,22 +61,41 @@ class Store:
         self.postgresql = engine.dialect.name == "postgresql"
         self._statements = Statements(engine.dialect)
         self._writer = None if self.postgresql else _SqliteWriter(self, threaded=writer_thread)
+        self._shared = (
+            SharedWriter(self._own_connection, self._statements)
+            if self.postgresql and writer_thread
+            else None
+        )
 
     @property
     def url(self) -> str:
         """Where the database is, without its password."""
         return self._engine.url.render_as_string(hide_password=True)
 
-    def write(self, decide: Decide[T]) -> T:
+    def write(self, decide: Decide[T], *, lane: str | None = None) -> T:
         """Run `decide` in one transaction and return its answer once that is durable.
 
+        With a `lane`, PostgreSQL may carry others' writes in the same transaction
+        (store/sharing.py): of one lane only one at a time, and only such that
+        carry their caller's key.
         Raises `Busy` when the database could not take the write in time and
         `StorageFull` when the disk is full; nothing has changed then. Whatever
         `decide` raises is passed on, with everything undone.
         """
         if self._writer is not None:
             return self._writer.write(decide)
+        if lane is not None and self._shared is not None:
+            passenger = self._shared.write(decide, lane)
+            if not passenger.is_alone:
+                answer: T = passenger.answer
+                return answer
         return self._write_postgresql(decide)
+
+    def _own_connection(self) -> psycopg.Connection[Any]:
+        pooled = self._raw()
+        connection: psycopg.Connection[Any] = pooled.driver_connection
+        pooled.detach()
+        return connection
 
     @contextlib.contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Read]:
@@ -136,10 +158,16 @@ class Store:
             one.remember(_SQLITE_CACHE_KIB)
             pooled.close()
 
+    def under(self, condition: Condition) -> Store:
+        """This store, whose writes happen only where a condition holds in their own transaction."""
+        return _Under(self, condition)
+
     def close(self) -> None:
         """Finish waiting writes and let go of every connection."""
         if self._writer is not None:
             self._writer.close()
+        if self._shared is not None:
+            self._shared.close()
         self._engine.dispose()
 
     def _write_postgresql(self, decide: Decide[T]) -> T:
@@ -220,6 +248,36 @@ class Store:
         self._engine.dispose()
 
 
+class _Under(Store):
+    """A store whose writes have a condition. Its question travels with theirs."""
+
+    def __init__(self, store: Store, condition: Condition) -> None:
+        self.postgresql = store.postgresql
+        self._store = store
+        self._condition = condition
+
+    def write(self, decide: Decide[T], *, lane: str | None = None) -> T:
+        """As the store does it. Raises first of all what the condition raises."""
+
+        def allowed(work: Work) -> T:
+            verify = self._condition(work)
+            try:
+                answer = decide(work)
+            except Refused:
+                verify()
+                raise
+            verify()
+            return answer
+
+        return self._store.write(allowed, lane=lane)
+
+    @contextlib.contextmanager
+    def read(self, *, snapshot: bool = False) -> Iterator[Read]:
+        """As the store does it: the condition is one of writes."""
+        with self._store.read(snapshot=snapshot) as read:
+            yield read
+
+
 class _Together(Store):
     """One connection whose writes are parts of one transaction, each in a savepoint."""
 
@@ -232,7 +290,7 @@ class _Together(Store):
         self._at_most = at_most
         self._written = 0
 
-    def write(self, decide: Decide[T]) -> T:
+    def write(self, decide: Decide[T], *, lane: str | None = None) -> T:
         """Run `decide` as a part of the transaction; what it raises undoes this part."""
         work = Work(self._connection, self._statements, pipeline=self._pipeline)
         try:

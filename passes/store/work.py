@@ -26,6 +26,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import SelectBase
 
 from passes.store.pipeline import Pipeline
 
@@ -42,12 +43,14 @@ class Row(Protocol):
 class Prepared:
     """SQL text of one dialect, and how to bind values to it.
 
-    `table` is the table of a write that neither reads nor changes any other.
+    `table` is the table of a write that neither reads nor changes any other. A
+    question `is_look` when it leaves everything as it is, and `locks` when it
+    keeps others from what it reads.
     Parameters travel in their order, PostgreSQL's numbered, so that no driver
     need look for names in the text every time.
     """
 
-    __slots__ = ("_fixed", "_in_order", "row", "table", "text")
+    __slots__ = ("_fixed", "_in_order", "is_look", "locks", "row", "table", "text")
 
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         assert isinstance(statement, ClauseElement)
@@ -65,6 +68,9 @@ class Prepared:
             order = list(compiled.positiontup or ())
         self._in_order: Callable[[Mapping[str, Any]], Sequence[Any]] = _in_order(order)
         self.table = _only_table(statement)
+        is_select = isinstance(statement, SelectBase)
+        self.locks = is_select and getattr(statement, "_for_update_arg", None) is not None
+        self.is_look = is_select and not self.locks
         # How SQLite makes a row of it, once its columns are known.
         self.row: Callable[[sqlite3.Cursor, tuple[Any, ...]], Any] = sqlite_row
 
@@ -263,7 +269,10 @@ class Work(Read):
             return
         self.send()
         for one in parameters:
-            self._pipeline.send(prepared.text, one)
+            self._pass_on(prepared.text, one)
+
+    def concerns(self, member_id: int) -> None:
+        """Say whose books this is about, once that is known: nobody else may decide about them meanwhile."""
 
     def send(self) -> None:
         """Send the writes that still wait; called by the door before it commits."""
@@ -272,11 +281,15 @@ class Work(Read):
             return
         self._waiting = []
         if len(writes) == 1 and writes[0].expect is None:
-            self._pipeline.send(writes[0].prepared.text, writes[0].parameters)
+            self._pass_on(writes[0].prepared.text, writes[0].parameters)
             return
         parameters = [value for write in writes for value in write.parameters]
         parameters += [write.expect for write in writes if write.expect is not None]
-        self._pipeline.send(self._statements.join(writes), parameters)
+        self._pass_on(self._statements.join(writes), parameters)
+
+    def _pass_on(self, text: str, parameters: Sequence[Any]) -> None:
+        assert self._pipeline is not None
+        self._pipeline.send(text, parameters)
 
 
 _row_makers: dict[tuple[str, ...], Callable[[sqlite3.Cursor, tuple[Any, ...]], Any]] = {}

@@ -11,7 +11,7 @@ import { booked } from "./view-receipt.js";
 import { drawRewards } from "./view-rewards.js";
 import { go, screen } from "./view-stage.js";
 import { remember, till } from "./view-state.js";
-import { day, exact, moment, money, number, points, say, signed, unit } from "./view-words.js";
+import { day, exact, moment, money, number, points, say, signed, unit, visit } from "./view-words.js";
 
 const QUOTE_WITHIN_MS = 4000;
 
@@ -163,7 +163,7 @@ function drawWho(parts, member, called) {
   if (member.pending) facts.push(["pending", points(member.pending)]);
   if (member.held) facts.push(["held", points(member.held)]);
   if (member.expiring) facts.push(["expiring", say("expiring_at", { points: points(member.expiring.points), day: day(member.expiring.at) })]);
-  if (member.last_visit_at) facts.push(["last_visit", moment(member.last_visit_at)]);
+  if (member.last_visit_at) facts.push(["last_visit", visit(member.last_visit_at)]);
   if (member.identified === "found") facts.push(["found", say("found_text")]);
   parts.facts.replaceChildren(...facts.map(([term, value]) => {
     const row = clone("part-fact");

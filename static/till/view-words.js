@@ -29,9 +29,9 @@ function fill(words, values) {
   return words.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
 }
 
-/** A whole number with its grouping. */
+/** A whole number with its grouping; the minus is a real one. */
 export function number(value) {
-  return whole.format(value);
+  return whole.format(value).replace("-", "−");
 }
 
 /** A change, always with its sign; the minus is a real one. */
@@ -128,8 +128,19 @@ export function clock(instant) {
 
 /** A time of today, or else a date with its time. */
 export function moment(instant) {
+  return isToday(instant) ? clock(instant) : time(instant, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+}
+
+function isToday(instant) {
   const day = { year: "numeric", month: "2-digit", day: "2-digit" };
-  return time(instant, day) === time(new Date(), day) ? clock(instant) : time(instant, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+  return time(instant, day) === time(new Date(), day);
+}
+
+/** When somebody was last here: a time of today, or else a date, with its year if that is another one. */
+export function visit(instant) {
+  const year = { year: "numeric" };
+  const isThisYear = time(instant, year) === time(new Date(), year);
+  return isToday(instant) ? clock(instant) : time(instant, { day: "numeric", month: "short", ...(isThisYear ? {} : year) });
 }
 
 /** A date without its time. */

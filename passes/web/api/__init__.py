@@ -25,7 +25,8 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 blueprint = Blueprint("api", __name__, url_prefix=ROOT)
 operations.speak_json(blueprint)
 blueprint.record_once(lambda state: pace.register(state.app))
-COUNTER.serve(blueprint, operations.key_holder)
+blueprint.record_once(lambda state: operations.remember_keys(state.app))
+COUNTER.serve(blueprint, operations.key_holder, known=operations.known_key_holder)
 RECORDS.serve(blueprint, operations.key_holder)
 
 

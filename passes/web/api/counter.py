@@ -123,13 +123,14 @@ def read_amount(asked: Asked, query: wire.Typed) -> Mapping[str, Any]:
         body=wire.PurchaseAsked,
         status=201,
         refusals=refusals.PURCHASE,
+        is_frequent=True,
     )
 )
 def book_purchase(asked: Asked, body: wire.PurchaseAsked) -> Mapping[str, Any]:
     """A purchase."""
     return answers.receipt(
         checkout.accrue(
-            installation().store,
+            asked.store,
             programme=asked.caller.programme,
             key=asked.request_key,
             at=asked.counter(body),

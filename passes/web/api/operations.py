@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, current_app, g, request
+from flask.sansio.app import App
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from passes import api_keys
-from passes.api_keys import Caller, Scope
+from passes.api_keys import Caller, KnownKeys, Scope
 from passes.loyalty.receipt import Counter
 from passes.loyalty.refusals import (
     ApiKeyInvalid,
@@ -28,10 +29,12 @@ from passes.loyalty.refusals import (
     IdempotencyKeyMissing,
     Refused,
     RequestInvalid,
+    StorageFull,
     TooManyRequests,
     TooManyTries,
 )
 from passes.loyalty.safety import Watch
+from passes.store import Condition, Store
 from passes.web import language
 from passes.web.api import pace, wire
 from passes.web.errors import BROKEN_TITLE, BROKEN_WORDS, OTHERWISE, TITLES, status_of
@@ -40,6 +43,7 @@ from passes.web.here import installation, now
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 256_000
+_KNOWN_KEYS = "passes_known_keys"
 PROBLEMS = "application/problem+json"
 _ID_DIGITS_MAX = 19
 REQUEST_ID = "X-Request-Id"
@@ -58,6 +62,7 @@ HTTP_WORDS = {
 
 Model = TypeVar("Model", bound=BaseModel)
 View = Callable[..., Mapping[str, Any]]
+Known = Callable[["Operation"], "tuple[Caller, Condition] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Operation:
 
     `query` describes what may stand behind the question mark. `refusals` are
     those of its own, beside what keys, bodies and the database can refuse.
+    `is_frequent` is a write whose view writes to `Asked.store` only: the key of
+    somebody known is looked at again in the very transaction that writes.
     """
 
     name: str
@@ -78,6 +85,7 @@ class Operation:
     status: int = 200
     query: type[BaseModel] | None = None
     refusals: tuple[type[Refused], ...] = ()
+    is_frequent: bool = False
 
     @property
     def is_write(self) -> bool:
@@ -91,7 +99,7 @@ class Asked:
 
     `approved_by` is the manager who agreed to it at a till, `is_meant` whether
     the cashier said that the same again is no slip. `made_at` is when a till
-    made what it sends afterwards.
+    made what it sends afterwards. A `condition` is what a write depends on.
     """
 
     caller: Caller
@@ -99,6 +107,13 @@ class Asked:
     approved_by: str | None = None
     is_meant: bool = False
     made_at: datetime | None = None
+    condition: Condition | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where to write; only as long as who asks may do so."""
+        store = installation().store
+        return store if self.condition is None else store.under(self.condition)
 
     @property
     def watch(self) -> Watch | None:
@@ -151,11 +166,17 @@ class Operations:
         return next(pair for pair in self._views.items() if pair[0].name == name)
 
     def serve(
-        self, blueprint: Blueprint, whose: Callable[[Operation], Caller], *, writes: bool = True
+        self,
+        blueprint: Blueprint,
+        whose: Callable[[Operation], Caller],
+        *,
+        known: Known | None = None,
+        writes: bool = True,
     ) -> None:
         """Answer all of them under a blueprint, or without `writes` only the questions.
 
-        `whose` finds out who asks, or refuses.
+        `whose` finds out who asks, or refuses. `known` knows it without asking
+        the database, and under which condition; None where it does not.
         """
         for operation, view in self._views.items():
             if operation.is_write and not writes:
@@ -163,28 +184,38 @@ class Operations:
             blueprint.add_url_rule(
                 operation.rule,
                 operation.name,
-                _answering(operation, view, whose),
+                _answering(operation, view, whose, known if operation.is_frequent else None),
                 methods=[operation.method],
                 strict_slashes=False,
             )
 
 
 def _answering(
-    operation: Operation, view: View, whose: Callable[[Operation], Caller]
+    operation: Operation, view: View, whose: Callable[[Operation], Caller], known: Known | None
 ) -> Callable[..., Response]:
-    def answer(**path: str) -> Response:
-        asked = Asked(whose(operation), _key() if operation.is_write else "")
+    def given(asked: Asked, path: Mapping[str, str]) -> Response:
         said: list[BaseModel] = []
         if operation.query is not None:
             said.append(query(operation.query))
         if operation.body is not None:
             said.append(body(operation.body))
         content = view(asked, *said, **path)
-        given = answered(content, operation.status)
+        answer = answered(content, operation.status)
         # What an earlier instant booked was answered before.
         if operation.is_write and content.get("recorded_at", now()) != now():
-            given.headers[REPLAYED] = "true"
-        return given
+            answer.headers[REPLAYED] = "true"
+        return answer
+
+    def answer(**path: str) -> Response:
+        if known is not None and (found := known(operation)) is not None:
+            try:
+                return given(Asked(found[0], _key(), condition=found[1]), path)
+            except (Busy, StorageFull):
+                raise
+            except (Refused, HTTPException):
+                # Why not is said only to somebody whose key is looked up now.
+                pass
+        return given(Asked(whose(operation), _key() if operation.is_write else ""), path)
 
     return answer
 
@@ -216,14 +247,39 @@ def _number(answer: Response) -> Response:
 
 def key_holder(operation: Operation) -> Caller:
     """Who shows a key that may do this. Raises ApiKeyInvalid, ScopeMissing, TooManyRequests."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise ApiKeyInvalid()
-    caller = api_keys.caller(installation().store, secret=secret.strip(), now=now())
+    secret = _secret()
+    caller = api_keys.caller(installation().store, secret=secret, now=now())
     if not pace.here().allows(caller.id, now()):
         raise TooManyRequests()
     caller.require(operation.scope)
+    _known_keys().keep(secret, caller)
     return caller
+
+
+def known_key_holder(operation: Operation) -> tuple[Caller, Condition] | None:
+    """Who showed this key before, if it was one that may do this, and what must still hold."""
+    secret = _secret()
+    caller = _known_keys().find(secret)
+    if caller is None or operation.scope not in caller.scopes or not pace.here().allows(caller.id, now()):
+        return None
+    return caller, api_keys.still_so(secret, caller, now=now())
+
+
+def _secret() -> str:
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise ApiKeyInvalid()
+    return secret.strip()
+
+
+def remember_keys(app: App) -> None:
+    """Begin to know keys in this application."""
+    app.extensions[_KNOWN_KEYS] = KnownKeys()
+
+
+def _known_keys() -> KnownKeys:
+    known: KnownKeys = current_app.extensions[_KNOWN_KEYS]
+    return known
 
 
 def _key() -> str:
@@ -239,7 +295,7 @@ def body(model: type[Model]) -> Model:
         raise UnsupportedMediaType()
     # Also of a body that does not say how long it is: reading ends there.
     request.max_content_length = BODY_BYTES_MAX
-    return checked(model, request.get_data(cache=False))
+    return checked(model, request.get_data())
 
 
 def checked(model: type[Model], raw: bytes) -> Model:
