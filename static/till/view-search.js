@@ -68,7 +68,7 @@ function hintOf({ tier_name: tier, phone_end: end, last_visit_at: last }) {
 
 async function find(text) {
   try {
-    const { found, more } = await request(`/till/api/members?find=${encodeURIComponent(text)}`);
+    const { found, more } = await request("/till/api/members/find", { method: "POST", body: { find: text } });
     const words = found.length ? counted("search_found", found.length) : say("search_none");
     return [found.map((one) => ({ ...one, hint: hintOf(one) })), more ? `${words} ${say("search_more")}` : words];
   } catch (problem) {

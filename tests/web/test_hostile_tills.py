@@ -96,7 +96,7 @@ def test_a_browser_without_a_till_books_for_today_alone(app: Flask, cy: Visitor,
     assert [state(one) for one in results[:4]] == [("booked", None)] * 4
     assert {one["answer"]["occurred_at"] for one in results[:4]} == {house.now.isoformat()}
     assert {state(one) for one in results[4:]} == {("refused", "approval_needed")}
-    handle = device.get("/members?find=Ana").get_json()["found"][0]["handle"]
+    handle = device.post("/members/find", {"find": "Ana"}).get_json()["found"][0]["handle"]
     house.now += timedelta(days=3)
     signed_in(cy, "cy")
     place = cy.get("/till/place").form("place", f"{COFFEE}/west-loop")
@@ -180,7 +180,7 @@ def test_what_became_of_a_joining_is_told_and_undone_by_nobody(till: Device, hou
 def test_no_page_tells_the_code_of_a_card_that_was_not_there(till: Device, house: Shop) -> None:
     ana = house.join("Ana Reyes")
     house.buy(ana.code, 40000)
-    handle = till.get("/members?find=Ana").get_json()["found"][0]["handle"]
+    handle = till.post("/members/find", {"find": "Ana"}).get_json()["found"][0]["handle"]
     (booked,) = till.send(till.buys(handle, 1000))
     balance = house.balance(ana.code)
     visitor, receipt_id = till.visitor, booked["answer"]["id"]

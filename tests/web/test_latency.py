@@ -70,7 +70,12 @@ def test_looking_quoting_booking_and_finding_keep_their_time(counter: tuple[Flas
             ("look", "GET", f"/members/{code}", None),
             ("quote", "POST", "/quotes", bought),
             ("book", "POST", "/purchases", bought),
-            ("find", "GET", f"/members?find=ana {ground.FIRST_ID + number}", None),
+            (
+                "find",
+                "POST",
+                "/members/find",
+                json.dumps({"find": f"ana {ground.FIRST_ID + number}"}).encode(),
+            ),
         ):
             began = time.perf_counter()
             answer = client.open(

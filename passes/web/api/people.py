@@ -31,16 +31,17 @@ PEOPLE = Operations()
 @PEOPLE.add(
     Operation(
         "findMembers",
-        "GET",
-        "/members",
+        "POST",
+        "/members/find",
         Scope.MEMBERS,
         "Look members up by name, phone or e-mail. Every look-up is written down.",
         wire.FoundMembers,
-        query=wire.Find,
+        # In a body: addresses are written down by whatever stands between a till and the service.
+        body=wire.Find,
         refusals=(LookupOff, SearchTooShort, TooManyTries),
     )
 )
-def find_members(asked: Asked, query: wire.Find) -> Mapping[str, Any]:
+def find_members(asked: Asked, body: wire.Find) -> Mapping[str, Any]:
     """Who may be meant."""
     here, caller = installation(), asked.caller
     by = caller.person or caller.name
@@ -48,7 +49,7 @@ def find_members(asked: Asked, query: wire.Find) -> Mapping[str, Any]:
     search = checkout.find(
         here.store,
         programme=caller.programme,
-        text=query.find,
+        text=body.find,
         language=language.current(),
         by=by,
         at=asked.counter(wire.HERE),
