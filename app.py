@@ -43,6 +43,7 @@ from passes.web import (
     tills,
     wallets,
     webhooks,
+    yours,
 )
 from passes.web.api import reference
 from passes.web.till import shell
@@ -101,6 +102,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         tills,
         till.desk,
         till.pairing,
+        yours,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(hood.blueprint, url_prefix="/hood")

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import qrcode
 import zxingcpp
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps, UnidentifiedImageError
 
 from passes.loyalty.card import Strip, StripKind
 from passes.loyalty.design import Scene
@@ -42,21 +42,29 @@ Colour = tuple[int, int, int]
 
 
 def pictures(
-    scene: Scene | str, *, ground: str, text: str, label: str, strip: Strip, initials: str
+    scene: Scene | str,
+    *,
+    ground: str,
+    text: str,
+    label: str,
+    strip: Strip,
+    initials: str,
+    logo: bytes = b"",
 ) -> Mapping[str, bytes]:
     """Icon, logo and strip of a card as PNG, by archive name, in all three sizes.
 
-    The colours are `#RRGGBB` of the design; `initials` mark the scene "plain".
+    The colours are `#RRGGBB` of the design; `initials` mark the scene "plain", unless
+    the shop has a `logo` (PNG) of its own.
     The same arguments give the same bytes; recent answers are remembered, since
     a picture takes some tenths of a second. Drawn from above: "latte", a cup
     of coffee and beans; "shelf", books; "plain", rings and dots.
     """
-    return _pictures(Scene(scene), ground.lower(), text.lower(), label.lower(), strip, initials)
+    return _pictures(Scene(scene), ground.lower(), text.lower(), label.lower(), strip, initials, logo)
 
 
 @lru_cache(maxsize=96)
 def _pictures(
-    scene: Scene, ground: str, text: str, label: str, strip: Strip, initials: str
+    scene: Scene, ground: str, text: str, label: str, strip: Strip, initials: str, logo: bytes
 ) -> Mapping[str, bytes]:
     colours = Colours(_colour(ground), _colour(text), _colour(label))
     drawn = _backdrop(scene, ground, text, label).copy()
@@ -65,21 +73,57 @@ def _pictures(
     found = {
         f"strip{_suffix(scale)}.png": _png(_shrink(drawn, STRIP_POINTS, scale), palette) for scale in SCALES
     }
-    return MappingProxyType(found | dict(_emblems(scene, ground, text, label, initials)))
+    return MappingProxyType(found | dict(_emblems(scene, ground, text, label, initials, logo)))
 
 
 @lru_cache(maxsize=16)
-def _emblems(scene: Scene, ground: str, text: str, label: str, initials: str) -> Mapping[str, bytes]:
+def _emblems(
+    scene: Scene, ground: str, text: str, label: str, initials: str, logo: bytes
+) -> Mapping[str, bytes]:
     colours = Colours(_colour(ground), _colour(text), _colour(label))
     icon = Image.new("RGB", (ICON_POINTS * PIXELS,) * 2, colours.ground)
-    _draw_emblem(icon, scene, colours, initials, margin=0.13)
-    logo = Image.new("RGBA", (LOGO_POINTS * PIXELS,) * 2, (*colours.text, 0))
-    _draw_emblem(logo, scene, colours, initials, margin=0.02)
+    _draw_emblem(icon, scene, colours, initials, logo, margin=0.13)
+    sign = Image.new("RGBA", (LOGO_POINTS * PIXELS,) * 2, (*colours.text, 0))
+    _draw_emblem(sign, scene, colours, initials, logo, margin=0.02)
     found = {}
     for scale in SCALES:
         found[f"icon{_suffix(scale)}.png"] = _png(_shrink(icon, (ICON_POINTS,) * 2, scale))
-        found[f"logo{_suffix(scale)}.png"] = _png(_shrink(logo, (LOGO_POINTS,) * 2, scale))
+        found[f"logo{_suffix(scale)}.png"] = _png(_shrink(sign, (LOGO_POINTS,) * 2, scale))
     return MappingProxyType(found)
+
+
+def sketch(*, ground: str, text: str, label: str, strip: Strip, initials: str, logo: bytes = b"") -> Sketch:
+    """A "plain" design while its colours are still being chosen.
+
+    Drawn at the size in which it is shown, in a tenth of the time of the real
+    one, and not remembered: whoever moves through colours must not push the
+    pictures of cards in use out of memory.
+    """
+    colours = Colours(_colour(ground.lower()), _colour(text.lower()), _colour(label.lower()))
+    width, height = STRIP_POINTS
+    strip_drawn = Image.new("RGB", (width * _SKETCH_PIXELS, height * _SKETCH_PIXELS), colours.ground)
+    _draw_backdrop(strip_drawn, Scene.PLAIN, colours)
+    _draw_marks(strip_drawn, Scene.PLAIN, colours, strip)
+    sign = Image.new("RGBA", (LOGO_POINTS * _SKETCH_PIXELS,) * 2, (*colours.text, 0))
+    _draw_emblem(sign, Scene.PLAIN, colours, initials, logo, margin=0.02)
+    return Sketch(strip=_webp(strip_drawn), logo=_webp(sign))
+
+
+_SKETCH_PIXELS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """Strip and logo as WebP, for one page."""
+
+    strip: bytes
+    logo: bytes
+
+
+def _webp(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=82, method=0)
+    return file.getvalue()
 
 
 GOOGLE_LOGO_PIXELS = 660
@@ -88,23 +132,34 @@ GOOGLE_HERO_PIXELS = (1032, 336)
 """The sizes of Google's brand guidelines. Its logo is cut to a circle, so the corners stay empty."""
 
 
-def google_logo(scene: Scene | str, *, ground: str, text: str, label: str, initials: str) -> bytes:
+def google_logo(
+    scene: Scene | str, *, ground: str, text: str, label: str, initials: str, logo: bytes = b""
+) -> bytes:
     """The shop's sign for a class at Google: a square PNG on the design's ground."""
-    return _google_logo(Scene(scene), ground.lower(), text.lower(), label.lower(), initials)
+    return _google_logo(Scene(scene), ground.lower(), text.lower(), label.lower(), initials, logo)
 
 
 @lru_cache(maxsize=16)
-def _google_logo(scene: Scene, ground: str, text: str, label: str, initials: str) -> bytes:
+def _google_logo(scene: Scene, ground: str, text: str, label: str, initials: str, logo: bytes) -> bytes:
     colours = Colours(_colour(ground), _colour(text), _colour(label))
-    logo = Image.new("RGB", (GOOGLE_LOGO_PIXELS * 2,) * 2, colours.ground)
-    _draw_emblem(logo, scene, colours, initials, margin=GOOGLE_LOGO_MARGIN)
-    return _png(logo.resize((GOOGLE_LOGO_PIXELS,) * 2, Image.Resampling.LANCZOS))
+    sign = Image.new("RGB", (GOOGLE_LOGO_PIXELS * 2,) * 2, colours.ground)
+    _draw_emblem(sign, scene, colours, initials, logo, margin=GOOGLE_LOGO_MARGIN)
+    return _png(sign.resize((GOOGLE_LOGO_PIXELS,) * 2, Image.Resampling.LANCZOS))
 
 
 @lru_cache(maxsize=32)
-def home_icon(scene: Scene | str, *, ground: str, text: str, label: str, initials: str, pixels: int) -> bytes:
+def home_icon(
+    scene: Scene | str,
+    *,
+    ground: str,
+    text: str,
+    label: str,
+    initials: str,
+    pixels: int,
+    logo: bytes = b"",
+) -> bytes:
     """The shop's sign for a home screen: a square PNG whose middle survives any phone's mask."""
-    large = google_logo(scene, ground=ground, text=text, label=label, initials=initials)
+    large = google_logo(scene, ground=ground, text=text, label=label, initials=initials, logo=logo)
     with Image.open(io.BytesIO(large)) as picture:
         return _png(picture.resize((pixels, pixels), Image.Resampling.LANCZOS))
 
@@ -135,7 +190,8 @@ class Colours:
 
     def __init__(self, ground: Colour, text: Colour, label: Colour) -> None:
         self.ground, self.text, self.label = ground, text, label
-        self.dark = _lightness(ground) < 0.5
+        # Shade goes away from what is written on it, so that it makes no text harder to read.
+        self.dark = _lightness(ground) < _lightness(text)
 
     def lift(self, amount: float) -> Colour:
         """The ground, a little nearer to white (or, on light cards, to the label colour)."""
@@ -341,11 +397,16 @@ def _backdrop(scene: Scene, ground: str, text: str, label: str) -> Image.Image:
     colours = Colours(_colour(ground), _colour(text), _colour(label))
     width, height = STRIP_POINTS
     picture = Image.new("RGB", (width * PIXELS, height * PIXELS), colours.ground)
-    canvas = Canvas(picture, PIXELS)
+    _draw_backdrop(picture, scene, colours)
+    return _shrink(picture, STRIP_POINTS, SCALES[-1])
+
+
+def _draw_backdrop(picture: Image.Image, scene: Scene, colours: Colours) -> None:
+    """Shade and scene, all over a picture that has the strip's proportions."""
+    canvas = Canvas(picture, picture.width / STRIP_POINTS[0])
     fall = Image.linear_gradient("L").resize(picture.size)
     canvas.paint(Stencil(fall, 0, 0), colours.sink(0.34 if colours.dark else 0.07))
     {Scene.LATTE: _draw_latte, Scene.SHELF: _draw_shelf, Scene.PLAIN: _draw_rings}[scene](canvas, colours)
-    return _shrink(picture, STRIP_POINTS, SCALES[-1])
 
 
 CREAM, PORCELAIN = (251, 238, 214), (246, 240, 231)
@@ -549,9 +610,12 @@ def _draw_dot(canvas: Canvas, colours: Colours, x: float, y: float, size: float,
 
 
 def _draw_emblem(
-    picture: Image.Image, scene: Scene, colours: Colours, initials: str, *, margin: float
+    picture: Image.Image, scene: Scene, colours: Colours, initials: str, logo: bytes, *, margin: float
 ) -> None:
     """The shop's sign, filling the square picture up to a margin (a share of its side)."""
+    if logo:
+        _draw_logo(picture, logo, margin=margin)
+        return
     unit = picture.width * (1 - 2 * margin) / 100
     sign = Image.new("RGBA", (round(unit * 100),) * 2, (*colours.label, 0))
     canvas = Canvas(sign, unit)
@@ -566,6 +630,18 @@ def _draw_emblem(
         picture.alpha_composite(sign, (offset, offset))
     else:
         picture.paste(sign, (offset, offset), sign)
+
+
+def _draw_logo(picture: Image.Image, logo: bytes, *, margin: float) -> None:
+    """The shop's own sign in the middle, as large as it fits."""
+    side = round(picture.width * (1 - 2 * margin))
+    with Image.open(io.BytesIO(logo), formats=("PNG",)) as opened:
+        sign = ImageOps.contain(opened.convert("RGBA"), (side, side), Image.Resampling.LANCZOS)
+    at = (picture.width - sign.width) // 2, (picture.height - sign.height) // 2
+    if picture.mode == "RGBA":
+        picture.alpha_composite(sign, at)
+    else:
+        picture.paste(sign, at, sign)
 
 
 def _crescent(

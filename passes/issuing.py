@@ -64,7 +64,7 @@ class Templates:
     def of(self, programme: Programme, strip: Strip) -> Template:
         """The pictures of a programme's cards with this strip. Raises ArtProblem."""
         design, initials = programme.design, _initials(programme.organisation.in_(programme.language))
-        key = (design.scene, design.colours, strip, initials)
+        key = (design.scene, design.colours, strip, initials, design.logo)
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
@@ -79,6 +79,7 @@ class Templates:
                 label=design.colours.label,
                 strip=strip,
                 initials=initials,
+                logo=design.logo,
             )
         )
         with self._lock:

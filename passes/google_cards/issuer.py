@@ -66,7 +66,7 @@ def drawing(programme: Programme) -> str:
     """What names the pictures of a programme: it changes when what is drawn does."""
     design = programme.design
     parts = (design.scene, *_colours(programme), design.strip, design.steps, initials(programme))
-    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:12]
+    return hashlib.sha256("\0".join(map(str, parts)).encode() + design.logo).hexdigest()[:12]
 
 
 def initials(programme: Programme) -> str:

@@ -45,9 +45,13 @@ class Colours:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The look of a programme's cards; `steps` is how many marks the strip has."""
+    """The look of a programme's cards; `steps` is how many marks the strip has.
+
+    `logo` is the shop's own sign as PNG; where it is empty one is drawn.
+    """
 
     scene: Scene
     colours: Colours
     strip: StripKind
     steps: int
+    logo: bytes = b""

@@ -7,6 +7,8 @@ could be found in the text, the line (tomllib itself gives no positions).
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import tomllib
 from dataclasses import replace
@@ -37,6 +39,10 @@ DOTS_MAX = 500
 
 SHOPS_MAX = 10
 """Wallets show a card near at most ten places."""
+
+LOGO_BYTES_MAX = 60_000
+LOGO_SIDE_MAX = 512
+"""Pixels. A logo is part of its file, so that every version of a programme keeps its own."""
 
 CONTRAST_MIN = 3.0
 CONTRAST_GOOD = 4.5
@@ -306,7 +312,32 @@ def _design(table: Table, stamps: StampRule | None) -> Design:
             if "steps" in table:
                 table.take("steps")
                 table.note("steps", "a plain strip has no steps")
-    return Design(scene=table.choice("scene", Scene.PLAIN), colours=colours, strip=strip, steps=steps)
+    return Design(
+        scene=table.choice("scene", Scene.PLAIN), colours=colours, strip=strip, steps=steps, logo=_logo(table)
+    )
+
+
+_PNG_BEGINS = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+
+
+def _logo(table: Table) -> bytes:
+    """A small PNG in base64. Whether it can be drawn is seen when the programme is loaded."""
+    if not table.has("logo"):
+        return b""
+    given = table.take("logo")
+    try:
+        # Line breaks are welcome: a logo is some hundred lines long.
+        logo = base64.b64decode("".join(given.split()), validate=True) if isinstance(given, str) else b""
+    except (binascii.Error, ValueError):
+        logo = b""
+    width, height = (int.from_bytes(logo[at : at + 4]) for at in (16, 20))
+    if not logo.startswith(_PNG_BEGINS) or not (0 < width <= LOGO_SIDE_MAX and 0 < height <= LOGO_SIDE_MAX):
+        table.note("logo", f"must be a PNG in base64, at most {LOGO_SIDE_MAX} pixels wide and high")
+        return b""
+    if len(logo) > LOGO_BYTES_MAX:
+        table.note("logo", f"must have at most {LOGO_BYTES_MAX} bytes, not {len(logo)}")
+        return b""
+    return logo
 
 
 def _shop(row: Table) -> Shop:
@@ -362,6 +393,11 @@ def _consent(row: Table) -> Consent:
 def _zones() -> frozenset[str]:
     # What these two mean is for each machine to say.
     return frozenset(available_timezones() - {"localtime", "Factory"})
+
+
+def is_zone(name: str) -> bool:
+    """Whether a programme may live in this IANA time zone."""
+    return name in _zones()
 
 
 def contrast_of(colour: str, ground: str) -> float:

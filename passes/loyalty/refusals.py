@@ -514,6 +514,29 @@ class ProgrammeInvalid(Refused):
     words = "The programme file has mistakes: %(summary)s"
 
 
+class ProgrammeNameTaken(Refused):
+    """Too many programmes are called so already."""
+
+    code = "programme_name_taken"
+    words = "Too many cards have this name already. Choose another one."
+
+
+class LogoUnreadable(Refused):
+    """What was sent is no picture that can become a logo."""
+
+    code = "logo_unreadable"
+    words = "This picture cannot be read. Take a PNG, JPEG or WebP file."
+
+
+class LogoTooLarge(Refused):
+    """The picture would need more memory than a logo is worth."""
+
+    code = "logo_too_large"
+    words = (
+        "This picture is too large. Take one of at most %(megabytes)s MB and %(megapixels)s million pixels."
+    )
+
+
 class ProgrammeNotComparable(Refused):
     """Rules of another currency or time zone say nothing about these purchases."""
 

@@ -6,6 +6,7 @@ The demonstration shops' files stand beside this one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,12 +14,16 @@ from pathlib import Path
 from passes.loyalty.ledger import POINTS, Bucket
 from passes.loyalty.programme import Programme
 from passes.loyalty.programme_file import parse
-from passes.loyalty.refusals import ProgrammeInvalid
+from passes.loyalty.refusals import ProgrammeInvalid, ProgrammeNameTaken
 from passes.loyalty.stamps import STAMPS
 from passes.loyalty.toml_table import File, lines_of
-from passes.store import Store, Work, cards, journal, programmes, purchases
+from passes.programmes import logos
+from passes.store import Store, Work, cards, journal, programmes, purchases, staff
 
 DEMONSTRATION = tuple(sorted(Path(__file__).parent.glob("*.toml")))
+
+NAMESAKES_MAX = 50
+"""So many programmes may have the same name."""
 
 _SYSTEM_BUCKETS = (
     Bucket.ISSUE,
@@ -48,38 +53,89 @@ def load(store: Store, *, name: str, source: str, pass_type: str, now: datetime)
     another currency once something was sold, or another kind of card numbers
     once there are cards.
     """
-    rules = parse(source, name=name)
+    rules = _checked(source, name)
     digest = hashlib.sha256(source.encode()).hexdigest()
 
     def decide(work: Work) -> LoadedFile:
         current = programmes.standing(work, rules.slug)
         if current is None:
-            pass_type_id = programmes.pass_type_id(work, pass_type, now=now)
-            programme_id = programmes.add(work, slug=rules.slug, pass_type_id=pass_type_id, now=now)
-            for asset in (POINTS, STAMPS):
-                for bucket in _SYSTEM_BUCKETS:
-                    journal.add_account(
-                        work,
-                        programme_id=programme_id,
-                        owner_kind="system",
-                        owner_id=rules.slug,
-                        bucket=bucket.value,
-                        asset=asset,
-                        now=now,
-                    )
-            version = 1
-        elif current.digest == digest:
+            _begin(work, rules.slug, source, digest, pass_type=pass_type, now=now)
+            return LoadedFile(rules.slug, 1, changed=True)
+        if current.digest == digest:
             return LoadedFile(rules.slug, current.version, changed=False)
-        else:
-            programme_id, version = current.id, current.version + 1
-            before = programmes.at_version(work, programme_id, current.version)
-            _refuse_another_shop(work, programme_id, before, rules, source)
+        before = programmes.at_version(work, current.id, current.version)
+        _refuse_another_shop(work, current.id, before, rules, source)
+        version = current.version + 1
         programmes.add_version(
-            work, programme_id=programme_id, version=version, source=source, digest=digest, now=now
+            work, programme_id=current.id, version=version, source=source, digest=digest, now=now
         )
         return LoadedFile(rules.slug, version, changed=True)
 
     return store.write(decide)
+
+
+def begin(
+    store: Store,
+    *,
+    name: str,
+    source: str,
+    owner_id: int,
+    roles: Sequence[str],
+    pass_type: str,
+    now: datetime,
+) -> LoadedFile:
+    """Check a programme file and make a new programme of it, in which this person has these roles.
+
+    Where `name` is taken a number follows it. The same file of the same person
+    is one programme, however often it is sent. Raises ProgrammeInvalid, ProgrammeNameTaken.
+    """
+    _checked(source, name)
+    digest = hashlib.sha256(source.encode()).hexdigest()
+
+    def decide(work: Work) -> LoadedFile:
+        for slug in (name, *(f"{name}-{number}" for number in range(2, NAMESAKES_MAX + 1))):
+            current = programmes.standing(work, slug)
+            if current is None:
+                programme_id = _begin(work, slug, source, digest, pass_type=pass_type, now=now)
+                for role in roles:
+                    staff.grant(work, staff_id=owner_id, programme_id=programme_id, role=role)
+                staff.note(
+                    work, "programme.begin", about=slug, staff_id=owner_id, programme_id=programme_id, now=now
+                )
+                return LoadedFile(slug, 1, changed=True)
+            if current.digest == digest and staff.has_role(work, owner_id, current.id):
+                return LoadedFile(slug, current.version, changed=False)
+        raise ProgrammeNameTaken
+
+    return store.write(decide)
+
+
+def _checked(source: str, name: str) -> Programme:
+    """What the file says. Raises ProgrammeInvalid, also for a logo that nobody could draw."""
+    rules = parse(source, name=name)
+    if rules.design.logo and not logos.can_be_drawn(rules.design.logo):
+        problem = File(lines=lines_of(source)).located(("card", "logo"), "is damaged: it cannot be drawn")
+        raise ProgrammeInvalid(summary=problem, problems=[problem])
+    return rules
+
+
+def _begin(work: Work, slug: str, source: str, digest: str, *, pass_type: str, now: datetime) -> int:
+    """A programme with its accounts and its first version. Returns its id."""
+    pass_type_id = programmes.pass_type_id(work, pass_type, now=now)
+    programme_id = programmes.add(work, slug=slug, pass_type_id=pass_type_id, now=now)
+    for asset in (POINTS, STAMPS):
+        for bucket in _SYSTEM_BUCKETS:
+            journal.add_account(
+                work,
+                programme_id=programme_id,
+                owner_kind="system",
+                owner_id=slug,
+                bucket=bucket.value,
+                asset=asset,
+                now=now,
+            )
+    programmes.add_version(work, programme_id=programme_id, version=1, source=source, digest=digest, now=now)
+    return programme_id
 
 
 def _refuse_another_shop(

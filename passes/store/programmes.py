@@ -108,6 +108,13 @@ def at_version(read: Read, programme_id: int, version: int) -> Programme:
     return found
 
 
+def source_of(read: Read, loaded: Loaded) -> str:
+    """The file of the programme as it stands now."""
+    row = read.ask(_SOURCE, programme_id=loaded.id, version=loaded.version).one()
+    assert row is not None
+    return str(row.source)
+
+
 def revise(work: Work, programme_id: int) -> None:
     """Every card of the programme changed: one row, whatever their number."""
     work.put(_REVISE, expect=1, programme_id=programme_id)

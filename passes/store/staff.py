@@ -89,6 +89,9 @@ _FIRST_WITH = (
     .order_by(staff.c.id)
     .limit(1)
 )
+_HAS_ROLE = select(staff_grant.c.role).where(
+    staff_grant.c.staff_id == bindparam("staff_id"), staff_grant.c.programme_id == bindparam("programme_id")
+)
 _OPEN = insert(session).values(
     token_hash=bindparam("token_hash"),
     area=bindparam("area"),
@@ -200,6 +203,11 @@ def add(work: Work, *, staff_id: int, login: str, name: str, password_hash: str,
 def grant(work: Work, *, staff_id: int, programme_id: int, role: str) -> None:
     """Give somebody a role in a programme."""
     work.put(_GRANT, staff_id=staff_id, programme_id=programme_id, role=role)
+
+
+def has_role(read: Read, staff_id: int, programme_id: int) -> bool:
+    """Whether somebody may do anything in a programme."""
+    return bool(read.ask(_HAS_ROLE, staff_id=staff_id, programme_id=programme_id).all())
 
 
 def login_taken(read: Read, login: str) -> bool:

@@ -108,6 +108,7 @@ def logo(slug: str, drawing: str) -> Response:
             text=design.colours.text,
             label=design.colours.label,
             initials=google_cards.initials(programme),
+            logo=design.logo,
         ),
         is_newest=drawing == google_cards.drawing(programme),
     )

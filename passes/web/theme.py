@@ -18,6 +18,7 @@ from passes.faces.colours import contrast as contrast
 from passes.faces.symbols import QUIET_MODULES, symbol
 from passes.loyalty.card import CardFace, Strip
 from passes.loyalty.design import Colours
+from passes.loyalty.programme import Programme
 from passes.store import programmes
 from passes.store.programmes import Loaded
 from passes.web.here import installation
@@ -124,7 +125,8 @@ def picture(slug: str, name: str, step: int) -> Response:
         text=design.colours.text,
         label=design.colours.label,
         strip=Strip(design.strip, min(step, design.steps), design.steps),
-        initials=initials(loaded),
+        initials=initials(loaded.programme),
+        logo=design.logo,
     )
     return _kept(artwork.webp(pictures[f"{name}@2x.png"]), "image/webp")
 
@@ -141,7 +143,8 @@ def icon(slug: str, pixels: int) -> Response:
         ground=design.colours.ground,
         text=design.colours.text,
         label=design.colours.label,
-        initials=initials(loaded),
+        initials=initials(loaded.programme),
+        logo=design.logo,
         pixels=pixels,
     )
     return _kept(drawn, "image/png")
@@ -152,9 +155,9 @@ def icon_address(loaded: Loaded, pixels: int) -> str:
     return url_for("theme.icon", slug=loaded.slug, pixels=pixels, v=loaded.version)
 
 
-def initials(loaded: Loaded) -> str:
+def initials(programme: Programme) -> str:
     """The first letters of the organisation's first two words, for a design without a picture."""
-    name = loaded.programme.organisation.in_(loaded.programme.language)
+    name = programme.organisation.in_(programme.language)
     return "".join(word[:1] for word in name.split()[:2])
 
 
