@@ -24,8 +24,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -377,12 +375,40 @@ class _Together(Store):
         return is_open
 
 
-@dataclass(slots=True)
 class _Waiting:
-    """A function that waits for the writer thread."""
+    """A function that waits for the writer thread, and what came of it: an answer or an error."""
 
-    decide: Decide[Any]
-    future: Future[Any] = field(default_factory=Future)
+    __slots__ = ("_answer", "_done", "_error", "decide", "is_over")
+
+    def __init__(self, decide: Decide[Any]) -> None:
+        self.decide = decide
+        self.is_over = False
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        # A Future would do, at several times the price.
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def succeed(self, answer: Any) -> None:
+        """It is durable."""
+        self._answer = answer
+        self._end()
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing was written."""
+        self._error = error
+        self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._done.release()
+
+    def result(self) -> Any:
+        """The answer, once it is there. Raises the error."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._answer
 
 
 class _SqliteWriter:
@@ -405,7 +431,7 @@ class _SqliteWriter:
             if self._thread is None:
                 self._start()
             self._queue.put(waiting)
-        answer: T = waiting.future.result()
+        answer: T = waiting.result()
         return answer
 
     def close(self) -> None:
@@ -449,12 +475,12 @@ class _SqliteWriter:
         try:
             undone = self._transact(group)
             for waiting in undone:
-                if not waiting.future.done() and self._transact([waiting]):
-                    waiting.future.set_exception(Busy())
+                if not waiting.is_over and self._transact([waiting]):
+                    waiting.fail(Busy())
         except BaseException as error:
             for waiting in group:
-                if not waiting.future.done():
-                    waiting.future.set_exception(error)
+                if not waiting.is_over:
+                    waiting.fail(error)
 
     def _transact(self, group: list[_Waiting]) -> list[_Waiting]:
         """One transaction over the group. Returns those that must run again on their own."""
@@ -466,7 +492,7 @@ class _SqliteWriter:
             if refusal is None:
                 raise
             for waiting in group:
-                waiting.future.set_exception(refusal)
+                waiting.fail(refusal)
             return []
         answers: list[tuple[_Waiting, Any]] = []
         for position, waiting in enumerate(group):
@@ -477,7 +503,7 @@ class _SqliteWriter:
                 connection.execute("RELEASE one")
                 answers.append((waiting, answer))
             except BaseException as error:
-                waiting.future.set_exception(_refusal(error) or error)
+                waiting.fail(_refusal(error) or error)
                 if not connection.in_transaction:
                     # A full disk and the like make SQLite undo the whole transaction,
                     # the neighbours' finished work included: those run again.
@@ -492,10 +518,10 @@ class _SqliteWriter:
             if len(group) > 1:
                 return [waiting for waiting, _ in answers]
             for waiting, _ in answers:
-                waiting.future.set_exception(_refusal(error) or error)
+                waiting.fail(_refusal(error) or error)
             return []
         for waiting, answer in answers:
-            waiting.future.set_result(answer)
+            waiting.succeed(answer)
         return []
 
     def _connection(self) -> sqlite3.Connection:

@@ -7,8 +7,8 @@ OpenAPI document are both made from that, so they cannot differ.
 from __future__ import annotations
 
 import logging
+import random
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -232,7 +232,7 @@ def _request_id() -> str:
     """The number of this request in logs: the caller's own if it can stand in one, or else a new one."""
     if "request_id" not in g:
         named = request.headers.get(REQUEST_ID, "")
-        g.request_id = named if _KEY.match(named) else secrets.token_hex(8)
+        g.request_id = named if _KEY.match(named) else f"{random.getrandbits(64):016x}"
     number: str = g.request_id
     return number
 
