@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from passes.loyalty.joining import clean_phone
@@ -106,6 +106,12 @@ _COUNTED = (
     )
     .values(sequence=bindparam("number"))
 )
+_WITHDRAWN = """
+    SELECT k.code FROM card_code k JOIN card c ON c.programme_id = k.programme_id AND c.id = k.card_id
+    WHERE k.programme_id = :programme_id AND k.code IN ({codes}) AND c.voided_at IS NOT NULL
+"""
+_WITHDRAWN_ON_POSTGRESQL = text(_WITHDRAWN.format(codes="SELECT unnest(CAST(:codes AS text[]))"))
+_WITHDRAWN_ON_SQLITE = text(_WITHDRAWN.format(codes="SELECT value FROM json_each(:codes)"))
 _REQUEST = select(request.c.operation, request.c.answer).where(
     request.c.programme_id == bindparam("programme_id"), request.c.key == bindparam("key")
 )
@@ -281,6 +287,15 @@ def answer_to(read: Read, programme_id: int, request_key: str) -> str | None:
     """What a write answered when it was booked, as it was kept; None where it never was."""
     row = read.ask(_REQUEST, programme_id=programme_id, key=request_key).one()
     return None if row is None else str(row.answer)
+
+
+def withdrawn(read: Read, programme_id: int, codes: list[str]) -> set[str]:
+    """Which of these codes lead to a card that was withdrawn. What no card has is not among them."""
+    if read.postgresql:
+        asked = read.ask(_WITHDRAWN_ON_POSTGRESQL, programme_id=programme_id, codes=codes)
+    else:
+        asked = read.ask(_WITHDRAWN_ON_SQLITE, programme_id=programme_id, codes=json.dumps(codes))
+    return {row.code for row in asked.all()}
 
 
 # What somebody has to look at ---------------------------------------------------

@@ -8,7 +8,7 @@ import { deliver } from "./delivery.js";
 import * as items from "./items.js";
 import { chainOf, isTwin, pointsSpent, refusedOffline } from "./limits.js";
 import { ask, isOnline, onContact } from "./net.js";
-import { keepSnapshot, lastSeen, snapshot } from "./records.js";
+import { forgetGone, keepSnapshot, lastSeen, snapshot } from "./records.js";
 
 const PATIENCE_MS = 4000;
 const TICK_MS = 30_000;
@@ -115,7 +115,10 @@ export async function retry(key) {
 
 // Somebody has dealt with it; it stays readable for thirty days.
 export async function settle(key, note) {
-  await items.change(key, { state: "settled", note, settled_at: new Date().toISOString() });
+  const row = await items.get(key);
+  // Somebody who did not become a member is nobody that the device may still know.
+  const forgotten = row?.operation === "enrolMember" ? { body: {}, about: { ...row.about, name: "" } } : {};
+  await items.change(key, { state: "settled", note, settled_at: new Date().toISOString(), ...forgotten });
   changed();
 }
 
@@ -152,6 +155,8 @@ export function onChange(hearer) {
 export async function sync() {
   const now = await ask("/now");
   await keepSnapshot(now);
+  // In its own time: what the server said counts already.
+  if (now.programme && !now.revoked) forgetGone().catch(() => {});
   syncedMs = Date.now();
   changed();
   return now;

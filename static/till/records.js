@@ -4,8 +4,9 @@
 import { serverNow } from "./clock.js";
 import { normalise } from "./codes.js";
 import { database, ifRoom, keep, kept } from "./database.js";
-import { all } from "./items.js";
+import { all, change as changeItem } from "./items.js";
 import { chainOfMember, pointsGiven } from "./limits.js";
+import { ask } from "./net.js";
 
 const MEMBERS_MAX = 500;
 const FOUND_MAX = 8;
@@ -80,6 +81,25 @@ export async function search(text) {
   const everybody = await (await database()).getAllFromIndex("members", "seenAt");
   const fits = ({ folded }) => wanted.every((part) => ` ${folded}`.includes(` ${part}`));
   return Promise.all(everybody.filter(fits).reverse().slice(0, FOUND_MAX).map(withWaiting));
+}
+
+// Whoever left, and was seen here before, is nobody that this device may still know.
+export async function forgetGone() {
+  const [codes, rows] = [await (await database()).getAllKeys("members"), await all()];
+  const named = rows.map((row) => row.about.name && (row.body.code ?? row.about.code)).filter(Boolean);
+  const wanted = [...new Set([...codes, ...named.map(normalise)])].filter((code) => !code.startsWith("~"));
+  for (let start = 0; start < wanted.length; start += MEMBERS_MAX) {
+    const asked = wanted.slice(start, start + MEMBERS_MAX);
+    const { gone } = await ask("/remembered", { method: "POST", body: { codes: asked } });
+    for (const code of gone) await forget(code, rows);
+  }
+}
+
+async function forget(code, rows) {
+  await (await database()).delete("members", code);
+  for (const row of rows.filter((one) => one.chain === chainOfMember(code))) {
+    await changeItem(row.key, { about: { ...row.about, name: "" } });
+  }
 }
 
 export async function forgetMembers() {

@@ -9,10 +9,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from passes import membership
 from passes.web.api.counter import COUNTER
-from tests.shop import Shop
+from tests.shop import BOOKS, Shop
 from tests.web.conftest import signed_in
 from tests.web.test_api import register
+from tests.web.test_till_pairing import PIN, a_till, give_pin, pair, revoke
 from tests.web.till_device import Device
 from tests.web.visitor import Visitor
 
@@ -71,7 +73,7 @@ def test_a_quote_says_beforehand_that_a_manager_has_to_agree(app: Flask, till: D
     assert till.send(till.buys(ana.code, 5_00))[0]["problem"]["detail"] == again
     # A register's own program knows who stands there.
     shop = register(app, house)
-    assert shop.post("/quotes", {"code": ana.code, "amount_minor": 200_01}).json["approval"] == []
+    assert shop.post("/quotes", {"code": ana.code, "amount_minor": 200_01}).get_json()["approval"] == []
 
 
 def test_a_write_goes_through_the_queue_and_lands_once(till: Device, house: Shop) -> None:
@@ -154,6 +156,22 @@ def test_a_code_is_drawn_for_an_address_of_ours_alone(till: Device) -> None:
     for text in ("https://elsewhere.example/", "http://127.0.0.1:8000.elsewhere.example/", "", "x" * 600):
         answer = till.post("/codes", {"text": text})
         assert answer.get_json()["code"] == "request_invalid"
+
+
+def test_a_till_learns_which_of_its_members_left(app: Flask, house: Shop) -> None:
+    give_pin(house, "cy", PIN)
+    device = Device(Visitor(app), house)
+    pair(device.visitor, a_till(house)[1])
+    ana, ben, elif_ = house.join(), house.join("Ben"), house.join("Elif", BOOKS)
+    for one in (ana, elif_):
+        membership.leave(house.store, membership.link(house.store, secret=one.link_secret), now=house.now)
+    # Nobody need be signed in, and numbers that no card has look like those of members.
+    known = [ana.code, ben.code, elif_.code, "2222222222222222"]
+    assert device.post("/remembered", {"codes": known}).get_json() == {"gone": [ana.code]}
+    assert device.post("/remembered", {"codes": []}).get_json() == {"gone": []}
+    assert device.post("/remembered", {"codes": [ana.code] * 501}).get_json()["code"] == "request_invalid"
+    revoke(device, house)
+    assert device.post("/remembered", {"codes": known}).get_json()["code"] == "till_revoked"
 
 
 def test_my_bookings_show_sales_without_a_card_and_no_card_numbers(till: Device, house: Shop) -> None:

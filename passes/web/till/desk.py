@@ -17,7 +17,7 @@ from pydantic import Field
 from passes import access, artwork, checkout, tills
 from passes.access import Area, AtTill, Limit, Person, Role, pins
 from passes.api_keys import Caller, Scope
-from passes.loyalty import dates
+from passes.loyalty import codes, dates
 from passes.loyalty.money import minor_digits
 from passes.loyalty.programme import Programme
 from passes.loyalty.receipt import Receipt
@@ -31,7 +31,8 @@ from passes.loyalty.refusals import (
     TillUnknown,
     TooManyTries,
 )
-from passes.store import purchases
+from passes.store import aliases, purchases
+from passes.store import tills as till_rows
 from passes.store.instants import instant
 from passes.store.programmes import Loaded
 from passes.store.work import Row
@@ -48,10 +49,13 @@ blueprint = Blueprint("desk", __name__, url_prefix="/till/api")
 operations.speak_json(blueprint)
 
 _EVERYTHING = frozenset(Scope)
-_OWN_GUARD = frozenset({"desk.state", "desk.sign_in", "desk.lock", "desk.take"})
+_OWN_GUARD = frozenset({"desk.state", "desk.sign_in", "desk.lock", "desk.take", "desk.remembered"})
 _OWN_PROOF = frozenset({"desk.sign_in"})
 _DRAWN_LETTERS_MAX = 500
 _MINE_MAX = 20
+_REMEMBERED_MAX = 500
+FORMER_SYMBOLOGIES = ("code128", "ean13", "code39", "itf", "ean8", "upca", "codabar")
+"""Besides a programme's own: the bars that plastic cards carry."""
 _CODE_LETTERS_SHOWN = 4
 
 
@@ -202,6 +206,12 @@ class ApprovalAsked(PinAsked):
     body: dict[str, Any]
 
 
+class RememberedAsked(wire.Asked):
+    """The codes of the members that a till remembers."""
+
+    codes: Annotated[list[wire.Code], Field(max_length=_REMEMBERED_MAX)]
+
+
 class DrawingAsked(wire.Asked):
     """An address of ours, to be drawn as a code."""
 
@@ -259,6 +269,20 @@ def approve() -> Response:
         now=now(),
     )
     return operations.answered({"approval": token}, 200)
+
+
+@blueprint.post("/remembered")
+def remembered() -> Response:
+    """Which of the cards that a till remembers were withdrawn: whoever left is forgotten there, too.
+
+    A paired device need not have anybody signed in. It tells nobody which numbers are cards.
+    """
+    place = standing().place
+    loaded = standing().caller().loaded if place is None else place.loaded
+    asked = {codes.normalise(one): one for one in operations.body(RememberedAsked).codes}
+    with installation().store.read() as read:
+        gone = till_rows.withdrawn(read, loaded.id, list(asked))
+    return operations.answered({"gone": [one for code, one in asked.items() if code in gone]}, 200)
 
 
 @blueprint.post("/codes")

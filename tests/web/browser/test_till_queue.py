@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from passes import membership
 from passes.enrolment import Joined
 from passes.store.instants import instant
 from tests.cast import rows
@@ -384,3 +385,49 @@ def test_members_are_remembered_as_last_seen_with_what_waits_and_forgotten_with_
     call(till, "records", "it.keepSnapshot({revoked: true, person: null})")
     assert call(till, "records", "it.search('isik')") == []
     assert len(call(till, "queue", "it.waiting()")) == 1
+
+
+def test_whoever_did_not_become_a_member_is_forgotten_when_that_is_settled(till: Page) -> None:
+    about = {"code": None, "name": "Ece Demir", "words": "New member"}
+    body = {"name": "Ece Demir", "email": "ece@shop.example"}
+    item = {
+        "key": "ece-joins",
+        "operation": "enrolMember",
+        "path": {},
+        "body": body,
+        "about": about,
+        "spends": 0,
+    }
+    call(till, "items", "it.add(given.item)", item=item)
+    call(till, "queue", "it.settle('ece-joins', 'They joined on their own phone')")
+    [settled] = call(till, "items", "it.all('settled')")
+    assert (settled["body"], settled["about"]["name"]) == ({}, "")
+    assert "Ece" not in json.dumps(settled)
+
+
+def test_whoever_left_is_forgotten_by_the_till_at_its_next_contact(
+    till: Page, ana: Joined, house: Shop
+) -> None:
+    ben = house.join("Ben Okafor")
+    look = "fetch(`/till/api/members/${given.code}`).then((answer) => answer.json()).then(it.remember)"
+    for one in (ana, ben):
+        call(till, "records", look, code=one.code)
+    till.context.set_offline(True)
+    about = {"code": ana.code, "name": "Ana Reyes", "words": "$9.00"}
+    item = {"operation": "bookPurchase", "body": {"code": ana.code, "amount_minor": 9_00}, "about": about}
+    call(till, "queue", "it.book({...given.item, patienceMs: 1})", item=item)
+    membership.leave(house.store, membership.link(house.store, secret=ana.link_secret), now=house.now)
+    till.route(QUEUE, lambda route: route.abort())
+    till.context.set_offline(False)
+    call(till, "queue", "it.sync()")
+    gone = """(async () => {
+      for (let turn = 0; turn < 100 && (await it.recall(given.code)); turn += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return (await it.recall(given.code)) === null;
+    })()"""
+    assert call(till, "records", gone, code=ana.code)
+    assert [one["member"]["name"] for one in call(till, "records", "it.search('ben')")] == ["Ben Okafor"]
+    [waits] = call(till, "queue", "it.waiting()")
+    assert (waits["about"]["name"], waits["body"]["code"]) == ("", ana.code)
+    till.unroute(QUEUE)
