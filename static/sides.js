@@ -52,10 +52,16 @@ const look = async (desk) => {
   const wasFirst = isFirstLook;
   isFirstLook = false;
   if (isOpening) return;
+  // The app sees a card whatever it shows just now, and says what it does with it.
+  const app = isTill() ? inside().querySelector("#screen[data-screen]") : null;
   const field = isTill() ? inside().querySelector("form[data-scan] input[type=file]") : null;
-  if (isTill() && !field) return; // The cashier is busy with somebody; the next scan will see it.
+  if (isTill() && !app && !field) return; // A page without script is busy with somebody: the next one will see it.
   const pixels = await held(desk);
   if (!pixels) return;
+  if (app) {
+    inside().dispatchEvent(new CustomEvent("till:held", { detail: pixels }));
+    return;
+  }
   if (!field) {
     // Held just now it was meant for a till; a phone that still lies there from before was not.
     if (wasFirst) return;

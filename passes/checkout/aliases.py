@@ -7,7 +7,7 @@ from datetime import datetime
 from passes.checkout import arrival
 from passes.loyalty import codes
 from passes.loyalty.refusals import CodeTaken, FormerCodeInvalid
-from passes.store import Store, Work, club, members, programmes
+from passes.store import Store, Work, aliases, club, members, programmes
 
 
 def add_alias(store: Store, *, programme: str, code: str, former: str, by: str, now: datetime) -> str:
@@ -30,6 +30,7 @@ def add_alias(store: Store, *, programme: str, code: str, former: str, by: str, 
             raise CodeTaken()
         if other is None:
             members.add_code(work, programme_id=loaded.id, card_id=standing.card_id, code=known, now=now)
+            aliases.count(work, loaded.id)
             # The number itself stays out of it: it may name a person elsewhere.
             club.note(
                 work,

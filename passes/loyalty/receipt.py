@@ -84,6 +84,17 @@ class Receipt:
         """Whether it is a sale that a guest made theirs afterwards."""
         return any(reason.get("claimed") for reason in self.reasons)
 
+    @property
+    def tier_reached(self) -> str | None:
+        """The key of the tier that it lifted the member to."""
+        risen = (one for one in self.reasons if one.get("rule") == "tier" and one.get("change") == "upgrade")
+        return next((str(one["tier"]) for one in risen if one.get("tier")), None)
+
+    @property
+    def stamp_rewards(self) -> int:
+        """How many stamp cards it filled, each of which is worth a reward."""
+        return sum(int(one.get("rewards") or 0) for one in self.reasons if one.get("rule") == "stamp")
+
     def may_be_undone(self, now: datetime) -> bool:
         """Whether a cashier may still undo it."""
         return self.undo_until is not None and now < self.undo_until and self.undone_by is None
@@ -97,6 +108,8 @@ class Receipt:
             "member_id": str(self.member_id),
             "points": self.points,
             "stamps": self.stamps,
+            "stamp_rewards": self.stamp_rewards,
+            "tier_reached": self.tier_reached,
             "balance_before": self.balance_before,
             "balance": self.balance_after,
             "amount_minor": self.amount_minor,

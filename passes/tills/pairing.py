@@ -34,7 +34,6 @@ CODE_LETTERS = 8
 _SECRET_BYTES = 32
 _SECRET_LETTERS_MAX = 100
 _HEARD_EVERY = timedelta(minutes=1)
-_DEMONSTRATION = "Demonstration"
 _DEMONSTRATION_IDLE = timedelta(hours=12)
 
 
@@ -177,9 +176,9 @@ def pair(store: Store, *, code: str, now: datetime) -> Paired:
 
 
 def pair_for_demonstration(
-    store: Store, prover: Prover, *, programme: str, location: str | None, now: datetime
+    store: Store, prover: Prover, *, programme: str, location: str | None, called: str, now: datetime
 ) -> Paired:
-    """Make this browser a till of the demonstration, without a code.
+    """Make this browser a till of the demonstration, without a code, `called` so or so with a number.
 
     Each browser gets one of its own, so that two of them do not put each other
     out; one that nobody looked at for a shift is taken again. Only the
@@ -190,7 +189,7 @@ def pair_for_demonstration(
         (
             one
             for one in standing
-            if one.name.startswith(_DEMONSTRATION)
+            if one.name.startswith(called)
             and one.location == location
             and now - (one.seen_at or one.created_at) > _DEMONSTRATION_IDLE
         ),
@@ -203,7 +202,7 @@ def pair_for_demonstration(
             return pair(store, code=code, now=now)
     taken = {one.name for one in standing}
     for number in count(1):
-        name = _DEMONSTRATION if number == 1 else f"{_DEMONSTRATION} {number}"
+        name = called if number == 1 else f"{called} {number}"
         if name in taken:
             continue
         with suppress(TillNameTaken):

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from passes import access, tills
 from passes.access import Area, AtTill, Person, Role, pins
+from passes.language import say
 from passes.loyalty.refusals import NotAllowed, Refused, TillUnknown
 from passes.store import programmes, team
 from passes.store.programmes import Loaded
@@ -209,7 +210,13 @@ def _demonstration_till(loaded: Loaded, location: str | None) -> tuple[AtTill, s
     if at is not None and at.programme_id == loaded.id:
         return at, None
     paired = tills.pair_for_demonstration(
-        installation().store, installation().keys, programme=loaded.slug, location=location, now=now()
+        installation().store,
+        installation().keys,
+        programme=loaded.slug,
+        location=location,
+        # The owner reads it in the console, cashiers at the till: in the shop's own language.
+        called=say(loaded.programme.language, "Demo till"),
+        now=now(),
     )
     return AtTill(paired.programme_id, paired.till_id, location), paired.secret
 

@@ -15,6 +15,7 @@ import * as queue from "./queue.js";
 import { snapshot } from "./records.js";
 import { install } from "./shell.js";
 import { arrive, isAskable, isClaim, isCode, takeClaim } from "./view-arrive.js";
+import { lookAtHeld } from "./view-held.js";
 import { isIdle, openMenu } from "./view-menu.js";
 import { announce, ask, isTyping, tell, toast } from "./view-parts.js";
 import { openSearch } from "./view-search.js";
@@ -233,5 +234,6 @@ document.querySelector("#bar-links").addEventListener("click", (event) => {
   else if (button?.dataset.do === "lock") lockUp();
 });
 
+lookAtHeld();
 awake();
 start();

@@ -63,7 +63,7 @@ export async function isAllowed() {
  * `onTrouble` hears "refused", "absent", "busy", "lost" or "insecure". Resolves once the camera runs or is
  * in trouble, and never rejects; `torch` is null where there is none, else `torch(isOn)`.
  */
-export async function openCamera(video, { formats, onText, onTrouble, signal }) {
+export async function openCamera(video, { formats, former = [], onText, onTrouble, signal }) {
   let stream = null;
   let isOver = false;
   let wish = remembered();
@@ -93,7 +93,7 @@ export async function openCamera(video, { formats, onText, onTrouble, signal }) 
     let text = null;
     let pauseMs = FRAME_MS_MIN;
     try {
-      text = await decodeFrame(video, formats);
+      text = await decodeFrame(video, formats, former);
     } catch {
       // The decoder could not be loaded and is fetched again with the next picture, if there was one.
       if (video.readyState >= video.HAVE_CURRENT_DATA) pauseMs = TROUBLE_MS;

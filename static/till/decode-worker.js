@@ -3,9 +3,12 @@
 
 importScripts("/static/vendor/zxing-wasm-3.1.4-reader.js");
 
-const FORMATS = { qr: "QRCode", aztec: "Aztec", pdf417: "PDF417", code128: "Code128", ean13: "EAN13" };
+const FORMATS = {
+  qr: "QRCode", aztec: "Aztec", pdf417: "PDF417", code128: "Code128",
+  ean13: "EAN13", ean8: "EAN8", upca: "UPCA", code39: "Code39", itf: "ITF", codabar: "Codabar",
+};
 // Bars are only found when they run nearly across or along the picture; square symbols at any angle.
-const UPRIGHT = new Set(["PDF417", "Code128", "EAN13"]);
+const SQUARE = new Set(["QRCode", "Aztec"]);
 // Two neighbours overlap: bars that are some six times as wide as high may slant by eight degrees.
 const TURNS = [15, -15, 30, -30, 45, -45];
 const TURNING_MS = 60; // A quick device looks at all of them in each picture, a slow one in a few pictures.
@@ -37,10 +40,11 @@ const find = async (bitmap, { formats, side = Infinity, turn = 0 }) => {
 };
 
 let turned = 0;
+const barsAmong = (formats) => formats.filter((format) => !SQUARE.has(format));
 
-const inFrame = async (bitmap, formats) => {
+const ownInFrame = async (bitmap, formats) => {
   const text = await find(bitmap, { formats });
-  const upright = formats.filter((format) => UPRIGHT.has(format));
+  const upright = barsAmong(formats);
   if (text !== null || !upright.length) return text;
   const began = performance.now();
   for (let tries = 0; tries < TURNS.length && performance.now() - began < TURNING_MS; tries += 1) {
@@ -52,8 +56,26 @@ const inFrame = async (bitmap, formats) => {
   return null;
 };
 
+// Cards of a former system: only in pictures without one of ours, whose reading they must not slow down.
+// Their bars often have no check sum, so that a blur is soon misread: what two pictures agree on counts.
+const LETTERS_MIN = 4;
+let seenOnce = null;
+
+const formerInFrame = async (bitmap, formats) => {
+  const text = (await find(bitmap, { formats })) ?? (await find(bitmap, { formats, turn: TURNS[turned++ % TURNS.length] }));
+  if (text === null || text.length < LETTERS_MIN) return null;
+  const isAgreed = text === seenOnce;
+  seenOnce = isAgreed ? null : text;
+  return isAgreed ? text : null;
+};
+
+const inFrame = async (bitmap, formats, former) => {
+  const text = await ownInFrame(bitmap, formats);
+  return text === null && former.length ? formerInFrame(bitmap, former) : text;
+};
+
 const inPhoto = async (bitmap, formats) => {
-  const upright = formats.filter((format) => UPRIGHT.has(format));
+  const upright = barsAmong(formats);
   for (const side of PHOTO_SIDES) {
     const text = await find(bitmap, { formats, side });
     if (text !== null) return text;
@@ -70,7 +92,8 @@ self.addEventListener("message", async ({ data }) => {
   const { id, bitmap, isPhoto } = data;
   try {
     const formats = data.formats.map((format) => FORMATS[format]);
-    const text = isPhoto ? await inPhoto(bitmap, formats) : await inFrame(bitmap, formats);
+    const former = data.former.map((format) => FORMATS[format]).filter((format) => !formats.includes(format));
+    const text = isPhoto ? await inPhoto(bitmap, [...formats, ...former]) : await inFrame(bitmap, formats, former);
     self.postMessage({ id, text });
   } catch (error) {
     self.postMessage({ id, trouble: String(error) });

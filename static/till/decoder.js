@@ -1,5 +1,6 @@
 // The page's side of decode-worker.js: pictures go there, texts come back.
-// `formats` are a programme's symbologies: "qr", "aztec", "pdf417", "code128".
+// `formats` are a programme's symbologies: "qr", "aztec", "pdf417", "code128"; `former` what cards of a former
+// system may be printed in.
 
 let worker = null;
 let lastId = 0;
@@ -42,17 +43,17 @@ export function warmUp() {
 }
 
 /** The text in a photo or screenshot, or null where no such barcode is found or it is no picture. */
-export async function decodeImage(blob, formats) {
+export async function decodeImage(blob, formats, former = []) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob);
   } catch {
     return null;
   }
-  return ask(bitmap, { formats, isPhoto: true });
+  return ask(bitmap, { formats, former, isPhoto: true });
 }
 
 /** The text in what a video shows just now, or null. */
-export async function decodeFrame(video, formats) {
-  return ask(await createImageBitmap(video), { formats });
+export async function decodeFrame(video, formats, former = []) {
+  return ask(await createImageBitmap(video), { formats, former });
 }

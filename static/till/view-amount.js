@@ -135,7 +135,15 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
       return row;
     }));
     const sum = basket().amount_minor;
-    tell(parts.total, state.lines.length ? counted("items_total", state.lines.length, { amount: money(sum) }) : "");
+    const has = state.lines.length > 0;
+    parts.total.textContent = has ? counted("items_total", state.lines.length, { amount: money(sum) }) : say("items_none");
+    showNewest();
+  };
+  // Where the list stands above the keys and scrolls, its newest row is what one looks for.
+  const showNewest = () => {
+    const above = parts.basket.closest(".customer-info");
+    if (!above || !state.byLines) return;
+    above.scrollTop = state.lines.length ? parts.basket.offsetTop + parts.basket.offsetHeight - above.clientHeight : 0;
   };
 
   const askQuote = async () => {
@@ -146,6 +154,7 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
     if (mine !== asked) return;
     state.quoted = answer;
     draw();
+    showNewest();
   };
   const changed = () => {
     state.hear?.();
@@ -179,7 +188,8 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   };
   const setKind = (byLines) => {
     state.byLines = byLines;
-    parts.basket.hidden = parts.add.hidden = !byLines;
+    for (const one of [parts.basket, parts.add, parts.categories, parts.piecesBox]) one.hidden = !byLines;
+    drawLines();
     parts.label.textContent = say(byLines ? "price" : "amount");
     parts.byLines.setAttribute("aria-pressed", String(byLines));
     parts.form.classList.toggle("by-lines", byLines);
@@ -242,9 +252,10 @@ export function amountForm({ quote, confirm, offerCodes = true }) {
   draw();
   return {
     node,
-    /** Puts the keys beside what is known of the customer; where there is little room, the rarer ones among it. */
+    /** Puts the keys beside what is known of the customer, and the items among it; where there is little room, the rarer keys too. */
     placeIn({ amount, who }) {
       amount.replaceWith(node);
+      who.querySelector("header").after(parts.basket);
       if (!matchMedia("(min-width: 56rem)").matches) who.append(parts.extraKeys);
     },
     field: parts.text,

@@ -102,6 +102,8 @@ screen("member", ({ member, kept = null }) => {
   return {
     node,
     focus: amount.field,
+    code: member.code,
+    called,
     isEmpty: amount.isEmpty,
     /** What was typed, if it is for this member: their card may be scanned again. */
     keptFor: (other) => (isSame(member, other) && !amount.isEmpty() ? amount.save() : null),

@@ -10,6 +10,8 @@ import { serverTime, till } from "./view-state.js";
 import { undoer } from "./view-undo.js";
 import { money, number, points, say, signed, unit } from "./view-words.js";
 
+const NEWS_SECONDS = 4;
+
 /** Show what was booked: `kind` "purchase", "reward", "sale", "return" or "member"; `result` of the queue. */
 export async function booked(detail) {
   succeed();
@@ -37,6 +39,22 @@ function undoUntil(answer) {
   return Math.min(until, serverTime() + till.now.rules.undo_seconds * 1000);
 }
 
+/** What is worth telling the customer besides the points, as {icon, words}: a level, a full stamp card, a reward. */
+function newsOf({ tier_reached: reached, stamp_rewards: filled, balance_before: before, balance }, member, name) {
+  const { tiers = [], stamp_reward: stamped } = till.now.programme;
+  const news = [];
+  const tier = tiers.find((one) => one.key === reached);
+  if (tier) news.push({ icon: "star", words: say("tier_reached", { name, tier: tier.name }) });
+  if (filled && stamped) news.push({ icon: "gift", words: say("stamps_full", { reward: stamped }) });
+  // The dearest that came within reach is what people come for.
+  const [ready] = (member?.rewards ?? [])
+    .filter((one) => one.kind !== "points_as_money" && one.points > before && one.points <= balance)
+    .filter((one) => !one.refused || one.refused === "not_enough_points")
+    .sort((a, b) => b.points - a.points);
+  if (ready) news.push({ icon: "gift", words: say("ready_now", { reward: ready.name }) });
+  return news;
+}
+
 screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
   const node = clone("screen-receipt");
   const parts = slots(node);
@@ -47,7 +65,10 @@ screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
   parts.mark.setAttribute("href", certain ? "#icon-done" : "#icon-wait");
   parts.title.textContent = titleOf(kind, result, about, answer);
   tell(parts.who, member?.name || about.name);
-  if (certain && typeof answer.points === "number" && kind !== "sale" && kind !== "member") {
+  const isCounted = certain && typeof answer.points === "number" && kind !== "sale" && kind !== "member";
+  // A reward that was theirs already moves no points.
+  const isFree = kind === "reward" && answer.points === 0;
+  if (isCounted && !isFree) {
     parts.change.hidden = parts.balances.hidden = false;
     parts.points.textContent = signed(answer.points);
     parts.unit.textContent = unit(answer.points);
@@ -55,8 +76,18 @@ screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
     parts.after.textContent = number(answer.balance);
   }
   const estimate = result.state === "waiting" && quoted?.points ? say("about_points", { points: points(quoted.points) }) : "";
-  tell(parts.note, noteOf(result, estimate));
-  announce([parts.title.textContent, parts.change.hidden ? estimate : `${signed(answer.points)} ${unit(answer.points)}`, parts.note.textContent].filter(Boolean).join(". "));
+  tell(parts.note, noteOf(result, estimate) || (isCounted && isFree ? say("free_text") : ""));
+  const news = isCounted && kind !== "return" ? newsOf(answer, member, parts.who.textContent) : [];
+  parts.news.hidden = news.length === 0;
+  parts.news.replaceChildren(...news.map(({ icon, words }) => {
+    const row = clone("part-news");
+    const own = slots(row);
+    own.icon.setAttribute("href", `#icon-${icon}`);
+    own.words.textContent = words;
+    return row;
+  }));
+  const change = parts.change.hidden ? estimate : `${signed(answer.points)} ${unit(answer.points)}`;
+  announce([parts.title.textContent, change, ...news.map(({ words }) => words), parts.note.textContent].filter(Boolean).join(". "));
 
   const code = answer.claim_url ?? answer.card_url;
   if (code) drawCode(parts, code, say(answer.claim_url ? "claim_caption" : "card_caption"));
@@ -66,7 +97,9 @@ screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
     parts.reasons.replaceChildren(...reasons.map(reasonRow));
   }
 
-  const back = leaveBy(parts, stays ? null : till.now.rules.back_seconds);
+  // What is to be said aloud takes its time.
+  const more = news.length ? NEWS_SECONDS : 0;
+  const back = leaveBy(parts, stays ? null : till.now.rules.back_seconds + more);
   tell(parts.number, answer.id && kind !== "member" ? say("receipt_number", { number: answer.id }) : "");
   const mayAgain = member && kind !== "member" && !kept;
   parts.same.hidden = !(mayAgain || kind === "member");
@@ -98,7 +131,7 @@ screen("receipt", ({ kind, result, about, member, quoted, stays, kept }) => {
         parts.box.dataset.state = "undone";
         parts.mark.setAttribute("href", "#icon-undo");
         parts.title.textContent = say("undone");
-        parts.change.hidden = true;
+        parts.change.hidden = parts.news.hidden = true;
         parts.figure.hidden = true;
         parts.why.hidden = true;
         tell(parts.note, "");

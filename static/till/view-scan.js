@@ -17,7 +17,7 @@ const READ_WITHIN_MS = 10_000;
 screen("scan", ({ wrong = "", typed = "", scan = false }) => {
   const node = clone("screen-scan");
   const parts = slots(node);
-  const { symbologies } = till.now.programme;
+  const { symbologies, former_symbologies: former = [] } = till.now.programme;
   let camera = null;
   let slow = 0;
   let ending = null;
@@ -52,6 +52,7 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
     }, READ_WITHIN_MS);
     const opened = await openCamera(parts.video, {
       formats: symbologies,
+      former,
       signal,
       onText: (text) => {
         if (isClaim(text)) {
@@ -132,7 +133,7 @@ screen("scan", ({ wrong = "", typed = "", scan = false }) => {
     refuse("");
     parts.form.dataset.reading = "1";
     try {
-      const text = await decodeImage(photo, symbologies);
+      const text = await decodeImage(photo, symbologies, former);
       if (!node.isConnected) return;
       if (text !== null && isClaim(text)) {
         await takeClaim(text);

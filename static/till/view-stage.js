@@ -12,7 +12,7 @@ export function homeIs(found) {
 /**
  * Name a screen. `make(detail)` gives {node, focus?, keys?(event), mayLeave?(), leave?(), code?(text)}:
  * the element, what to focus first, its own keys, whether it may be left now, its clearing up,
- * and what it does with a card's code that was scanned.
+ * and, where a customer is shown, their card's code and what they are called.
  */
 export function screen(name, make) {
   screens.set(name, make);

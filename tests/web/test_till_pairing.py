@@ -455,15 +455,12 @@ def test_one_click_makes_each_browser_a_till_of_its_own(app: Flask, staffed: Sho
         return str(state["till"]["name"])
 
     first, second = Visitor(app), Visitor(app)
-    assert (click(first), click(second), click(first)) == (
-        "Demonstration",
-        "Demonstration 2",
-        "Demonstration",
-    )
+    assert (click(first), click(second), click(first)) == ("Demo till", "Demo till 2", "Demo till")
     assert Device(second, staffed).now()["person"] is not None
-    assert click(second, BOOKS) == "Demonstration"
+    # In the shop's own language, whoever clicks.
+    assert click(second, BOOKS) == "Deneme kasası"
     staffed.now += timedelta(hours=13)
-    assert click(Visitor(app)) == "Demonstration"
+    assert click(Visitor(app)) == "Demo till"
 
 
 def test_in_production_nobody_becomes_a_till_by_a_click(live: Flask, staffed: Shop) -> None:
@@ -475,9 +472,9 @@ def test_in_production_nobody_becomes_a_till_by_a_click(live: Flask, staffed: Sh
 def test_browsers_that_click_at_once_get_a_till_each(staffed: Shop) -> None:
     def click(_number: int) -> str:
         return tills.pair_for_demonstration(
-            staffed.store, KEYS, programme=COFFEE, location="west-loop", now=staffed.now
+            staffed.store, KEYS, programme=COFFEE, location="west-loop", called="Demo till", now=staffed.now
         ).name
 
     with ThreadPoolExecutor(4) as pool:
         names = sorted(pool.map(click, range(4)))
-    assert names == ["Demonstration", "Demonstration 2", "Demonstration 3", "Demonstration 4"]
+    assert names == ["Demo till", "Demo till 2", "Demo till 3", "Demo till 4"]

@@ -236,6 +236,8 @@ class ReceiptAnswer(BaseModel):
     member_id: Id
     points: int = Field(description="Gained or lost, points that still wait included.")
     stamps: int
+    stamp_rewards: int = Field(description="How many stamp cards it filled, each worth a reward.")
+    tier_reached: str | None = Field(description="The key of the tier that it lifted the member to.")
     balance_before: int
     balance: int = Field(description="What can be spent now.")
     amount_minor: int | None

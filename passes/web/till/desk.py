@@ -316,6 +316,7 @@ def _programme(loaded: Loaded) -> dict[str, Any]:
         "unit": {"one": rules.unit.name(1, spoken), "other": rules.unit.name(2, spoken)},
         "code_kind": rules.code_kind,
         "symbologies": [rules.symbology],
+        "former_symbologies": list(_former_symbologies(loaded)),
         "categories": [{"key": key, "name": name.in_(spoken)} for key, name in rules.category_names],
         "points_per": {"points": rules.earning.points, "amount_minor": rules.earning.per_minor},
         "joining": {
@@ -324,7 +325,15 @@ def _programme(loaded: Loaded) -> dict[str, Any]:
             "birthday": rules.joining.birthday,
         },
         "shops": [{"key": shop.key, "name": shop.name.in_(spoken)} for shop in rules.shops],
+        "tiers": [{"key": tier.key, "name": tier.name.in_(spoken)} for tier in rules.tiers],
+        "stamp_reward": None if rules.stamps is None else rules.stamps.name.in_(spoken),
     }
+
+
+def _former_symbologies(loaded: Loaded) -> tuple[str, ...]:
+    """What plastic cards of a former system may be printed in; nothing where no such card is known."""
+    with installation().store.read() as read:
+        return FORMER_SYMBOLOGIES if aliases.are_there(read, loaded.id) else ()
 
 
 def _rules(loaded: Loaded) -> dict[str, Any]:
