@@ -19,6 +19,7 @@ from passes.store.instants import instant, micros
 from tests.cast import rows
 from tests.lens import SIZE, video
 from tests.stories.town import Town, install, join, shown_balance, until
+from tests.web.browser.hand_scanner import scan
 from tests.web.browser.window import FLAGS
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
@@ -63,14 +64,6 @@ def open_till(page: Page, town: Town) -> None:
     page.goto(f"{town.web_url}/till/app")
     page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
     expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
-
-
-def scan(page: Page, code: str) -> None:
-    """With a hand scanner, whose first key wakes the page's sound."""
-    page.keyboard.press("Shift")
-    page.wait_for_timeout(600)
-    page.keyboard.type(code, delay=8)
-    page.keyboard.press("Enter")
 
 
 def test_a_card_on_the_phone_is_scanned_paid_with_and_shows_the_new_balance(

@@ -53,8 +53,22 @@ class HandScanner:
         if ending:
             self._press(ending, ending, 0, text="\r" if ending == "Enter" else "")
 
+    def unplug(self) -> None:
+        """It types nothing more."""
+        self._keys.detach()
+
     def _press(self, code: str, key: str, modifiers: int, *, text: str | None = None) -> None:
         values = {"code": code, "key": key, "modifiers": modifiers, "timestamp": self._at}
         written = key if text is None else text
         self._keys.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": written, **values})
         self._keys.send("Input.dispatchKeyEvent", {"type": "keyUp", **values})
+
+
+def scan(page: Page, code: str) -> None:
+    """A card's code; the scanner is unplugged again.
+
+    A page that is loaded without network while it is plugged in would not hear that the network is back.
+    """
+    scanner = HandScanner(page)
+    scanner.scan(code)
+    scanner.unplug()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from playwright.sync_api import expect
 
@@ -79,16 +81,19 @@ def test_a_key_is_copied_revoked_and_taken_back_while_the_seconds_run(browse: Op
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == shown.text_content()
+    # The page's clock stands still, however long the machine takes.
+    page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))
     page.get_by_role("button", name="Revoke Counter 1").click()
     notice = page.locator("[data-seconds]")
     expect(notice.locator("[data-left]")).to_have_text("10")
     page.clock.run_for(1500)
     expect(notice.locator("[data-left]")).to_have_text("9")
-    wrong += faults(window, "revoked", width=412)
-    assert wrong == []
     notice.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("In force")).to_be_visible()
     page.get_by_role("button", name="Revoke Counter 1").click()
     expect(notice.get_by_role("button", name="Undo")).to_be_visible()
+    page.clock.resume()  # axe needs it
+    wrong += faults(window, "revoked", width=412)
+    assert wrong == []
     page.clock.run_for(10_000)
     expect(notice.get_by_role("button", name="Undo")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,9 +33,11 @@ class FakePhone:
 
     address: str = ""
     code: str | None = None
+    looks: int = 0
 
     def held(self) -> AnyResponse:
         """As the virtual phone answers its service's pages."""
+        self.looks += 1
         answer = jsonify(screen="/screen.png") if self.code else Response(status=204)
         answer.headers["Access-Control-Allow-Origin"] = "*"
         return answer
@@ -250,13 +253,22 @@ def beside(window: Watched, name: str) -> Frame:
     return found
 
 
+def looked(window: Watched, phone: FakePhone) -> None:
+    """Wait until what the phone holds up now was seen: the look before may have been under way."""
+    enough = phone.looks + 2
+    deadline = time.monotonic() + 15
+    while phone.looks < enough:
+        assert time.monotonic() < deadline, "nobody looks at the phone"
+        window.page.wait_for_timeout(50)
+
+
 @pytest.fixture
-def sides(browse: Open) -> Watched:
+def sides(browse: Open, phone: FakePhone) -> Watched:
     """A wide window with phone and shop side by side: two origins, as nowhere else."""
     window = browse(width=1440, height=1000)
     window.deaf = True
     window.open("/try/copperfinch")
-    window.page.wait_for_timeout(300)
+    looked(window, phone)
     window.complaints.clear()
     return window
 
@@ -266,7 +278,7 @@ def test_what_leads_to_a_wallet_opens_on_the_phone_beside_it(sides: Watched, pho
     inside.locator("#name").fill("Ana Reyes")
     inside.get_by_role("button", name="Join").click()
     inside.locator("a[href$='/apple']").first.click()
-    sides.page.wait_for_timeout(1_000)
+    beside(sides, "phone").wait_for_url("**/add?*")
     added = beside(sides, "phone").url
     assert added.startswith(f"{phone.address}/add?url=")
     assert added.endswith("%2Fapple")
@@ -294,10 +306,11 @@ def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
     assert [one for one in asked if one.endswith("/decode-worker.js")]
     # The phone still holds it up, but that is the customer who was just served.
     inside.locator("[data-slot=next]").click()
-    sides.page.wait_for_timeout(1_500)
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
+    looked(sides, phone)
     expect(inside.locator("[data-screen=scan]")).to_be_visible()
     phone.code = None
-    sides.page.wait_for_timeout(1_500)
+    looked(sides, phone)
     phone.code = ana.code
     expect(member).to_have_text("Ana Reyes")
     sides.complaints.clear()

@@ -62,19 +62,26 @@ def test_a_purchase_shows_by_itself_within_a_second_and_is_read_out(
     page = page_of
     expect(page.locator("h1")).to_have_text("You have 640 beans.")
     page.locator(".entries summary").first.click()
-    page.wait_for_timeout(1_000)
     house.buy(ana.code, 12_40)
-    booked = time.monotonic()
     expect(page.locator("h1")).to_have_text("You have 764 beans.")
-    assert time.monotonic() - booked < 3, "the machine is busy, but not that busy"
     expect(page.locator("[role=status][data-says]")).to_have_text("You have 764 beans.")
     expect(page.locator(".entries")).to_contain_text("$12.40")
     # What somebody had opened to read stays open.
     expect(page.locator(".entries details[open] summary")).to_contain_text("$54.00")
+    # A busy machine may hold up one purchase or another, but not every one.
+    took_seconds: list[float] = []
+    while min(took_seconds, default=1) >= 1:
+        assert len(took_seconds) < 5, took_seconds
+        house.buy(ana.code, 1_00)
+        booked = time.monotonic()
+        expect(page.locator("h1")).to_have_text(f"You have {house.balance(ana.code)} beans.")
+        took_seconds.append(time.monotonic() - booked)
 
 
-def test_a_page_that_nobody_sees_asks_nothing(page_of: Page) -> None:
-    page = page_of
+def test_a_page_that_nobody_sees_asks_nothing(browse: Open, ana: Joined) -> None:
+    window = browse()
+    window.page.clock.install()
+    page = window.open(f"/card/{ana.link_secret}")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/now") else None)
     page.evaluate(
@@ -83,18 +90,17 @@ def test_a_page_that_nobody_sees_asks_nothing(page_of: Page) -> None:
           document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
-    page.wait_for_timeout(900)
+    page.wait_for_timeout(300)  # a question may have been under way
     asked.clear()
-    page.wait_for_timeout(1_600)
+    page.clock.run_for(60_000)
     assert asked == []
-    page.evaluate(
-        """() => {
-          Object.defineProperty(document, "hidden", { value: false, configurable: true });
-          document.dispatchEvent(new Event("visibilitychange"));
-        }"""
-    )
-    page.wait_for_timeout(300)
-    assert asked
+    with page.expect_request("**/now"):
+        page.evaluate(
+            """() => {
+              Object.defineProperty(document, "hidden", { value: false, configurable: true });
+              document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+        )
 
 
 @pytest.mark.check("W-03")
@@ -169,7 +175,13 @@ def test_the_last_card_is_there_without_network_and_says_since_when(
     window.deaf = True
     house.buy(ana.code, 12_40)
     expect(page.locator("h1")).to_have_text("You have 764 beans.")
-    page.wait_for_timeout(1_000)
+    page.wait_for_function(
+        """async () => {
+          const kept = await caches.open("card-pages-1");
+          const page = await kept.match(location.pathname);
+          return (await page?.text())?.includes("764");
+        }"""
+    )
     page.context.set_offline(True)
     page.reload()
     expect(page.locator("h1")).to_have_text("You have 764 beans.")

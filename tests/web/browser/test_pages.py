@@ -239,11 +239,11 @@ def test_a_double_click_books_once_and_a_slow_answer_shows(browse: Open, ana: Jo
         }"""
     )
     page.locator("form.purchase button").dblclick()
+    page.wait_for_function("() => sessionStorage.getItem('busy') === 'true'")
     page.wait_for_timeout(700)
     held[0].continue_()
     expect(page.locator(".change")).to_contain_text("+124")
     assert (len(sent), len(held)) == (1, 1)
-    assert page.evaluate("sessionStorage.getItem('busy')") == "true"
     assert house.balance(ana.code) == 764
 
 

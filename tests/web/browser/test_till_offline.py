@@ -17,6 +17,7 @@ from passes.enrolment import Joined
 from passes.web.till import shell
 from tests.cast import rows
 from tests.shop import COFFEE, KEYS, Shop
+from tests.web.browser.hand_scanner import scan
 from tests.web.browser.till import FULL, QUEUE, ROOM, call, come_to_work, lost
 from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
 from tests.web.conftest import CHEAP
@@ -32,14 +33,6 @@ def begin(window: Watched, house: Shop) -> Page:
     page.reload()
     expect(page.get_by_role("button", name="Scan a card")).to_be_visible()
     return page
-
-
-def scan(page: Page, code: str) -> None:
-    """With a hand scanner, once the page has sound: the first key of all wakes it, which takes a while."""
-    page.keyboard.press("Shift")
-    page.wait_for_timeout(600)
-    page.keyboard.type(code, delay=8)
-    page.keyboard.press("Enter")
 
 
 def enter(page: Page, amount: str) -> None:
@@ -113,14 +106,15 @@ def test_a_till_without_network_starts_scans_books_and_delivers_once(
     # The first time the answer is lost: it is sent twice and booked once.
     lost(page)
     page.context.set_offline(False)
-    page.wait_for_timeout(100)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while call(page, "database", "it.kept('toEnd')"):
         assert time.monotonic() < deadline, "the server was not told that somebody signed out"
     come_to_work(window, house)
     page.goto(f"{window.base}/till/app")
     expect(page.locator("#status")).to_contain_text("2 waiting")
-    page.wait_for_timeout(500)
+    while not rows(house.store, "purchase", "net_minor = 300"):
+        assert time.monotonic() < deadline, "the server did not hear the queue"
+        page.wait_for_timeout(50)
     assert len(rows(house.store, "purchase", "net_minor = 1240")) == 1
     page.unroute(QUEUE)
     page.reload()
@@ -318,7 +312,7 @@ def test_a_till_locks_by_itself_and_opens_without_network_with_the_same_pin(
     page.clock.fast_forward(130_000)
     for _ in range(5):
         come_in(page, "0000")
-        page.wait_for_timeout(600)
+        expect(page.locator("#pin")).to_have_value("")
     come_in(page, PIN)
     expect(page.locator("#screen")).to_contain_text("Too many wrong PINs")
     assert rows(house.store, "purchase", "net_minor = 1240") == []
