@@ -33,6 +33,7 @@ from passes.loyalty.refusals import (
     Refused,
     SearchTooShort,
     TooManyTries,
+    UsedFarAway,
 )
 from passes.loyalty.safety import Watch
 from passes.loyalty.till_rules import TillRules
@@ -357,6 +358,30 @@ def test_who_was_looked_up_redeems_with_a_code_only(shop: Shop) -> None:
         shop.redeem(ana.code, "extra-shot", proof=Proof(KEYS, theirs, found=True))
     digits = code_of(shop, ana.code)
     shop.redeem(ana.code, "extra-shot", proof=Proof(KEYS, digits, found=True))
+
+
+def test_a_card_in_two_far_shops_at_once_redeems_with_a_code_only(shop: Shop) -> None:
+    ana, away = shop.join(email="ana@example.com"), Counter(location="lakeview", till="front", person="cy")
+    near = Counter(location="wicker-park", till="front", person="cy")
+    shop.buy(ana.code, 9_000)
+    # Lakeview is as near as the programme says: nothing is asked.
+    shop.redeem(ana.code, "extra-shot", at=away)
+    moved = text_of(COFFEE).replace("41.93868", "43.03890")
+    programme_files.load(shop.store, name=COFFEE, source=moved, pass_type=PASS_TYPE, now=shop.now)
+    with pytest.raises(UsedFarAway):
+        shop.redeem(ana.code, "extra-shot", at=away)
+    with pytest.raises(OneTimeCodeNeeded):
+        checkout.authorise(
+            shop.store, programme=COFFEE, code=ana.code, reward="extra-shot", key="h", at=away, now=shop.now
+        )
+    digits = code_of(shop, ana.code)
+    shop.redeem(ana.code, "extra-shot", at=away, proof=Proof(KEYS, digits))
+    # Where nobody stands in a shop, what was undone, and what is long enough ago say nothing.
+    shop.redeem(ana.code, "extra-shot", at=Counter(channel="online"))
+    later = shop.now + timedelta(minutes=11)
+    bought = shop.buy(ana.code, 900, at=near, now=later)
+    shop.undo(bought.id, now=later)
+    assert shop.redeem(ana.code, "extra-shot", at=away, now=later).points == -150
 
 
 def test_a_code_ends_after_ten_minutes_and_after_five_tries(shop: Shop) -> None:

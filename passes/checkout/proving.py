@@ -13,16 +13,19 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from passes.checkout import arrival
+from passes.loyalty.distance import FAR_WITHIN, far_from
 from passes.loyalty.programme import Programme
+from passes.loyalty.receipt import Counter
 from passes.loyalty.refusals import (
     CardNeeded,
     OneTimeCodeNeeded,
     OneTimeCodeNotSent,
     OneTimeCodeWrong,
     TooManyTries,
+    UsedFarAway,
 )
 from passes.server_keys import ServerKeys
-from passes.store import Store, Work, mail, members, one_time, programmes
+from passes.store import Store, Work, mail, members, one_time, programmes, safety
 from passes.store.ids import new_id
 from passes.store.members import Standing
 from passes.store.programmes import Loaded
@@ -110,12 +113,22 @@ def _make(
 
 
 def prove(
-    work: Work, loaded: Loaded, standing: Standing, proof: Proof | None, *, points: int, now: datetime
+    work: Work,
+    loaded: Loaded,
+    standing: Standing,
+    proof: Proof | None,
+    *,
+    points: int,
+    at: Counter,
+    now: datetime,
 ) -> bool:
     """Whether the digits that were given are right, or none are needed; uses them up.
 
-    False for wrong ones, which were counted: the caller then books nothing, lets
-    that count be kept and refuses by `proven`. Raises CardNeeded or OneTimeCodeNeeded.
+    They are where the member was only looked up, where it costs much, and where
+    the card was used a moment ago so far from `at` that it must be in two hands:
+    a picture of it was passed on. False for wrong ones, which were counted: the
+    caller then books nothing, lets that count be kept and refuses by `proven`.
+    Raises CardNeeded, OneTimeCodeNeeded or UsedFarAway.
     """
     rules = loaded.programme
     limit = rules.till.proof_points
@@ -123,9 +136,12 @@ def prove(
     found = proof is not None and proof.found
     if found and is_much:
         raise CardNeeded()
-    if not (found or is_much):
+    is_elsewhere = not (found or is_much) and _is_elsewhere(work, loaded, standing, at, now)
+    if not (found or is_much or is_elsewhere):
         return True
     if proof is None or not proof.digits:
+        if is_elsewhere:
+            raise UsedFarAway()
         raise CardNeeded() if found else _needed(rules, limit or 0)
     given = proof.keys.one_time_hash(loaded.id, standing.member_id, proof.digits)
     here = one_time.usable(work, loaded.id, standing.member_id, tries_max=TRIES_MAX, now=now)
@@ -142,6 +158,14 @@ def proven(booked: Booked | None) -> Booked:
     if booked is None:
         raise OneTimeCodeWrong()
     return booked
+
+
+def _is_elsewhere(work: Work, loaded: Loaded, standing: Standing, at: Counter, now: datetime) -> bool:
+    far = far_from(loaded.programme.shops, at.location)
+    # Most programmes have no shops so far apart: nothing is asked then.
+    return bool(far) and not far.isdisjoint(
+        safety.used_at(work, loaded.id, standing.member_id, since=now - FAR_WITHIN)
+    )
 
 
 def _needed(rules: Programme, limit: int) -> OneTimeCodeNeeded:

@@ -81,14 +81,14 @@ def redeem(
         standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
         if reward == STAMPS and loaded.programme.stamps is not None:
-            if not prove(work, loaded, standing, proof, points=0, now=now):
+            if not prove(work, loaded, standing, proof, points=0, at=at, now=now):
                 return None
             booked = _redeem_stamps(booking, loaded.programme.stamps)
             asked.answered(work, booked.as_json(), now=now)
             return booked
         wanted = loaded.programme.reward(reward)
         price = _price(booking, wanted, points, basket_minor)
-        if not prove(work, loaded, standing, proof, points=price, now=now):
+        if not prove(work, loaded, standing, proof, points=price, at=at, now=now):
             return None
         _allow(booking, wanted, at)
         booking.spend(price)
@@ -132,7 +132,7 @@ def authorise(
         standing = arrived.standing(work)
         booking = Booking(work, loaded, standing, kind=ReceiptKind.HOLD, at=at, occurred_at=now, now=now)
         price = _price(booking, wanted, points, basket_minor)
-        if not prove(work, loaded, standing, proof, points=price, now=now):
+        if not prove(work, loaded, standing, proof, points=price, at=at, now=now):
             return None
         _allow(booking, wanted, at)
         posting_id = booking.spend(price, kind=PostingKind.HOLD)
@@ -307,7 +307,7 @@ def use(
         held = found.source == "points"
         if found.state != redemptions.ISSUED or lapsed or held:
             raise RedemptionOver()
-        if not prove(work, loaded, standing, proof, points=0, now=now):
+        if not prove(work, loaded, standing, proof, points=0, at=at, now=now):
             return None
         booking = Booking(work, loaded, standing, kind=ReceiptKind.REDEEM, at=at, occurred_at=now, now=now)
         booking.reasons.append({"rule": "reward", "reward": found.reward_key, "points": 0})

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from itertools import chain
-from math import asin, cos, radians, sin, sqrt
 
 from passes.loyalty.dates import day_number, day_start
-from passes.loyalty.programme import Shop
+from passes.loyalty.distance import FAR_WITHIN, far_from
 from passes.store import Read, Store, programmes, watching
 from passes.store.insights import Window
 from passes.store.programmes import Loaded
@@ -25,13 +24,11 @@ FAVOURITE_SHARE, FAVOURITE_LIFT = 0.8, 2
 """… which are this share of the member's, and so many times the cashier's share of everybody's."""
 
 ROW_TIMES, ROW_WITHIN = 3, timedelta(minutes=10)
-FAR_KM, FAR_WITHIN = 50, timedelta(minutes=10)
 RETURN_TIMES, RETURN_SHARE = 3, 0.5
 CLAIM_TIMES = 3
 LATE_AFTER = timedelta(days=1)
 ENROLMENTS = 20
 LOOKUPS_A_DAY = 30
-_EARTH_KM = 6371
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -130,10 +127,8 @@ def _fast(read: Read, loaded: Loaded, days: Days) -> list[Alert]:
             read, loaded.id, days, times=ROW_TIMES, within=ROW_WITHIN // _MICROSECOND
         )
     ]
-    shops = {shop.key: shop for shop in loaded.programme.shops}
     for row in watching.elsewhere(read, loaded.id, days, within=FAR_WITHIN // _MICROSECOND):
-        here, there = shops.get(row.location), shops.get(row.earlier_location)
-        if here and there and kilometres(here, there) > FAR_KM:
+        if row.earlier_location in far_from(loaded.programme.shops, row.location):
             found.append(
                 Alert(
                     Pattern.TWO_PLACES,
@@ -192,11 +187,3 @@ def _staff(read: Read, loaded: Loaded, window: Window) -> list[Alert]:
         for pattern, action, least in kinds
         for row in watching.noted(read, loaded.id, action=action, since=since, until=until, least=least)
     ]
-
-
-def kilometres(one: Shop, other: Shop) -> float:
-    """How far two shops are apart, as the crow flies."""
-    north, south = radians(one.latitude), radians(other.latitude)
-    across = radians(other.longitude - one.longitude)
-    half = sin((south - north) / 2) ** 2 + cos(north) * cos(south) * sin(across / 2) ** 2
-    return 2 * _EARTH_KM * asin(sqrt(half))

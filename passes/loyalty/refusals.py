@@ -375,6 +375,12 @@ class OneTimeCodeNeeded(Refused):
     words = "More than %(limit)s %(unit)s are redeemed only with a one-time code, besides the card."
 
 
+class UsedFarAway(OneTimeCodeNeeded):
+    """The card was used a moment ago in a shop from where nobody gets here so fast."""
+
+    words = "This card was used far away a moment ago. Redeeming needs a one-time code now."
+
+
 class OneTimeCodeWrong(Refused):
     """No code of this member that still holds is this one."""
 

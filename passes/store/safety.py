@@ -56,6 +56,16 @@ _PURCHASES_BETWEEN = select(
 )
 
 
+_USED_AT = select(receipt.c.location).where(
+    receipt.c.programme_id == bindparam("programme_id"),
+    receipt.c.member_id == bindparam("member_id"),
+    receipt.c.id >= bindparam("first"),
+    (receipt.c.kind == ReceiptKind.ACCRUE.value) | (receipt.c.kind == ReceiptKind.REDEEM.value),
+    receipt.c.undone_by.is_(None),
+    receipt.c.occurred_at >= bindparam("since"),
+)
+
+
 def own_by_code(read: Read, programme_id: int, *, code: str, login: str) -> Answer:
     """A row where the card with this code belongs to that person of the staff, however they are spelt."""
     return read.ask(_OWN_BY_CODE, programme_id=programme_id, code=code, login=_plain(login))
@@ -92,3 +102,11 @@ def purchases_between(
         )
         for row in rows
     ]
+
+
+def used_at(read: Read, programme_id: int, member_id: int, *, since: datetime) -> set[str | None]:
+    """Where a member bought or redeemed something since then."""
+    rows = read.ask(
+        _USED_AT, programme_id=programme_id, member_id=member_id, first=first_id(since), since=micros(since)
+    )
+    return {row.location for row in rows.all()}

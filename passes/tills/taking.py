@@ -111,16 +111,24 @@ def has_worked_here(store: Store, found: Device, *, person: str, made_at: dateti
     return disabled_at is None or made_at < disabled_at
 
 
-def standing_by(store: Store, found: Device, *, person: str, at: datetime) -> tuple[str, ...]:
-    """Who else may have been at the till when somebody is said to serve who was not signed in just then.
+def standing_by(
+    store: Store, found: Device, *, person: str, judged: Judged, now: datetime
+) -> tuple[str, ...]:
+    """Who else may have been at the till when this person is said to have served.
 
-    Without network somebody comes back with their PIN unseen; anybody with the device can say so.
+    Nobody where it comes at once and the person is signed in. Without network
+    somebody comes back with their PIN unseen, and what comes late may name
+    whoever was signed in at some moment: it was anybody who has had the device.
     """
+    at = judged.happened_at
     with store.read() as read:
         sessions = team.sessions_at_till(
-            read, till_id=found.till_id, since=micros(at - SHIFT), until=micros(at)
+            read,
+            till_id=found.till_id,
+            since=micros(at - SHIFT),
+            until=micros(now if judged.is_old else at),
         )
-    if any(one.login == person and _lasts(one, micros(at)) for one in sessions):
+    if not judged.is_old and any(one.login == person and _lasts(one, micros(at)) for one in sessions):
         return ()
     return tuple(sorted({one.login for one in sessions} - {person}))
 

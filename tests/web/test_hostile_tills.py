@@ -77,9 +77,25 @@ def test_a_colleagues_name_gives_nobody_points_on_their_own_card(till: Device, h
     # Whoever left serves no more: a colleague who is really there books for them.
     assert till.sign_in("ben", BEN_PIN).status_code == 200
     assert state(till.send(till.buys(code, 1000, person="ben"))[0]) == ("booked", None)
-    house.now += timedelta(hours=2)
-    late = till.buys(code, 1500, person="ben", made_at=(house.now - timedelta(hours=1)).isoformat())
-    assert state(till.send(late)[0]) == ("booked", None)
+
+
+def test_nobody_dates_a_booking_on_their_own_card_back_to_a_colleague_who_was_there(
+    till: Device, house: Shop
+) -> None:
+    code, ana = cards_own(house, "cy"), house.join()
+    till.post("/lock", {})
+    assert till.sign_in("ben", BEN_PIN).status_code == 200
+    bens = house.now + timedelta(minutes=10)
+    # The network goes, and Cy takes over: on the device alone, and later before the service.
+    house.now += timedelta(hours=1)
+    till.post("/lock", {})
+    assert till.sign_in().status_code == 200
+    claimed, sold = (till.buys(one, 1500, person="ben", made_at=bens.isoformat()) for one in (code, ana.code))
+    assert [state(one) for one in till.send(claimed, sold)] == [("review", None), ("booked", None)]
+    assert (house.balance(code), house.balance(ana.code)) == (100, 250)
+    # If it was Ben after all, who sold something to Cy, the owner knows.
+    (waiting,) = tills.open_reviews(house.store, programme=COFFEE)
+    assert (waiting.why, waiting.person) == ("own_card", "ben")
 
 
 @pytest.mark.parametrize("name", ["cy", "CY", " Cy "])

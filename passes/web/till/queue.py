@@ -189,7 +189,9 @@ def _odd(device: Device, item: ItemAsked, judged: Judged, caller: Caller) -> str
 
 def _beside(device: Device, judged: Judged, caller: Caller) -> tuple[str, ...]:
     """Who may hide behind a colleague's name."""
-    return tills.standing_by(installation().store, device, person=caller.person or "", at=judged.happened_at)
+    return tills.standing_by(
+        installation().store, device, person=caller.person or "", judged=judged, now=now()
+    )
 
 
 def _kept(device: Device, item: ItemAsked) -> Row | None:
