@@ -25,6 +25,7 @@ from passes.web import (
     devices,
     errors,
     front,
+    golive,
     google,
     health,
     hood,
@@ -34,6 +35,7 @@ from passes.web import (
     look,
     member,
     offers,
+    overview,
     poster,
     register_console,
     registers,
@@ -88,6 +90,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         till,
         shell,
         offers,
+        overview,
         signin,
         theme,
         health,
@@ -103,6 +106,7 @@ def create_app(installation: Installation | None = None) -> Flask:
         till.desk,
         till.pairing,
         yours,
+        golive,
     ):
         app.register_blueprint(module.blueprint)
     app.register_blueprint(hood.blueprint, url_prefix="/hood")

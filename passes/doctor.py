@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.robotparser import RobotFileParser
 
 from passes import google_cards
+from passes.apple.signing import RENEW_DAYS
 from passes.google.client import look
 from passes.google.problems import AccountRefused, GoogleFailed, TryLater
 from passes.google_cards import GoogleDesk
@@ -16,7 +17,6 @@ from passes.settings import CannotStart, Settings
 from passes.store import alarms, google, programmes
 from passes.wiring import Installation, build
 
-_WARN_DAYS = 60
 _SKEW_MAX = timedelta(seconds=60)
 """Links, tokens and rotating codes of Google's carry the time; a minute is what they forgive."""
 
@@ -81,9 +81,9 @@ def _certificates(installation: Installation) -> list[Finding]:
     ):
         left = ends - now
         words = f"valid until {ends:%Y-%m-%d}, {left.days} days from now"
-        if left < timedelta(days=_WARN_DAYS):
+        if left < timedelta(days=RENEW_DAYS):
             words += "; renew it in the developer portal, for the same pass type"
-        findings.append(Finding(subject, left > timedelta(days=_WARN_DAYS), f"{words}."))
+        findings.append(Finding(subject, left > timedelta(days=RENEW_DAYS), f"{words}."))
     kind = "throw-away: iPhones refuse it" if signer.development else "issued by Apple"
     findings.append(
         Finding("pass type", signer.development <= installation.development, f"{signer.pass_type}, {kind}.")

@@ -99,6 +99,11 @@ SETTINGS = (
         "The folder with Apple's and Google's own buttons, used unchanged where they are: `apple-en.svg`, "
         "`google-tr.png` and so on; `en` stands in for languages without a file.",
     ),
+    Setting(
+        "PASSES_BACKUP_FILE",
+        "none",
+        "A file that your backup writes, or touches, whenever it succeeds. The console says how old it is.",
+    ),
     Setting("PASSES_CERTS_PASSWORD_FILE", "none", "A file whose first line is the password of `pass.key`."),
     Setting(
         "PASSES_APNS_HOST",
@@ -251,6 +256,7 @@ class Settings:
     certs: Path
     certs_password_file: Path | None
     badges: Path
+    backup_file: Path | None
     apns_host: str
     apns_host_port: int
     apns_ca_file: Path | None
@@ -333,6 +339,7 @@ class Settings:
             certs=certs,
             certs_password_file=given.path_or_none("PASSES_CERTS_PASSWORD_FILE"),
             badges=given.path("PASSES_BADGES", Path("static/badges")),
+            backup_file=given.path_or_none("PASSES_BACKUP_FILE"),
             apns_host=given.host("PASSES_APNS_HOST", "127.0.0.1" if development else "api.push.apple.com"),
             apns_host_port=given.integer(
                 "PASSES_APNS_HOST_PORT", apns_port if development else 443, 1, 65535

@@ -46,6 +46,7 @@ class Installation:
     `google` hands out cards of Google's; None where it is not set up.
     `post` takes letters to members; None where none are sent. `mail_url` is where those
     of development can be read. `badges` is the folder with the wallets' own buttons.
+    `backup_file` is what the operator's backup touches whenever it succeeds.
     """
 
     store: Store
@@ -61,6 +62,7 @@ class Installation:
     post: Post | None = None
     mail_url: str | None = None
     badges: Path | None = None
+    backup_file: Path | None = None
 
     def close(self) -> None:
         """Finish waiting writes and let go of the database."""
@@ -110,6 +112,7 @@ def build(settings: Settings | None = None, *, writer_thread: bool = False) -> I
         google=desk,
         post=_post(settings, present),
         badges=settings.badges,
+        backup_file=settings.backup_file,
         mail_url=f"http://127.0.0.1:{settings.phone_port}/mail/" if settings.catches_mail else None,
     )
 

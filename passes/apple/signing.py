@@ -157,6 +157,10 @@ def _cut_last(data: bytes, hole: bytes) -> tuple[bytes, bytes]:
 # Signer ---------------------------------------------------------------------
 
 
+RENEW_DAYS = 60
+"""So many days before it ends, a certificate is asked about: renewing takes somebody's time."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
     """A checked certificate with its key, ready to sign any number of passes from any thread.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, select, update
 
-from passes.store.models import card, card_code, person, session, staff, staff_card, staff_grant
+from passes.store.models import audit, card, card_code, person, session, staff, staff_card, staff_grant
 from passes.store.work import Read, Row, Work
 
 _SET_PIN = update(staff).where(staff.c.id == bindparam("staff_id")).values(pin_hash=bindparam("pin_hash"))
@@ -51,6 +51,16 @@ _ROLES = (
         staff.c.disabled_at.is_(None),
         staff_grant.c.programme_id == bindparam("programme_id"),
     )
+)
+_OWNER_BY_PASSWORD = (
+    select(audit.c.id)
+    .select_from(audit.join(staff_grant, staff_grant.c.staff_id == audit.c.staff_id))
+    .where(
+        audit.c.action == "session.begin",
+        staff_grant.c.programme_id == bindparam("programme_id"),
+        staff_grant.c.role == "owner",
+    )
+    .limit(1)
 )
 _theirs = staff_grant.alias("theirs")
 _NOT_OWNED = select(_theirs.c.programme_id).where(
@@ -169,6 +179,11 @@ def team(read: Read, *, programme_id: int) -> list[Colleague]:
 def roles(read: Read, *, programme_id: int, login: str) -> tuple[str, ...]:
     """What somebody may do in a programme."""
     return tuple(row.role for row in read.ask(_ROLES, programme_id=programme_id, login=login).all())
+
+
+def has_owner_with_password(read: Read, *, programme_id: int) -> bool:
+    """Whether an owner ever signed in with a password: those of the demonstration have none that is known."""
+    return bool(read.ask(_OWNER_BY_PASSWORD, programme_id=programme_id).all())
 
 
 def owns_all_of(read: Read, *, owner_id: int, staff_id: int) -> bool:

@@ -28,7 +28,7 @@ _PURPOSE = "sign-in"
 _DEMONSTRATION = "demonstration"
 
 # Where each area begins. Addresses, because a till may run without a console's pages and the other way round.
-_HOMES = {Area.TILL: "/till/app", Area.CONSOLE: "/console/offers"}
+_HOMES = {Area.TILL: "/till/app", Area.CONSOLE: "/console/"}
 _AREAS = {Role.CASHIER: Area.TILL, Role.MARKETER: Area.CONSOLE, Role.OWNER: Area.CONSOLE}
 
 
@@ -179,7 +179,7 @@ def demonstrate() -> AnyResponse:
     """Sign in without a password: in development, for whoever sits at this machine, and nobody else.
 
     `role` is cashier, marketer or owner; a cashier begins at a paired till in the first shop, with
-    `beside` next to the phone.
+    `beside` next to the phone, an owner with `yours` at a card of their own.
     """
     refuse_strangers()
     check_demonstration_form()
@@ -195,8 +195,12 @@ def demonstrate() -> AnyResponse:
     begun = access.sign_in_for_demonstration(store, programme=slug, role=role, area=area, at=at, now=now())
     if at is None:
         access.work_at(store, secret=begun, programme=slug, location=location)
-    beside = area is Area.TILL and "beside" in request.form
-    answer = _signed_in(begun, area, url_for("front.sides", slug=slug, side="till") if beside else None)
+    home = None
+    if area is Area.TILL and "beside" in request.form:
+        home = url_for("front.sides", slug=slug, side="till")
+    elif role is Role.OWNER and "yours" in request.form:
+        home = url_for("yours.form")
+    answer = _signed_in(begun, area, home)
     if secret is not None:
         keep_device(answer, secret)
         # The next click knows by it that this browser has a till already.

@@ -99,7 +99,11 @@ PUBLIC = {
 PHONES, REGISTERS, DESK = "devices.", "api.", "desk."
 
 # Where staff work: without a session, every address leads to the sign-in form.
-STAFF = ("till.", "tills.", "offers.", "register_console.", "webhooks.", "keys.", "console_hood.", "yours.")
+STAFF = (
+    *("till.", "tills.", "offers.", "register_console.", "webhooks.", "keys.", "console_hood.", "yours."),
+    "golive.",
+    "overview.",
+)
 
 # How a form is checked: by the session's token, or by a proof of its own.
 FORMS = {

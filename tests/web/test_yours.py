@@ -96,7 +96,6 @@ def test_it_can_be_joined_at_once(olive: Visitor, ana: Visitor, house: Shop) -> 
     assert [row["name"] for row in rows(house.store, "person")] == ["Ana"]
 
 
-@pytest.mark.check("W-11")
 def test_who_owns_nothing_makes_nothing(mo: Visitor, app: Flask, house: Shop) -> None:
     for address in ("/console/yours/", "/console/yours/ready", "/console/yours/file"):
         assert mo.get(address).status == 403
@@ -183,7 +182,6 @@ def test_currency_and_zone_are_those_of_the_list(olive: Visitor) -> None:
 # What it looks like ------------------------------------------------------------------------
 
 
-@pytest.mark.check("W-55")
 def test_the_card_is_drawn_in_both_looks_from_the_form_as_it_stands(olive: Visitor) -> None:
     form = olive.get("/console/yours/").form("shop")
     page = olive.post("/console/yours/preview", {**form.values, "shop": "Kestane", "ground": "#FFE9A8"})
