@@ -19,6 +19,8 @@ import pytest
 from tests import postgres
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
     from passes.store import Store
 
 pytest_plugins = ["tests.conformance"]
@@ -77,6 +79,28 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def now() -> datetime:
     """A Saturday morning in March, in UTC."""
     return datetime(2026, 3, 14, 10, 0, tzinfo=UTC)
+
+
+# Browsers --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """What browsers are driven with, once in each test process: it cannot run twice."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """A browser of this test process: a test makes contexts, which share nothing, and closes them."""
+    from tests.web.browser.window import CHROMIUM, FLAGS
+
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield browser
+    browser.close()
 
 
 # Databases -------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import smtplib
 import socket
 import stat
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 from werkzeug.serving import make_server
 
 from passes.emulators import mail as catching
@@ -295,34 +294,29 @@ def test_scripts_read_letters_and_order_errors(
 
 
 @pytest.mark.browser
-def test_the_pages_are_accessible_narrow_wide_light_and_dark(catcher: MailCatcher) -> None:
+def test_the_pages_are_accessible_narrow_wide_light_and_dark(catcher: MailCatcher, chromium: Browser) -> None:
     number = caught(catcher, html=f'<!doctype html><p>Here: <a href="{CARD}">card</a></p>')
     server = make_server("127.0.0.1", 0, pages_of(catcher), threaded=True, request_handler=QuietRequests)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     troubles: list[str] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+    for scheme, width in (("light", 360), ("dark", 1280)):
+        context = chromium.new_context(
+            base_url=f"http://127.0.0.1:{server.server_port}",
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if scheme == "dark" else "light",
         )
-        for scheme, width in (("light", 360), ("dark", 1280)):
-            context = chromium.new_context(
-                base_url=f"http://127.0.0.1:{server.server_port}",
-                viewport={"width": width, "height": 800},
-                color_scheme="dark" if scheme == "dark" else "light",
-            )
-            page = context.new_page()
-            page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
-            for path in ("/mail/", f"/mail/{number}"):
-                page.goto(path)
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                if path != "/mail/":
-                    assert page.frame_locator("iframe").get_by_role("link", name="card").is_visible()
-                page.evaluate(AXE.read_text("utf-8"))
-                found = page.evaluate("axe.run(document, {iframes: false})")
-                assert [one["id"] for one in found["violations"]] == []
-            context.close()
-        chromium.close()
+        page = context.new_page()
+        page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+        for path in ("/mail/", f"/mail/{number}"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if path != "/mail/":
+                assert page.frame_locator("iframe").get_by_role("link", name="card").is_visible()
+            page.evaluate(AXE.read_text("utf-8"))
+            found = page.evaluate("axe.run(document, {iframes: false})")
+            assert [one["id"] for one in found["violations"]] == []
+        context.close()
     server.shutdown()
     server.server_close()
     thread.join(5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 import urllib3
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from werkzeug.serving import make_server
 
 from passes.emulators.google import GoogleEmulator
@@ -55,15 +54,6 @@ class Shop(Desk):
         self.android_has(beans)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def desk() -> Iterator[Shop]:
     service = PassService()
@@ -97,8 +87,8 @@ def desk() -> Iterator[Shop]:
 
 
 @pytest.fixture
-def page(browser: Browser, desk: Shop) -> Iterator[Page]:
-    context = browser.new_context(
+def page(chromium: Browser, desk: Shop) -> Iterator[Page]:
+    context = chromium.new_context(
         base_url=desk.address,
         viewport={"width": 1280, "height": 960},
         reduced_motion="reduce",
@@ -216,8 +206,8 @@ def test_focus_and_open_parts_survive_a_refresh(desk: Shop, page: Page) -> None:
     expect(page.get_by_label("Add a card")).to_have_value("half a link")
 
 
-def test_without_script_the_refresh_link_does_the_same(browser: Browser, desk: Shop) -> None:
-    context = browser.new_context(base_url=desk.address, java_script_enabled=False)
+def test_without_script_the_refresh_link_does_the_same(chromium: Browser, desk: Shop) -> None:
+    context = chromium.new_context(base_url=desk.address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/phones/iphone")
     desk.iphone_has(224)
@@ -307,9 +297,9 @@ def test_a_photograph_of_the_window_can_be_read(desk: Shop, page: Page, phone: s
 # --- frames -----------------------------------------------------------------
 
 
-def test_a_phone_stands_in_the_shops_page_and_in_no_other(browser: Browser, desk: Shop) -> None:
+def test_a_phone_stands_in_the_shops_page_and_in_no_other(chromium: Browser, desk: Shop) -> None:
     other = PassService()
-    context = browser.new_context()
+    context = chromium.new_context()
     page = context.new_page()
     for service, name in ((desk.service, "Wallet"), (other, None)):
         html = f'<!doctype html><iframe width="400" height="800" src="{desk.address}/?embed=1"></iframe>'

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.shop import COFFEE
 from tests.stories.town import Town, at_the_till, browser, join, until
@@ -27,12 +26,13 @@ def town(sqlite_url: str, tmp_path: Path) -> Iterator[Town]:
 
 
 @pytest.fixture
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield opened
-        opened.close()
+def chromium(chromium: Browser) -> Iterator[Browser]:
+    """The windows of a test are closed with it."""
+    before = chromium.contexts
+    yield chromium
+    for context in chromium.contexts:
+        if context not in before:
+            context.close()
 
 
 def put_on(town: Town, chromium: Browser, phone: str, link: str) -> Page:

@@ -15,7 +15,7 @@ import pytest
 import zxingcpp
 from flask import Flask, Response, request
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
 from app import CONTENT_SECURITY_POLICY, ROOT
@@ -28,7 +28,6 @@ from tests.faces.samples import CODES, NAMES, books, coded, coffee, four_in_the_
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 AXE = (Path(__file__).parents[1] / "vendor" / "axe-4.14.1.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 FRONTS = (Face.APPLE_FRONT, Face.GOOGLE_FRONT, Face.WEB)
@@ -58,14 +57,6 @@ class Wall:
         answer = Response(f"{body}<title>Cards</title>{sheet}{cells}", content_type="text/html")
         answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return answer
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import urllib3
 from PIL import Image
-from playwright.sync_api import BrowserContext, Error, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, Playwright, expect
 
 from passes.store.instants import instant, micros
 from tests.cast import rows
 from tests.lens import SIZE, video
 from tests.stories.town import Town, install, join, shown_balance, until
 from tests.web.browser.hand_scanner import scan
-from tests.web.browser.window import FLAGS
+from tests.web.browser.window import CHROMIUM, FLAGS
 
 pytestmark = [pytest.mark.story, pytest.mark.slow]
 
@@ -39,21 +39,20 @@ def film(town: Town, serial: str, path: Path) -> Path:
 
 
 @contextmanager
-def device(profile: Path, *flags: str) -> Iterator[BrowserContext]:
+def device(playwright: Playwright, profile: Path, *flags: str) -> Iterator[BrowserContext]:
     """A tablet at the counter, whose browser remembers."""
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(profile),
-            executable_path="/usr/bin/chromium",
-            args=[*FLAGS, *flags],
-            permissions=["camera"],
-            viewport={"width": 820, "height": 1180},
-            reduced_motion="reduce",
-        )
-        yield context
-        # Nothing is left to close where the story killed it.
-        with suppress(Error):
-            context.close()
+    context = playwright.chromium.launch_persistent_context(
+        str(profile),
+        executable_path=CHROMIUM,
+        args=[*FLAGS, *flags],
+        permissions=["camera"],
+        viewport={"width": 820, "height": 1180},
+        reduced_motion="reduce",
+    )
+    yield context
+    # Nothing is left to close where the story killed it.
+    with suppress(Error):
+        context.close()
 
 
 def open_till(page: Page, town: Town) -> None:
@@ -67,7 +66,7 @@ def open_till(page: Page, town: Town) -> None:
 
 
 def test_a_card_on_the_phone_is_scanned_paid_with_and_shows_the_new_balance(
-    town_on_sqlite: Town, tmp_path: Path
+    town_on_sqlite: Town, playwright: Playwright, tmp_path: Path
 ) -> None:
     town = town_on_sqlite
     town.run("demo")
@@ -76,7 +75,7 @@ def test_a_card_on_the_phone_is_scanned_paid_with_and_shows_the_new_balance(
     serial = install(town, card_page)
     camera = film(town, serial, tmp_path / "phone.y4m")
     flags = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}")
-    with device(tmp_path / "profile", *flags) as tablet:
+    with device(playwright, tmp_path / "profile", *flags) as tablet:
         page = tablet.pages[0]
         open_till(page, town)
         page.get_by_role("button", name="Scan a card").click()
@@ -104,14 +103,14 @@ def test_a_card_on_the_phone_is_scanned_paid_with_and_shows_the_new_balance(
 
 @pytest.mark.check("W-45", "L-76", "L-77")
 def test_sales_without_network_survive_the_end_of_the_browser_and_are_booked_once_in_order(
-    town_on_sqlite: Town, tmp_path: Path
+    town_on_sqlite: Town, playwright: Playwright, tmp_path: Path
 ) -> None:
     town = town_on_sqlite
     town.run("demo")
     town.start("serve")
     ana, ben = (member(town, name) for name in ("Ana Reyes", "Ben Novak"))
     profile = tmp_path / "profile"
-    with device(profile) as tablet:
+    with device(playwright, profile) as tablet:
         open_till(tablet.pages[0], town)
         scan(tablet.pages[0], ana)
         expect(tablet.pages[0].locator("#screen h1")).to_contain_text("Ana Reyes")
@@ -119,7 +118,7 @@ def test_sales_without_network_survive_the_end_of_the_browser_and_are_booked_onc
     # The server is gone, and the browser believes that there is a network.
     town.kill("serve")
     begun = town.now()
-    with device(profile) as tablet:
+    with device(playwright, profile) as tablet:
         page = tablet.pages[0]
         page.goto(f"{town.web_url}/till/app")
         expect(page.locator("#status")).to_contain_text("Offline")
@@ -128,7 +127,7 @@ def test_sales_without_network_survive_the_end_of_the_browser_and_are_booked_onc
         sell(page, ben, "3.00", waiting=2)
         kill(profile)
 
-    with device(profile) as tablet:
+    with device(playwright, profile) as tablet:
         page = tablet.pages[0]
         page.goto(f"{town.web_url}/till/app")
         expect(page.locator("#status")).to_contain_text("2 waiting")

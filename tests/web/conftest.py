@@ -66,7 +66,7 @@ def installation(house: Shop, office: Office) -> Installation:
 _made: dict[str, Flask] = {}
 
 
-def _application(kind: str, installation: Installation) -> Flask:
+def application(kind: str, installation: Installation) -> Flask:
     """The application of this kind, as new, on this test's installation.
 
     Made once: two hundred addresses take longer to compile than most tests to run. What
@@ -85,13 +85,13 @@ def _application(kind: str, installation: Installation) -> Flask:
 @pytest.fixture
 def app(installation: Installation) -> Flask:
     """The whole application, in development."""
-    return _application("development", installation)
+    return application("development", installation)
 
 
 @pytest.fixture
 def live(installation: Installation) -> Flask:
     """The whole application, in production under https."""
-    return _application(
+    return application(
         "live",
         replace(installation, development=False, public_url="https://cards.shop.example", phone_url=None),
     )

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 from werkzeug.serving import make_server
 
-from app import create_app
 from passes.enrolment import Joined
 from passes.store import Store
 from passes.store import open as open_store
 from passes.wiring import Installation
 from tests.shop import Shop
-from tests.web.browser.window import FLAGS, Open, Watched
+from tests.web.browser.window import Open, Watched
+from tests.web.conftest import application
 
 
 @pytest.fixture
@@ -29,20 +29,12 @@ def store(sqlite_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def served(installation: Installation) -> Iterator[str]:
     """The address of the running application."""
     server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
     base = f"http://127.0.0.1:{server.server_port}"
-    server.app = create_app(replace(installation, public_url=base))
+    server.app = application("browser", replace(installation, public_url=base))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield base

@@ -14,7 +14,6 @@ from playwright.sync_api import Frame, Page, expect
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response as AnyResponse
 
-from app import create_app
 from passes import artwork
 from passes.enrolment import Joined
 from passes.wiring import Installation
@@ -68,19 +67,9 @@ def phone() -> Iterator[FakePhone]:
 
 
 @pytest.fixture
-def served(installation: Installation, phone: FakePhone, tmp_path: Path) -> Iterator[str]:
-    """The address of the running application, which can be reset."""
-    server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
-    base = f"http://127.0.0.1:{server.server_port}"
-    server.app = create_app(
-        replace(installation, public_url=base, phone_url=phone.address, reset_file=tmp_path / "reset")
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield base
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def installation(installation: Installation, phone: FakePhone, tmp_path: Path) -> Installation:
+    """Beside the phone, and one that can be reset."""
+    return replace(installation, phone_url=phone.address, reset_file=tmp_path / "reset")
 
 
 def every_state(window: Watched, ana: Joined, language: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 from passes import checkout
 from passes.emulators import card_face
@@ -28,7 +28,7 @@ from tests.emulators.pass_maker import document, make_chain, make_pass
 from tests.shop import COFFEE, Shop
 from tests.web.browser.hand_scanner import LAYOUTS, HandScanner
 from tests.web.browser.till import call, sign_in
-from tests.web.browser.window import FLAGS, Open, Watched, faults, too_small
+from tests.web.browser.window import CHROMIUM, FLAGS, Open, Watched, faults, too_small
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -106,7 +106,7 @@ NO_DECODER = """
 
 
 @pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def chromium(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One browser for all tests here, whose pretended camera shows each symbology in turn."""
     pictures = [
         lens.seen(kind, text, lens.CONDITIONS[condition], seed=frame)
@@ -115,10 +115,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     ]
     film = lens.video(tmp_path_factory.mktemp("film") / "cards.y4m", pictures)
     flags = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *flags])
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    yield browser
+    browser.close()
 
 
 def picture(text: str, kind: str = "qr", condition: str = "clean") -> str:

@@ -15,6 +15,7 @@ RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "
 # All that a page's colours have to do with.
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 expect.set_options(timeout=15_000)
+CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
