@@ -14,7 +14,8 @@ from passes.apple import certificates, signing
 from passes.checkout import accrue
 from passes.emulators import phone, wallet_file
 from passes.issuing import Office
-from passes.loyalty.refusals import OfferCodeUnknown, OfferQuotaUsedUp
+from passes.loyalty.refusals import OfferCodeUnknown, OfferQuotaUsedUp, TendersWrong
+from passes.loyalty.tenders import Tender, TenderKind
 from passes.programmes import load
 from passes.store import Store, programmes
 from tests.cast import PHONE, Card, PushService, an_install, deliver, rows
@@ -136,6 +137,18 @@ def test_a_register_that_takes_discounts_books_what_is_paid_and_the_undo_gives_t
     assert [(row["used"], row["spent_minor"]) for row in rows(shop.store, "offer")] == [(0, 0)]
     assert shop.buy(ana.code, 6_000, takes_discounts=True).amount_minor == 5_400
     assert books.verify(shop.store).problems == ()
+
+
+def test_what_was_paid_is_what_is_to_be_paid_after_offers(shop: Shop) -> None:
+    ana = member_of(shop, "Ana", holdout=False)
+    run(shop, offer_file(quota=1))
+    tenders = [Tender(TenderKind.GIFT_CARD, 1_400), Tender(TenderKind.CARD, 4_000)]
+    booked = shop.buy(ana.code, 6_000, takes_discounts=True, tenders=tenders)
+    assert (booked.amount_minor, booked.points) == (5_400, 400)
+    # Somebody else had the last of the offer: what was charged is too little now.
+    with pytest.raises(TendersWrong):
+        shop.buy(ana.code, 6_000, takes_discounts=True, tenders=tenders)
+    assert shop.balance(ana.code) == 500
 
 
 def test_points_of_an_offer_come_with_the_purchase_and_are_counted_as_its_use(shop: Shop) -> None:

@@ -24,6 +24,7 @@ from passes.loyalty.receipt import Counter, Receipt, ReceiptKind
 from passes.loyalty.refusals import AmountInvalid, AmountTooLarge, Refused
 from passes.loyalty.safety import Approved, Earlier, Watch, watch_purchase
 from passes.loyalty.stacking import Applied, best
+from passes.loyalty.tenders import Tender, check_tenders, unearning
 from passes.loyalty.tiers import TierStep, tier_for
 from passes.store import Read, Store, Work, allowances, journal, members, offers, purchases, safety, win_backs
 from passes.store.instants import micros
@@ -57,6 +58,7 @@ def accrue(
     lines: Sequence[Line] = (),
     discount_minor: int = 0,
     unearning_minor: int = 0,
+    tenders: Sequence[Tender] = (),
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
     occurred_at: datetime | None = None,
@@ -67,20 +69,22 @@ def accrue(
 
     `lines`, when given, must add up to the amount and the discount that was
     taken off the whole. `unearning_minor` of the amount was paid with a tender
-    that earns nothing. Where the register `takes_discounts`, the amount is
+    that earns nothing; `tenders`, when given, say that instead, and must add up
+    to what is to be paid after offers. Where the register `takes_discounts`, the amount is
     that before offers, which then take off what they do; otherwise offers only
     give points, for the amount was paid. `offer_codes` are those that the
     customer showed. `occurred_at` is when it happened at an offline till,
     `now` at the latest. Raises CodeMistyped, CodeUnknown, CardForeign,
     CardVoided, OwnCard, AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused,
-    CapReached, why an offer whose code was given does not hold, and where a
+    CapReached, TendersWrong, why an offer whose code was given does not hold, and where a
     till is watched LooksRepeated or ApprovalNeeded.
     """
     happened_at = arrival.happened(occurred_at, now)
     typed = arrival.typed(code)
+    unearning_minor = unearning(tenders, said_minor=unearning_minor)
     content = {
         "code": typed,
-        **_content(amount_minor, lines, discount_minor, unearning_minor, occurred_at),
+        **_content(amount_minor, lines, discount_minor, unearning_minor, occurred_at, tenders),
         "offer_codes": list(offer_codes),
         "takes_discounts": takes_discounts,
     }
@@ -111,6 +115,7 @@ def accrue(
             at=at,
             offer_codes=offer_codes,
             takes_discounts=takes_discounts,
+            tenders=tenders,
             happened_at=happened_at,
             now=now,
         )
@@ -145,16 +150,20 @@ def sale(
     at: Counter,
     lines: Sequence[Line] = (),
     discount_minor: int = 0,
+    tenders: Sequence[Tender] = (),
     occurred_at: datetime | None = None,
     watch: Watch | None = None,
     now: datetime,
 ) -> Sale:
     """Book a sale without a member: it earns nothing and counts in every share of sales.
 
-    Raises AmountInvalid, AmountTooLarge, KeyInvalid, KeyReused, and where a till is watched ApprovalNeeded.
+    What of its `tenders` earns nothing earns nothing for whoever claims it, either.
+    Raises AmountInvalid, AmountTooLarge, TendersWrong, KeyInvalid, KeyReused, and where a till is watched
+    ApprovalNeeded.
     """
     happened_at = arrival.happened(occurred_at, now)
-    content = _content(amount_minor, lines, discount_minor, 0, occurred_at)
+    unearning_minor = unearning(tenders, said_minor=0)
+    content = _content(amount_minor, lines, discount_minor, unearning_minor, occurred_at, tenders)
 
     def decide(work: Work) -> Sale:
         finding = Finding(work, programme)
@@ -163,7 +172,8 @@ def sale(
         until = claim_until(loaded.programme, happened_at)
         if (before := asked.before()) is not None:
             return Sale(int(before), amount_minor, loaded.programme.currency, until)
-        basket = as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
+        basket = as_basket(loaded.programme, amount_minor, lines, discount_minor, unearning_minor)
+        check_tenders(tenders, to_pay=Money(basket.net_minor, loaded.programme.currency))
         approved: tuple[Approved, ...] = ()
         if watch is not None:
             amount = Money(amount_minor, loaded.programme.currency)
@@ -299,6 +309,7 @@ def book(
     at: Counter,
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
+    tenders: Sequence[Tender] = (),
     sale_id: int | None = None,
     happened_at: datetime,
     now: datetime,
@@ -318,6 +329,7 @@ def book(
     for _, why in reckoned.refused:
         raise why
     basket, earned = reckoned.basket, reckoned.earned
+    check_tenders(tenders, to_pay=Money(basket.net_minor, loaded.programme.currency))
     booking = Booking(
         work, loaded, standing, kind=ReceiptKind.ACCRUE, at=at, occurred_at=happened_at, now=now
     )
@@ -473,6 +485,7 @@ def _content(
     discount_minor: int,
     unearning_minor: int,
     occurred_at: datetime | None,
+    tenders: Sequence[Tender],
 ) -> dict[str, object]:
     return {
         "amount_minor": amount_minor,
@@ -480,6 +493,7 @@ def _content(
         "discount_minor": discount_minor,
         "unearning_minor": unearning_minor,
         "occurred_at": micros(occurred_at) if occurred_at else None,
+        "tenders": tuple(tenders),
     }
 
 

@@ -19,6 +19,7 @@ from passes.loyalty.receipt import Counter, Receipt
 from passes.loyalty.refusals import ApprovalNeeded, ReceiptUnknown
 from passes.loyalty.rewards import RewardKind, choice
 from passes.loyalty.safety import Approved, Watch, approvals
+from passes.loyalty.tenders import Tender, check_tenders, unearning
 from passes.store import Store, journal, members, offers, programmes, purchases
 from passes.store.members import Standing
 
@@ -88,6 +89,7 @@ def quote(
     lines: Sequence[Line] = (),
     discount_minor: int = 0,
     unearning_minor: int = 0,
+    tenders: Sequence[Tender] = (),
     offer_codes: Sequence[str] = (),
     takes_discounts: bool = False,
     at: Counter = _ANYWHERE,
@@ -97,6 +99,7 @@ def quote(
 ) -> Quote:
     """What `accrue` would do with the same purchase now: the same code works it out. Changes nothing."""
     typed = arrival.typed(code)
+    unearning_minor = unearning(tenders, said_minor=unearning_minor)
     with store.read() as read:
         loaded = programmes.by_slug(read, programme)
         standing = arrival.card(read, loaded, typed, members.look(read, loaded.id, typed))
@@ -112,6 +115,7 @@ def quote(
             offer_codes=offer_codes,
             takes_discounts=takes_discounts,
         )
+        check_tenders(tenders, to_pay=Money(reckoned.basket.net_minor, rules.currency))
         needed: list[tuple[Approved, ApprovalNeeded]] = []
         if watch is not None:
             amount, others = Money(amount_minor, rules.currency), same_day(read, loaded, standing, now)

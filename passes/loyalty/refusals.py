@@ -88,6 +88,19 @@ class AmountTooLarge(Refused):
     words = "This amount is above the limit of %(limit)s for one purchase."
 
 
+class TendersWrong(Refused):
+    """What was paid with is not together what is to be paid."""
+
+    code = "tenders_wrong"
+    words = "%(paid)s was paid, but %(to_pay)s is to be paid. Check what was paid with."
+
+
+class TendersContradict(TendersWrong):
+    """The tenders and `unearning_minor` say different things."""
+
+    words = "What was paid with earns something else than was said. Name the tenders alone."
+
+
 class LineInvalid(Refused):
     """A text of a line is longer than there is room for, or has signs that no database keeps."""
 

@@ -25,6 +25,7 @@ STATUS = {
     "amount_invalid": 422,
     "amount_too_large": 422,
     "line_invalid": 422,
+    "tenders_wrong": 422,
     "time_invalid": 422,
     "cap_reached": 409,
     "not_enough_points": 409,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -134,6 +135,44 @@ def test_who_is_looked_up_earns_at_once_and_redeems_with_a_code(till: Register, 
     }
     assert till.post("/purchases", sold_then).status_code == 201
     assert books.verify(house.store).problems == ()
+
+
+def paid(*parts: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"kind": kind, "amount_minor": amount_minor} for kind, amount_minor in parts]
+
+
+@pytest.mark.check("L-80")
+def test_what_a_gift_card_paid_earns_nothing(till: Register, house: Shop) -> None:
+    ana = house.join()
+    mixed = {"code": ana.code, "amount_minor": 5_000, "tenders": paid(("card", 3_000), ("gift_card", 2_000))}
+    assert till.post("/quotes", mixed).get_json()["points"] == 300
+    booked = till.post("/purchases", mixed, key="mixed")
+    assert (booked.status_code, booked.get_json()["points"]) == (201, 300)
+    # The same again gets the same answer, and another way of paying is another purchase.
+    assert till.post("/purchases", mixed, key="mixed").get_data() == booked.get_data()
+    other = {**mixed, "tenders": paid(("cash", 3_000), ("points", 2_000))}
+    assert problem(till.post("/purchases", other, key="mixed")) == (409, "key_reused")
+    both = {**mixed, "unearning_minor": 2_000}
+    assert till.post("/quotes", both).get_json()["points"] == 300
+    for wrong in (
+        {"unearning_minor": 1_999},
+        {"tenders": paid(("card", 3_000))},
+        {"tenders": paid(("card", 5_001))},
+    ):
+        for path in ("/quotes", "/purchases"):
+            assert problem(till.post(path, mixed | wrong)) == (422, "tenders_wrong")
+    shells = {**mixed, "tenders": paid(("shells", 5_000))}
+    assert problem(till.post("/quotes", shells)) == (422, "request_invalid")
+    assert house.balance(ana.code) == 400
+
+
+def test_a_guest_who_paid_by_gift_card_claims_what_is_left(till: Register, house: Shop) -> None:
+    ana = house.join()
+    sold = {"amount_minor": 1_000, "tenders": paid(("gift_card", 400), ("cash", 600))}
+    assert problem(till.post("/sales", {**sold, "amount_minor": 900})) == (422, "tenders_wrong")
+    booked = till.post("/sales", sold).get_json()
+    claimed = till.post("/claims", {"code": ana.code, "claim": booked["claim_url"]}).get_json()
+    assert claimed["points"] == 60
 
 
 def test_looking_up_is_limited_and_bound_to_one_shop(till: Register, app: Flask, house: Shop) -> None:

@@ -163,6 +163,7 @@ def book_sale(asked: Asked, body: wire.SaleAsked) -> Mapping[str, Any]:
         amount_minor=body.amount_minor,
         lines=[line.line() for line in body.lines],
         discount_minor=body.discount_minor,
+        tenders=[one.tender() for one in body.tenders],
         occurred_at=body.occurred_at,
         key=asked.request_key,
         at=asked.counter(body),
@@ -454,6 +455,7 @@ def _bought(asked: Asked, body: wire.QuoteAsked, at: datetime | None = None) -> 
         "lines": [line.line() for line in body.lines],
         "discount_minor": body.discount_minor,
         "unearning_minor": body.unearning_minor,
+        "tenders": [one.tender() for one in body.tenders],
         "offer_codes": body.offer_codes,
         "takes_discounts": body.takes_discounts,
     }

@@ -58,6 +58,7 @@ from passes.loyalty.refusals import (
     RewardNotNow,
     RewardSoldOut,
     RewardUnknown,
+    TendersWrong,
     TimeInvalid,
     UndoAfterReturn,
     UndoTooLate,
@@ -69,7 +70,7 @@ CARD = (CodeMistyped, CodeUnknown, CardForeign, CardVoided, HandleExpired)
 HELD_CARD = (*CARD, OwnCard)
 """A card on which something is booked."""
 
-BASKET = (AmountInvalid, AmountTooLarge, LineInvalid, CapReached)
+BASKET = (AmountInvalid, AmountTooLarge, LineInvalid, TendersWrong, CapReached)
 """What is bought."""
 
 OFFERS = (
@@ -93,7 +94,7 @@ OFFERS = (
 
 PURCHASE = (*HELD_CARD, *BASKET, *OFFERS, TimeInvalid)
 
-SALE = (AmountInvalid, AmountTooLarge, LineInvalid, TimeInvalid)
+SALE = (AmountInvalid, AmountTooLarge, LineInvalid, TendersWrong, TimeInvalid)
 
 PROOF = (CardNeeded, OneTimeCodeNeeded, OneTimeCodeWrong)
 """Whether the member is really here."""

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from passes.loyalty.basket import Line
+from passes.loyalty.tenders import Tender, TenderKind
 
 _LIMIT = 2**53
 
@@ -67,6 +68,24 @@ class LineAsked(Asked):
         )
 
 
+class TenderAsked(Asked):
+    """A part of what was paid."""
+
+    kind: Literal["cash", "card", "gift_card", "points", "other"]
+    amount_minor: Annotated[int, Field(ge=1, lt=_LIMIT)]
+
+    def tender(self) -> Tender:
+        """The same for the rules."""
+        return Tender(TenderKind(self.kind), self.amount_minor)
+
+
+Tenders = Annotated[list[TenderAsked], Field(max_length=20)]
+TENDERS = (
+    "What was paid with, together what is to be paid after offers. Gift cards and points earn nothing. "
+    "Left out, everything earns but `unearning_minor`."
+)
+
+
 class QuoteAsked(Place):
     """A purchase that may happen."""
 
@@ -75,6 +94,7 @@ class QuoteAsked(Place):
     lines: Annotated[list[LineAsked], Field(max_length=500)] = []
     discount_minor: Minor = Field(0, description="Taken off the whole, after the lines' own discounts.")
     unearning_minor: Minor = Field(0, description="Paid with something that earns nothing.")
+    tenders: Tenders = Field([], description=TENDERS)
     offer_codes: Annotated[list[Key], Field(max_length=10)] = []
     takes_discounts: bool = Field(
         False, description="The register takes off what offers say; `amount_minor` is then before them."
@@ -133,6 +153,9 @@ class SaleAsked(Place):
     amount_minor: Minor = Field(description="What was paid, in the programme's currency.")
     lines: Annotated[list[LineAsked], Field(max_length=500)] = []
     discount_minor: Minor = Field(0, description="Taken off the whole, after the lines' own discounts.")
+    tenders: Tenders = Field(
+        [], description="What was paid with: of gift cards and points nothing can be claimed."
+    )
     occurred_at: AwareDatetime | None = Field(None, description="When, if not just now.")
 
 
@@ -280,8 +303,6 @@ class AsMoneyAnswer(BaseModel):
     step_minor: int
 
 
-class QuoteAnswer(BaseModel):
-    """What the purchase would come to. Nothing was booked."""
 class ApprovalAnswer(BaseModel):
     """What a manager will have to agree to before the purchase is booked."""
 
@@ -289,6 +310,8 @@ class ApprovalAnswer(BaseModel):
     words: str
 
 
+class QuoteAnswer(BaseModel):
+    """What the purchase would come to. Nothing was booked."""
 
     pay_minor: int
     discount_minor: int
@@ -297,12 +320,12 @@ class ApprovalAnswer(BaseModel):
     offers: list[OfferAnswer]
     why: list[Reason]
     as_money: list[AsMoneyAnswer]
-
-
     approval: list[ApprovalAnswer] = Field(
         description="At the till's own app, what a manager will have to agree to. Registers decide that "
         "themselves: empty."
     )
+
+
 class RewardAnswer(BaseModel):
     """A reward of the programme; `missing` points are 0 when the balance pays for it."""
 
