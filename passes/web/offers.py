@@ -79,12 +79,6 @@ def hundredths(value: float) -> str:
     return language.signed(round(Decimal(str(value * 100)), 1))
 
 
-@blueprint.get("/")
-def home() -> AnyResponse:
-    """The console begins with its offers."""
-    return redirect(url_for("offers.every"), 303)
-
-
 @blueprint.get("/programme")
 def choose() -> str:
     """Choose the programme to work for."""
@@ -102,7 +96,7 @@ def chosen() -> AnyResponse:
         raise NotAllowed
     secret = signin.secret(Area.CONSOLE)
     access.work_at(installation().store, secret=secret, programme=slug, location=None)
-    return redirect(url_for("offers.every"), 303)
+    return redirect(url_for("overview.home"), 303)
 
 
 # All offers ----------------------------------------------------------------------

@@ -44,7 +44,9 @@ function newsOf({ tier_reached: reached, stamp_rewards: filled, balance_before: 
   const { tiers = [], stamp_reward: stamped } = till.now.programme;
   const news = [];
   const tier = tiers.find((one) => one.key === reached);
-  if (tier) news.push({ icon: "star", words: say("tier_reached", { name, tier: tier.name }) });
+  // As one would say it: a person by the first of their names.
+  const called = member?.name ? name.split(/\s/u)[0] : name;
+  if (tier) news.push({ icon: "star", words: say("tier_reached", { name: called, tier: tier.name }) });
   if (filled && stamped) news.push({ icon: "gift", words: say("stamps_full", { reward: stamped }) });
   // The dearest that came within reach is what people come for.
   const [ready] = (member?.rewards ?? [])

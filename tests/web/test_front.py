@@ -94,7 +94,7 @@ def test_one_click_opens_the_console_with_a_cookie_of_its_own(
     )
     form = {**ana.get("/").form("programme").values, "programme": "copperfinch", "role": role}
     answer = ana.post("/demonstration", form, follow=False).answer
-    assert answer.headers["Location"] == "/console/offers"
+    assert answer.headers["Location"] == "/console/"
     assert ana.cookie("passes_till", "/till") is None
     secret = ana.cookie("passes_console", "/console")
     assert secret is not None
@@ -168,7 +168,7 @@ def test_staff_sign_in_to_the_console_and_out_again(app: Flask) -> None:
     form = mo.get("/console/sign-in").form("login")
     assert mo.send(form, login="mo", password="wrong password").status == 422
     answer = mo.send(form, follow=False, login="mo", password=PASSWORD).answer
-    assert answer.headers["Location"] == "/console/offers"
+    assert answer.headers["Location"] == "/console/"
     assert mo.get("/console/sign-in", follow=False).status == 303
     # Signed in to the console is not signed in to the till.
     assert mo.get("/till/", follow=False).answer.headers["Location"] == "/till/sign-in"
