@@ -563,7 +563,16 @@ def test_the_record_has_everything_that_stands_under_a_member(shop: Shop, zuleyk
     shop.join("Ben", email="ben@shop.example")
     found = membership.record(shop.store, link_of(shop, zuleyka), now=shop.now)
     told = json.dumps(found)
-    for one in (NAME, EMAIL, PHONE, "maple-cortado", "brought a cup", "complained", "did not like it", "extra-shot"):
+    for one in (
+        NAME,
+        EMAIL,
+        PHONE,
+        "maple-cortado",
+        "brought a cup",
+        "complained",
+        "did not like it",
+        "extra-shot",
+    ):
         assert one in told
     assert "ben@shop.example" not in told
     assert found["people"][0]["birthday_day"] == 17

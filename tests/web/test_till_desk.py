@@ -10,10 +10,12 @@ import pytest
 from flask import Flask
 
 from passes import membership
+from passes.access import Role
 from passes.web.api.counter import COUNTER
 from tests.shop import BOOKS, Shop
 from tests.web.conftest import signed_in
 from tests.web.test_api import register
+from tests.web.test_hostile_tills import employ
 from tests.web.test_till_pairing import PIN, a_till, give_pin, pair, revoke
 from tests.web.till_device import Device
 from tests.web.visitor import Visitor
@@ -74,6 +76,18 @@ def test_a_quote_says_beforehand_that_a_manager_has_to_agree(app: Flask, till: D
     # A register's own program knows who stands there.
     shop = register(app, house)
     assert shop.post("/quotes", {"code": ana.code, "amount_minor": 200_01}).get_json()["approval"] == []
+
+
+def test_a_browser_that_is_no_till_knows_whom_to_ask_to_agree(till: Device, house: Shop) -> None:
+    assert till.now()["cashiers"] == []
+    employ(house, "olive", "7391", Role.OWNER)
+    give_pin(house, "cy", PIN)
+    assert till.now()["cashiers"] == [{"login": "olive", "name": "Olive", "approves": True}]
+    sold = till.item("bookSale", {"amount_minor": 250_00})
+    assert till.send(sold)[0]["problem"]["code"] == "approval_needed"
+    asked = {name: sold[name] for name in ("key", "operation", "path", "body")}
+    token = till.post("/approvals", {"login": "olive", "pin": "7391", **asked}).get_json()["approval"]
+    assert till.send(sold | {"body": {**sold["body"], "approval": token}})[0]["state"] == "booked"
 
 
 def test_a_write_goes_through_the_queue_and_lands_once(till: Device, house: Shop) -> None:

@@ -172,7 +172,9 @@ def _state(found: Standing) -> dict[str, Any]:
         "form_token": None if person is None else person.form_token,
         "cashiers": [
             {"login": one.login, "name": one.name, "approves": Role.OWNER in one.roles}
-            for one in (signin.cashiers(place.loaded) if is_till and place is not None else ())
+            for one in (signin.cashiers(place.loaded) if place is not None and (is_till or person) else ())
+            # Where nobody comes in by PIN, only those who agree to something are asked for theirs.
+            if is_till or Role.OWNER in one.roles
         ],
         "programme": None if place is None else _programme(place.loaded),
         "rules": None if place is None else _rules(place.loaded),
