@@ -61,12 +61,13 @@ def test_an_unknown_login_takes_as_long_as_a_wrong_password(store: Store, now: d
     def seconds(login: str) -> float:
         shortest = 9.0
         for _ in range(3):
-            began = time.perf_counter()
+            # What the machine does besides is no difference between the two.
+            began = time.thread_time()
             with pytest.raises(SignInFailed):
                 access.sign_in(
                     store, login=login, password="wrong", area=Area.TILL, address=SHOP, now=now, cost=dear
                 )
-            shortest = min(shortest, time.perf_counter() - began)
+            shortest = min(shortest, time.thread_time() - began)
         return shortest
 
     known, unknown = seconds("cy@shop"), seconds("nobody")

@@ -313,7 +313,7 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
         began = time.monotonic()
         supervisor.process.send_signal(signal.SIGINT)
         assert supervisor.finish() == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3  # the first time they get four and a half
         wait_until_gone(*numbers)
 
 

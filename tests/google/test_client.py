@@ -257,11 +257,11 @@ def test_a_service_that_hangs_is_left_after_the_time_out(
 ) -> None:
     api = make(google, clock, pauses, timeout_seconds=0.2, tries_max=2)
     filled(google, api)
-    google.delay_seconds = 1.0
+    google.delay_seconds = 3.0
     began = time.monotonic()
     with pytest.raises(TryLater, match="ReadTimeoutError"):
         api.get(Resource.OBJECT, OBJECT_ID)
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 2.9
     assert len(google.calls) == 2
     api.close()
     with pytest.raises(ValueError, match="10 seconds"):

@@ -129,12 +129,12 @@ def test_a_wish_to_notify_is_sent_once(counter: Shop) -> None:
 def test_many_cards_change_at_once_and_each_is_answered_once(counter: Shop) -> None:
     keys = range(40)
     counter.holds(1, *keys)
-    counter.google.delay_seconds = 0.02
+    counter.google.delay_seconds = 0.1
     for key in keys:
         counter.wants(100 + key, key, before=beans(1, key))
     began = time.monotonic()
     answers = list(counter.wallet.announce([install(key) for key in keys]))
-    assert time.monotonic() - began < 40 * 0.02
+    assert time.monotonic() - began < 40 * 0.1
     assert sorted(one.key for one, _ in answers) == list(keys)
     assert {type(outcome) for _, outcome in answers} == {Accepted}
     assert all(counter.balance(key) == {"int": 100 + key} for key in keys)
@@ -269,8 +269,8 @@ def test_a_round_ends_before_its_lease_does(counter: Shop) -> None:
     counter.holds(1, *keys)
     for key in keys:
         counter.wants(5, key)
-    counter.google.delay_seconds = 0.05
-    counter.wallet = counter.made(threads=2, round_seconds_max=0.12)
+    counter.google.delay_seconds = 0.2
+    counter.wallet = counter.made(threads=2, round_seconds_max=0.5)
     outcomes = counter.told(*keys)
     begun = outcomes.count(Accepted())
     assert 2 <= begun < 20
@@ -296,12 +296,12 @@ def test_a_caller_may_stop_listening(counter: Shop) -> None:
 def test_a_service_that_hangs_costs_one_time_out_a_card(counter: Shop) -> None:
     counter.holds(640)
     counter.wants(740)
-    counter.google.delay_seconds = 1.0
+    counter.google.delay_seconds = 3.0
     counter.wallet = counter.made(timeout_seconds=0.1, tries_max=1)
     began = time.monotonic()
     outcome = counter.told()[0]
     assert isinstance(outcome, Later)
-    assert time.monotonic() - began < 0.8
+    assert time.monotonic() - began < 2.8
 
 
 # New cards --------------------------------------------------------------------

@@ -14,7 +14,7 @@ from passes.enrolment import Joined
 from passes.store.instants import instant
 from tests.cast import rows
 from tests.shop import Shop
-from tests.web.browser.till import FULL, QUEUE, ROOM, call, come_to_work, deliver, lost
+from tests.web.browser.till import FULL, QUEUE, ROOM, call, come_to_work, connect, deliver, lost
 from tests.web.browser.window import Open
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -122,7 +122,7 @@ def test_a_reward_is_not_given_while_nobody_answers_and_somebody_hears_of_it_whe
 ) -> None:
     till.context.set_offline(True)
     assert redeem(till, ana.code, "extra-shot")["problem"]["code"] == "offline_limit"
-    till.context.set_offline(False)
+    connect(till)
     # The app knows of the network by the first answer.
     call(till, "queue", "it.sync()")
     assert call(till, "queue", "it.waiting()") == []
@@ -170,7 +170,7 @@ def test_a_member_for_whom_the_server_has_no_time_waits_and_the_others_do_not(
     till.context.set_offline(True)
     for code, amount_minor in ((ana.code, 1_00), (ben.code, 2_00), (ana.code, 3_00)):
         buy(till, code, amount_minor, patience_ms=1)
-    till.context.set_offline(False)
+    connect(till)
     sent: list[list[int]] = []
 
     def busy(route: Route) -> None:
@@ -240,7 +240,7 @@ def test_two_tabs_never_send_at_once_and_each_hears_of_its_own(till: Page, ana: 
     till.context.set_offline(True)
     for number, page in enumerate((till, other, till, other)):
         buy(page, ana.code, 5_00 + number, patience_ms=1)
-    till.context.set_offline(False)
+    connect(till)
     call(other, "queue", "(it.flush(), 0)")
     call(till, "queue", "it.flush()")
     assert call(till, "queue", "it.waiting()") == []
@@ -418,7 +418,7 @@ def test_whoever_left_is_forgotten_by_the_till_at_its_next_contact(
     call(till, "queue", "it.book({...given.item, patienceMs: 1})", item=item)
     membership.leave(house.store, membership.link(house.store, secret=ana.link_secret), now=house.now)
     till.route(QUEUE, lambda route: route.abort())
-    till.context.set_offline(False)
+    connect(till)
     call(till, "queue", "it.sync()")
     gone = """(async () => {
       for (let turn = 0; turn < 100 && (await it.recall(given.code)); turn += 1) {

@@ -75,8 +75,14 @@ def lost(page: Page) -> None:
     page.route(QUEUE, lose)
 
 
+def connect(page: Page) -> None:
+    """The network is back, and every page in this browser knows."""
+    page.context.set_offline(False)
+    for one in page.context.pages:
+        one.wait_for_function("() => navigator.onLine")
+
+
 def deliver(page: Page) -> None:
     """The network is back, and what waits goes."""
-    page.context.set_offline(False)
-    page.wait_for_function("() => navigator.onLine")
+    connect(page)
     call(page, "queue", "it.flush()")
