@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -16,9 +17,10 @@ from enum import StrEnum
 from passes.loyalty import placeholders
 from passes.loyalty.design import Colours
 from passes.loyalty.letters import folded
-from passes.loyalty.money import CURRENCIES, decimal_text, minor_digits
+from passes.loyalty.money import CURRENCIES, decimal_text, minor_digits, parse_amount
 from passes.loyalty.placeholders import Say
 from passes.loyalty.programme_file import CONTRAST_GOOD, contrast_of, is_zone
+from passes.loyalty.refusals import AmountInvalid
 
 NAME_LETTERS_MAX = 64
 UNIT_LETTERS_MAX = 20
@@ -180,7 +182,7 @@ def mended(draft: Draft, wrong: list[Problem], example: Draft) -> Draft:
     return replace(draft, **{name: getattr(example, name) for name in fields})
 
 
-# Writing the file ------------------------------------------------------------------------
+# Writing and reading the file ------------------------------------------------------------------------
 
 
 def source_of(draft: Draft, *, say: Say) -> str:
@@ -224,6 +226,37 @@ def source_of(draft: Draft, *, say: Say) -> str:
         lines.append(f"logo = {_quoted(base64.b64encode(draft.logo).decode())}")
     lines += ["", "[contact]", f"email = {_quoted(draft.email)}"]
     return "\n".join(lines) + "\n"
+
+
+def draft_of(source: str) -> Draft | None:
+    """The fields of a file, or None when it says more than the form can."""
+    try:
+        said = tomllib.loads(source, parse_float=str)
+        per, card, [reward] = said["earning"]["points_per"].split(" per "), said["card"], said["rewards"]
+        currency, shop, name = said["currency"], said["organisation"], said["name"]
+        draft = Draft(
+            shop=shop,
+            name="" if name == shop else name,
+            email=said["contact"]["email"],
+            ground=card["ground"],
+            logo=base64.b64decode(card.get("logo", "")),
+            points=per[0],
+            amount=per[1],
+            amount_minor=parse_amount(per[1], currency),
+            unit_one=said["unit"]["one"],
+            unit_other=said["unit"]["other"],
+            reward=reward["name"],
+            price=str(reward["points"]),
+            currency=currency,
+            zone=said["zone"],
+            language=said["languages"][0],
+        )
+        described = said["description"]
+        # Whatever else a file says would be lost, so it has to be this one to the letter.
+        is_same = source_of(draft, say=lambda *_, **__: described) == source
+    except (ValueError, TypeError, LookupError, AttributeError, AmountInvalid):
+        return None
+    return draft if is_same else None
 
 
 def _limit_minor(draft: Draft) -> int:

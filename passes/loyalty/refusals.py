@@ -540,6 +540,13 @@ class ProgrammeNameTaken(Refused):
     words = "Too many cards have this name already. Choose another one."
 
 
+class ProgrammeChanged(Refused):
+    """Somebody loaded another version while this one was being written."""
+
+    code = "programme_changed"
+    words = "Somebody else changed this card meanwhile. Look at what it is now, then change it again."
+
+
 class LogoUnreadable(Refused):
     """What was sent is no picture that can become a logo."""
 

@@ -82,6 +82,7 @@ STATUS = {
     "programme_invalid": 422,
     "programme_not_comparable": 409,
     "programme_name_taken": 409,
+    "programme_changed": 409,
     "logo_unreadable": 422,
     "logo_too_large": 413,
     "offer_unknown": 404,

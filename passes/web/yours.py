@@ -29,7 +29,13 @@ from passes.loyalty.money import CURRENCIES, decimal_text, minor_digits
 from passes.loyalty.programme import Programme, by_price
 from passes.loyalty.programme_draft import Draft, Fault, Problem
 from passes.loyalty.programme_file import contrast_of, parse
-from passes.loyalty.refusals import AmountInvalid, LogoTooLarge, LogoUnreadable, Refused
+from passes.loyalty.refusals import (
+    AmountInvalid,
+    LogoTooLarge,
+    LogoUnreadable,
+    ProgrammeChanged,
+    Refused,
+)
 from passes.programmes import logos
 from passes.store import programmes as rows
 from passes.web import console, join, language, signin, theme
@@ -78,6 +84,43 @@ def make() -> str | AnyResponse | tuple[str, int]:
     except Refused as refused:
         return _form(draft, refused=refused), status_of(refused)
     access.work_at(here.store, secret=signin.secret(Area.CONSOLE), programme=made.slug, location=None)
+    return redirect(url_for("yours.ready", made=1), 303)
+
+
+@blueprint.get("/change")
+def change() -> str | AnyResponse:
+    """The form of the card that they work for; where its file says more, the way to that file."""
+    draft = _standing()
+    if draft is None:
+        return redirect(url_for("yours.ready"), 303)
+    amount = _amount(draft.amount_minor or 0, draft.currency)
+    return _form(replace(draft, amount=amount), version=console.loaded().version)
+
+
+@blueprint.post("/change")
+def keep() -> str | AnyResponse | tuple[str, int]:
+    """Make this the newest version of the programme, on every card; with the button `see`, only show it."""
+    loaded = console.loaded()
+    version = request.form.get("version", 0, type=int)
+    draft, wrong = _read()
+    if "see" in request.form:
+        return _form(draft, wrong=wrong, is_seen=True, version=version)
+    problems = [*wrong, *programme_draft.problems(draft, languages=languages())]
+    if problems:
+        return _form(draft, wrong=problems, version=version), 422
+    here = installation()
+    try:
+        if version != loaded.version or _standing() is None:
+            raise ProgrammeChanged
+        programmes.load(
+            here.store,
+            name=loaded.slug,
+            source=programme_draft.source_of(draft, say=say),
+            pass_type=here.office.signer.pass_type,
+            now=now(),
+        )
+    except Refused as refused:
+        return _form(draft, refused=refused, version=loaded.version), status_of(refused)
     return redirect(url_for("yours.ready"), 303)
 
 
@@ -99,6 +142,8 @@ def ready() -> str:
         address=address,
         code=Markup(artwork.qr_svg(address)),
         demonstration=signin.demonstration_form(),
+        is_new="made" in request.args,
+        can_change=_standing() is not None,
     )
 
 
@@ -106,13 +151,21 @@ def ready() -> str:
 def file() -> Response:
     """The programme's file, to go on with where the form ends."""
     loaded = console.loaded()
-    with installation().store.read() as read:
-        source = rows.source_of(read, loaded)
-    answer = make_response(source)
+    answer = make_response(_source())
     answer.headers["Content-Type"] = "application/toml; charset=utf-8"
     answer.headers["Content-Disposition"] = f'attachment; filename="{loaded.slug}.toml"'
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _source() -> str:
+    with installation().store.read() as read:
+        return rows.source_of(read, console.loaded())
+
+
+def _standing() -> Draft | None:
+    """The form of the card as it is now, unless its file says more than a form can."""
+    return programme_draft.draft_of(_source())
 
 
 # Reading the form ------------------------------------------------------------------
@@ -211,14 +264,21 @@ def _amount(minor: int, currency: str) -> str:
 
 
 def _form(
-    draft: Draft, *, wrong: list[Problem] | None = None, refused: Refused | None = None, is_seen: bool = False
+    draft: Draft,
+    *,
+    wrong: list[Problem] | None = None,
+    refused: Refused | None = None,
+    is_seen: bool = False,
+    version: int | None = None,
 ) -> str:
+    """The page; `version` is the one that is being changed, None for a new card."""
     wrong = wrong or []
     return render_template(
         "console/yours.html",
         wrong={problem.name: _words(problem) for problem in wrong},
         first_wrong=wrong[0].name if wrong else "",
         refused=refused,
+        version=version,
         currencies=sorted(CURRENCIES),
         zones=zones(),
         languages=[(one, language.own_name(one)) for one in languages()],

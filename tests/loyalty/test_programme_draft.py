@@ -16,6 +16,7 @@ from passes.loyalty.programme_draft import (
     Draft,
     Fault,
     colours_on,
+    draft_of,
     earned_with,
     mended,
     problems,
@@ -179,8 +180,13 @@ def test_a_form_without_problems_is_always_a_valid_file(
     )
     if problems(draft, languages=LANGUAGES):
         return
-    programme = parse(source_of(draft, say=say), name=slug_of(draft), say=say)
+    source = source_of(draft, say=say)
+    programme = parse(source, name=slug_of(draft), say=say)
     assert programme.organisation.in_("tr") == shop
+    # The form comes back as it was.
+    again = draft_of(source)
+    assert again is not None
+    assert source_of(again, say=say) == source
     assert programme.rewards[0].name.in_("tr") == reward
     assert programme.earning.limit_minor >= amount
     # What the page promises is what a purchase of that size earns.
@@ -202,6 +208,27 @@ def test_a_form_without_problems_is_always_a_valid_file(
 )
 def test_an_address_is_made_from_the_name(name: str, slug: str) -> None:
     assert slug_of(replace(KESTANE, name=name)) == slug
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name = "Kestane"', 'name = { tr = "Kestane" }'),
+        ("points = 20", "points = 20\nstock = 5"),
+        ("[contact]", "[till]\nlookup = false\n[contact]"),
+        ('strip = "progress"', 'strip = "plain"'),
+        ('text = "#FFFFFF"', 'text = "#FFFFFE"'),
+        ("[unit]", "# A remark.\n[unit]"),
+        ("[[rewards]]", "[rewards]"),
+        ("1 per 10.00", "1 for 10.00"),
+        ("currency", "currency ="),
+    ],
+)
+def test_a_file_that_says_more_is_no_form(old: str, new: str) -> None:
+    source = source_of(KESTANE, say=say)
+    assert old in source
+    assert draft_of(source) is not None
+    assert draft_of(source.replace(old, new, 1)) is None
 
 
 def test_amounts_are_those_of_the_currency() -> None:

@@ -139,6 +139,62 @@ def test_the_file_goes_on_where_the_form_ends(olive: Visitor) -> None:
     assert programme.rewards[0].name.in_("en") == "Flat white"
 
 
+# Changing it -------------------------------------------------------------------------------
+
+
+def test_the_form_comes_back_filled_in_and_changes_every_card(olive: Visitor, house: Shop) -> None:
+    logo = encoded(sign(200, 200))
+    page = fill(olive, logo=logo)
+    assert page.element(href="/console/yours/change")
+    joined = house.join("Ana", programme="kestane")
+    page = olive.get("/console/yours/change")
+    form = page.form("shop")
+    kept = page.element(name="kept_logo")["value"]
+    assert {name: form.values[name] for name in FILLED} == {**FILLED, "ground": "#E05020"}
+    assert base64.b64decode(kept) == logos.read(logo)
+    page = olive.post(form.address, {**form.values, "ground": "#102030", "price": "100", "kept_logo": kept})
+    assert page.address == "/console/yours/ready"
+    with house.store.read() as read:
+        loaded = programmes.by_slug(read, "kestane")
+    assert (loaded.version, loaded.programme.rewards[0].points) == (2, 100)
+    assert loaded.programme.design.colours.ground == "#102030"
+    assert loaded.programme.design.logo == logos.read(logo)
+    assert "#102030" in olive.get("/console/yours/ready").html
+    assert house.balance(joined.code, programme="kestane") == 0
+
+
+def test_of_two_who_change_it_the_second_is_told(olive: Visitor, house: Shop) -> None:
+    fill(olive)
+    form = olive.get("/console/yours/change").form("shop")
+    first = olive.post(form.address, {**form.values, "price": "100"})
+    assert first.address == "/console/yours/ready"
+    page = olive.post(form.address, {**form.values, "price": "200"})
+    assert page.status == 409
+    assert "Somebody else changed this card meanwhile." in page.text
+    # What was typed is still there, and goes through once it was looked at.
+    again = page.form("shop")
+    assert again.values["price"] == "200"
+    assert olive.post(again.address, dict(again.values)).address == "/console/yours/ready"
+
+
+def test_what_was_sold_keeps_its_currency(olive: Visitor, house: Shop) -> None:
+    fill(olive)
+    house.buy(house.join("Ana", programme="kestane").code, 1_000, programme="kestane")
+    form = olive.get("/console/yours/change").form("shop")
+    page = olive.post(form.address, {**form.values, "currency": "EUR"})
+    assert page.status == 422
+    assert "must stay USD" in page.text
+
+
+def test_a_file_that_says_more_is_changed_as_a_file(olive: Visitor) -> None:
+    page = olive.get("/console/yours/change")
+    assert page.address == "/console/yours/ready"
+    assert "Change your card" not in page.text
+    form = olive.get("/console/yours/").form("shop")
+    page = olive.post("/console/yours/change", {**form.values, **FILLED, "version": "1"})
+    assert page.status == 409
+
+
 # What is wrong ---------------------------------------------------------------------------
 
 
