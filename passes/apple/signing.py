@@ -159,6 +159,7 @@ def _cut_last(data: bytes, hole: bytes) -> tuple[bytes, bytes]:
 
 RENEW_DAYS = 60
 """So many days before it ends, a certificate is asked about: renewing takes somebody's time."""
+URGENT_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -185,6 +186,11 @@ class Signer:
     def __repr__(self) -> str:
         """Identity only: this value holds a private key and may end up in a log."""
         return f"Signer({self.pass_type!r}, team={self.team!r}, until={self.not_after:%Y-%m-%d})"
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the first certificate of the chain ends, and no pass can be signed any more."""
+        return min(self.not_after, self.intermediate_not_after)
 
     def sign(self, manifest: bytes, *, now: datetime) -> bytes:
         """Sign the manifest's very bytes; the answer is the file `signature`.

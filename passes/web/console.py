@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date, timedelta
+
 from flask import Blueprint, g
 
 from passes import access
 from passes.access import Person, Role
+from passes.apple.signing import RENEW_DAYS, URGENT_DAYS
 from passes.loyalty.offers import OfferState
 from passes.store import offers
 from passes.store.offers import OfferRow
@@ -44,7 +48,26 @@ def setting() -> dict[str, object]:
         "owns": found is not None and access.may(person(), found.slug, Role.OWNER),
         "now": now(),
         "running_offers": _running,
+        "certificate": _certificate(),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A certificate that ends soon: when, in how many days, and whether it is high time."""
+
+    day: date
+    days: int
+    is_urgent: bool
+
+
+def _certificate() -> Ending | None:
+    """What ends soon, for every page: without it no card can be made or changed any more."""
+    signer = installation().office.signer
+    left = signer.ends_at - now()
+    if signer.development or left > timedelta(days=RENEW_DAYS):
+        return None
+    return Ending(signer.ends_at.date(), max(0, left.days), left.days <= URGENT_DAYS)
 
 
 def _running() -> list[OfferRow]:

@@ -94,10 +94,9 @@ def _apple() -> Line:
     if signer.development:
         words = language.words("A throw-away one: real iPhones refuse it. This makes the request for Apple:")
         return Line(title, Standing.TO_DO, words, command="passes certs request pass.com.example.card")
-    ends_at = min(signer.not_after, signer.intermediate_not_after)
-    left = ends_at - now()
+    left = signer.ends_at - now()
     words = language.words(
-        "%(pass_type)s is good until %(day)s.", pass_type=signer.pass_type, day=ends_at.date()
+        "%(pass_type)s is good until %(day)s.", pass_type=signer.pass_type, day=signer.ends_at.date()
     )
     if left < timedelta(days=RENEW_DAYS):
         renewal = language.words("Renew it at Apple, for the same pass type.")

@@ -78,6 +78,29 @@ def test_a_certificate_that_ends_soon_is_named_in_time(olive: Visitor, app: Flas
     assert "Renew it at Apple, for the same pass type." in standing(olive, "Apple’s certificate")[1]
 
 
+@pytest.mark.parametrize(
+    ("days", "said"), [(61, None), (59, "notice warn"), (14, "notice bad"), (1, "notice bad")]
+)
+def test_every_page_of_the_console_says_that_the_certificate_ends(
+    olive: Visitor, mo: Visitor, app: Flask, house: Shop, days: int, said: str | None
+) -> None:
+    here: Installation = app.extensions["passes"]
+    signer = replace(
+        here.office.signer, development=False, not_after=house.now + timedelta(days=days, hours=1)
+    )
+    changed(app, office=replace(here.office, signer=signer))
+    for visitor, address in (
+        (olive, "/console/yours/"),
+        (olive, "/console/tills/"),
+        (mo, "/console/offers"),
+    ):
+        page = visitor.get(address)
+        assert (f"Apple’s certificate ends in {days} day" in page.text) is (said is not None)
+        if said:
+            assert f'class="{said}"' in page.html
+    assert ("/console/golive/" in mo.get("/console/offers").html) is False
+
+
 def test_an_owner_with_a_password_counts_one_with_a_click_does_not(app: Flask, house: Shop) -> None:
     owner(app, house, "olive", COFFEE)
     owner(app, house, "sevgi", BOOKS)
