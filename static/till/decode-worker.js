@@ -36,8 +36,12 @@ const find = async (bitmap, { formats, side = Infinity, turn = 0 }) => {
   const found = await ZXingWASM.readBarcodes(pixels, {
     formats, tryHarder: true, maxNumberOfSymbols: 1, textMode: "Plain",
   });
-  return found.find((symbol) => symbol.isValid)?.text ?? null;
+  const symbol = found.find((one) => one.isValid);
+  return symbol ? asPrinted(symbol.text, formats) : null;
 };
+
+// What stands below the bars: of the twelve digits of a UPC-A readers make an EAN-13 that begins with 0.
+const asPrinted = (text, formats) => (formats.includes("UPCA") && /^0\d{12}$/.test(text) ? text.slice(1) : text);
 
 let turned = 0;
 const barsAmong = (formats) => formats.filter((format) => !SQUARE.has(format));

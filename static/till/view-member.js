@@ -14,6 +14,7 @@ import { remember, till } from "./view-state.js";
 import { day, exact, moment, money, number, points, say, signed, unit, visit } from "./view-words.js";
 
 const QUOTE_WITHIN_MS = 4000;
+const LONG_WORD_LETTERS = 12;
 
 screen("member", ({ member, kept = null }) => {
   const node = clone("screen-member");
@@ -148,6 +149,8 @@ function typedWords(amount) {
 
 function drawWho(parts, member, called) {
   parts.name.textContent = called;
+  // Beside a large balance such a word would break: then the balance stands below.
+  parts.card.classList.toggle("long-name", called.split(/[\s-]/u).some((word) => word.length > LONG_WORD_LETTERS));
   tell(parts.tier, member.tier_name);
   parts.birthday.hidden = !member.birthday;
   if (member.balance === null) {

@@ -305,6 +305,47 @@ def test_a_card_held_to_the_till_is_read_from_its_pixels_and_once(
     sides.complaints.clear()
 
 
+def test_a_card_is_held_to_the_till_at_any_time_and_hears_what_became_of_it(
+    sides: Watched, phone: FakePhone, house: Shop, ana: Joined
+) -> None:
+    def hold(code: str) -> None:
+        phone.code = None
+        looked(sides, phone)
+        phone.code = code
+
+    ben = house.join("Ben Ode")
+    inside = sides.page.frame_locator("iframe[name=page]")
+    member, toasts = inside.locator("[data-screen=member] h1"), inside.locator("#toasts")
+    question = inside.locator("dialog[open]")
+    sides.page.locator("[data-side=till]").click()
+    expect(inside.locator("[data-screen=scan]")).to_be_visible()
+    hold(ana.code)
+    expect(member).to_have_text("Ana Reyes")
+    # The next customer, while the last one is still shown and nothing was typed for her.
+    hold(ben.code)
+    expect(member).to_have_text("Ben Ode")
+    # The same once more, with an amount that stays.
+    inside.locator("#amount").fill("7.50")
+    hold(ben.code)
+    expect(toasts).to_contain_text("Ben Ode is here already.")
+    expect(inside.locator("#amount")).to_have_value("7.50")
+    # Somebody else would cost the amount: that is asked, and a card held meanwhile is not.
+    hold(ana.code)
+    expect(question).to_contain_text("Drop the amount?")
+    hold(ben.code)
+    expect(toasts).to_contain_text("Answer the question first")
+    question.get_by_role("button", name="Drop it").click()
+    expect(member).to_have_text("Ana Reyes")
+    # What is no card, and a till with nobody at it.
+    hold("https://shop.example/menu?table=4")
+    expect(toasts).to_contain_text("That is not one of our cards.")
+    inside.locator("#bar-links [data-do=lock]").click()
+    expect(inside.locator("[data-screen=signin]")).to_be_visible()
+    hold(ben.code)
+    expect(toasts).to_contain_text("Sign in first")
+    sides.complaints.clear()
+
+
 def test_the_plain_till_reads_a_held_card_too(sides: Watched, phone: FakePhone, ana: Joined) -> None:
     sides.page.locator("[data-side=till]").click()
     inside = sides.page.frame_locator("iframe[name=page]")
