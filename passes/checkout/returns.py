@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -75,7 +75,7 @@ class Exchanged:
 
     def as_json(self) -> str:
         """As kept for its request key."""
-        return orjson.dumps([self.returned.kept(), self.bought, self.to_pay_minor]).decode()
+        return orjson.dumps([self.returned.worded(""), self.bought, self.to_pay_minor]).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Exchanged:
@@ -130,7 +130,7 @@ def take_back(
         asked = journal.Asked(work, finding.id, key, "return", content)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
-            return Receipt.from_json(before)
+            return Receipt.from_json(before).worded(wanted.reason)
         row, standing = _purchase(work, loaded, receipt_id)
         manager = watch.approved_by if watch else None
         arrival.refuse_own(work, loaded, standing.member_id, at.person, manager)
@@ -289,7 +289,8 @@ def exchange(
         asked = journal.Asked(work, finding.id, key, "exchange", content)
         loaded = finding.loaded()
         if (before := asked.before()) is not None:
-            return Exchanged.from_json(before)
+            known = Exchanged.from_json(before)
+            return replace(known, returned=known.returned.worded(wanted.reason))
         basket = purchases.as_basket(loaded.programme, amount_minor, lines, discount_minor, 0)
         row, standing = _purchase(work, loaded, receipt_id)
         arrival.refuse_own(work, loaded, standing.member_id, at.person)

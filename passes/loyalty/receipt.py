@@ -126,17 +126,21 @@ class Receipt:
             "undone_by": None if self.undone_by is None else str(self.undone_by),
         }
 
-    def kept(self) -> Receipt:
-        """The receipt without what somebody wrote on a return: that stands in one place, to be forgotten."""
+    def worded(self, words: str) -> Receipt:
+        """A return with these words on why the goods came back, other receipts as they are."""
         if self.kind is not ReceiptKind.RETURN:
             return self
         return replace(
-            self, reasons=tuple({**one, "words": ""} if "words" in one else one for one in self.reasons)
+            self, reasons=tuple({**one, "words": words} if "words" in one else one for one in self.reasons)
         )
 
     def as_json(self) -> str:
-        """The receipt as kept for its request key."""
-        return orjson.dumps(self.kept()).decode()
+        """The receipt as kept for its request key.
+
+        What somebody wrote on a return is left out: it may name people, and so
+        stands in one place, to be forgotten. Who asks again says it again.
+        """
+        return orjson.dumps(self.worded("")).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Receipt:
