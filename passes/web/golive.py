@@ -215,7 +215,11 @@ def _backup() -> Line:
     try:
         made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError:
-        return Line(title, Standing.TO_DO, language.words("None was made yet."), command=f"touch {path}")
+        tool = "pg_dump --format=custom --file=passes.dump passes"
+        if not installation().store.postgresql:
+            tool = "sqlite3 passes.sqlite3 '.backup passes.copy'"
+        words = language.words("None was made yet.")
+        return Line(title, Standing.TO_DO, words, command=f"{tool} && touch {path}")
     when = language.moment(made_at, console.loaded().programme.zone, now())
     if now() - made_at > BACKUP_TIME:
         return Line(title, Standing.WRONG, language.words("The last one is too old: %(when)s.", when=when))
