@@ -1,7 +1,8 @@
 """The colours and pictures of a programme, for its pages.
 
 Served as a style sheet of its own, because the pages' policy allows no style
-inside a page. Addresses carry the programme's version and may be kept for ever.
+inside a page. Addresses carry a digest of what is drawn and may be kept for ever: also
+where a demonstration is put back, and the same name then belongs to another card.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, abort, make_response, request, url_for
 from markupsafe import Markup
 
-from passes import artwork
+from passes import artwork, google_cards
 from passes.faces import Face, Pictures, draw
 from passes.faces.colours import CONTRAST_MIN as CONTRAST_MIN
 from passes.faces.colours import contrast as contrast
@@ -63,17 +64,25 @@ def _fit(candidate: str, accent: str, colours: Colours) -> tuple[bool, bool, flo
 
 def address(loaded: Loaded) -> str:
     """Where the style sheet of a programme is."""
-    return url_for("theme.sheet", slug=loaded.slug, v=loaded.version)
+    return url_for("theme.sheet", slug=loaded.slug, v=google_cards.drawing(loaded.programme))
 
 
 def strip_address(loaded: Loaded, strip: Strip) -> str:
     """Where the picture behind a card's main value is."""
-    return url_for("theme.picture", slug=loaded.slug, name="strip", step=strip.step, v=loaded.version)
+    return url_for(
+        "theme.picture",
+        slug=loaded.slug,
+        name="strip",
+        step=strip.step,
+        v=google_cards.drawing(loaded.programme),
+    )
 
 
 def logo_address(loaded: Loaded) -> str:
     """Where the programme's logo is."""
-    return url_for("theme.picture", slug=loaded.slug, name="logo", step=0, v=loaded.version)
+    return url_for(
+        "theme.picture", slug=loaded.slug, name="logo", step=0, v=google_cards.drawing(loaded.programme)
+    )
 
 
 @blueprint.app_template_global()
@@ -152,7 +161,7 @@ def icon(slug: str, pixels: int) -> Response:
 
 def icon_address(loaded: Loaded, pixels: int) -> str:
     """Where the programme's sign of this size, one of `ICONS`, is."""
-    return url_for("theme.icon", slug=loaded.slug, pixels=pixels, v=loaded.version)
+    return url_for("theme.icon", slug=loaded.slug, pixels=pixels, v=google_cards.drawing(loaded.programme))
 
 
 def initials(programme: Programme) -> str:

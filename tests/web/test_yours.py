@@ -139,6 +139,19 @@ def test_the_file_goes_on_where_the_form_ends(olive: Visitor) -> None:
     assert programme.rewards[0].name.in_("en") == "Flat white"
 
 
+def test_pictures_that_browsers_keep_are_named_by_what_they_show(olive: Visitor) -> None:
+    def addresses() -> set[str]:
+        return set(re.findall(r"/static-theme/[^\"' ]+v=[0-9a-f]+", olive.get("/console/yours/ready").html))
+
+    fill(olive)
+    before = addresses()
+    assert len(before) >= 3
+    for changes, is_other in (({"price": "100"}, False), ({"ground": "#102030"}, True)):
+        form = olive.get("/console/yours/change").form("shop")
+        olive.post(form.address, {**form.values, **changes})
+        assert (addresses() & before == set()) is is_other
+
+
 # Changing it -------------------------------------------------------------------------------
 
 
