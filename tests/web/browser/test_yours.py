@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -107,7 +108,7 @@ def shown(page: Page) -> str:
     return page.locator("#preview svg").first.inner_html()
 
 
-@pytest.mark.check("W-55")
+@pytest.mark.check("W-55", "W-65")
 def test_the_card_follows_every_change_and_the_caret_stays(browse: Open, tmp_path: Path) -> None:
     page = at_the_form(browse(width=1280))
     page.locator("#shop").press_sequentially("Kestane")
@@ -130,6 +131,14 @@ def test_the_card_follows_every_change_and_the_caret_stays(browse: Open, tmp_pat
     page.fill("#price", "200")
     expect(page.locator("#preview")).to_contain_text("after $20.00")
     expect(page.locator("[name=kept_logo]")).not_to_have_value("")
+    # The rule reads as a sentence, and its example recalculates.
+    rule = page.locator("fieldset", has=page.locator("#points"))
+    expect(rule).to_contain_text(re.compile(r"Points\s+for spending\s+USD"))
+    expect(page.locator("#preview")).to_contain_text("A purchase of $10.00 gives 100 points.")
+    page.fill("#points", "3")
+    page.fill("#amount", "2.50")
+    expect(page.locator("#preview")).to_contain_text("A purchase of $25.00 gives 30 points.")
+    expect(page.locator("#preview")).to_contain_text("after $166.67")
     # Something else than a picture is said at once.
     other = tmp_path / "logo.svg"
     other.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
