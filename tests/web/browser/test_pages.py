@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -227,6 +228,8 @@ def test_a_double_click_books_once_and_a_slow_answer_shows(browse: Open, ana: Jo
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     held: list[Route] = []
+    told: list[str | None] = []
+    page.expose_function("tell", lambda busy: told.append(busy))
     page.route(
         "**/till/card/**",
         lambda route: held.append(route) if route.request.method == "POST" else route.continue_(),
@@ -234,13 +237,16 @@ def test_a_double_click_books_once_and_a_slow_answer_shows(browse: Open, ana: Jo
     page.evaluate(
         """() => {
           const button = document.querySelector("form.purchase button");
-          const look = () => sessionStorage.setItem("busy", button.getAttribute("aria-busy"));
+          const look = () => window.tell(button.getAttribute("aria-busy"));
           new MutationObserver(look).observe(button, {attributes: true});
         }"""
     )
     page.locator("form.purchase button").dblclick()
-    page.wait_for_function("() => sessionStorage.getItem('busy') === 'true'")
-    page.wait_for_timeout(700)
+    deadline = time.monotonic() + 15
+    # Playwright asks the page nothing while it goes elsewhere, so the page tells it.
+    while not (held and "true" in told):
+        assert time.monotonic() < deadline, "the button does not show that it works"
+        page.wait_for_timeout(50)
     held[0].continue_()
     expect(page.locator(".change")).to_contain_text("+124")
     assert (len(sent), len(held)) == (1, 1)
