@@ -95,6 +95,20 @@ def test_the_noisiest_photo_still_fits_into_a_file() -> None:
     assert opened(made).width >= 128
 
 
+@pytest.mark.parametrize("ground", ["#FFFFFF", "#000000", "#DC1E1E", "#1428C8"])
+def test_a_logo_of_two_colours_shows_on_everything(ground: str) -> None:
+    assert logos.stands_out(logos.read(encoded(sign())), ground)
+
+
+def test_white_on_white_is_seen_by_nobody() -> None:
+    white = logos.read(encoded(Image.new("RGBA", (90, 40), (255, 255, 255, 255))))
+    assert not logos.stands_out(white, "#FFFFFF")
+    assert not logos.stands_out(white, "#E8E8E8")
+    assert logos.stands_out(white, "#1F4E4A")
+    faint = logos.read(encoded(Image.new("RGBA", (90, 40), (0, 0, 0, 20))))
+    assert not logos.stands_out(faint, "#FFFFFF")
+
+
 # What is refused ------------------------------------------------------------------------
 
 

@@ -7,11 +7,12 @@ to what can be seen and written anew, without where and with what it was taken.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator
 
 from PIL import Image, ImageOps
 
-from passes.loyalty.programme_file import LOGO_BYTES_MAX, LOGO_SIDE_MAX
+from passes.loyalty.programme_file import LOGO_BYTES_MAX, LOGO_SIDE_MAX, contrast_of
 from passes.loyalty.refusals import LogoTooLarge, LogoUnreadable
 
 UPLOAD_BYTES_MAX = 5_000_000
@@ -29,6 +30,8 @@ _TROUBLE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
+_LOOKED_AT, _TOLD_APART, _PART_SEEN = 24, 1.6, 0.05
+"""Pixels of a side that are looked at; the contrast from which shapes show; how many of them have to."""
 _ALPHA_SEEN = 8
 """Of 255: less than this of a colour is seen by nobody."""
 
@@ -55,6 +58,18 @@ def can_be_drawn(logo: bytes) -> bool:
     except _TROUBLE:
         return False
     return True
+
+
+def stands_out(logo: bytes, ground: str) -> bool:
+    """Whether some part of a logo can be told from the colour `#RRGGBB` that it stands on."""
+    with Image.open(io.BytesIO(logo), formats=("PNG",)) as opened:
+        small = opened.convert("RGBA").resize((_LOOKED_AT,) * 2, Image.Resampling.BOX)
+    behind = Image.new("RGBA", small.size, ground)
+    behind.alpha_composite(small)
+    parts = behind.convert("RGB").tobytes()
+    colours = Counter(f"#{parts[at : at + 3].hex()}" for at in range(0, len(parts), 3))
+    clear = sum(count for colour, count in colours.items() if contrast_of(colour, ground) >= _TOLD_APART)
+    return clear >= _LOOKED_AT**2 * _PART_SEEN
 
 
 def _opened(upload: bytes) -> Image.Image:

@@ -305,6 +305,7 @@ def _seen(draft: Draft, wrong: list[Problem]) -> dict[str, object]:
     strip, logo = _inside(drawn.strip), _inside(drawn.logo)
     pictures = Pictures(logo=logo, strip=strip, hero=strip)
     spent, points = programme_draft.earned_with(shown)
+    spoken = language.current()
     return {
         "draft": draft,
         "kept_logo": base64.b64encode(draft.logo).decode(),
@@ -312,7 +313,7 @@ def _seen(draft: Draft, wrong: list[Problem]) -> dict[str, object]:
         "drawings": [Markup(draw(face, kind, pictures=pictures, zone=programme.zone)) for kind in _PREVIEWS],
         "colours": colours,
         "contrasts": (contrast_of(colours.text, colours.ground), contrast_of(colours.label, colours.ground)),
-        "warnings": [one.words(language.current()) for one in warnings(face, programme.zone)],
+        "warnings": [*_unseen_logo(shown), *(one.words(spoken) for one in warnings(face, programme.zone))],
         "spent": language.money(spent, shown.currency),
         "points": points,
         "unit": programme.unit.name(points, shown.language),
@@ -321,6 +322,12 @@ def _seen(draft: Draft, wrong: list[Problem]) -> dict[str, object]:
         "one_place": lambda ratio: f"{ratio:.1f}".replace(".", language.decimal_signs()[0]),
         "is_seen": False,
     }
+
+
+def _unseen_logo(draft: Draft) -> list[str]:
+    if not draft.logo or logos.stands_out(draft.logo, draft.ground):
+        return []
+    return [language.words("The logo is hard to see on this colour. Choose another colour, or another logo.")]
 
 
 def _example(draft: Draft) -> Draft:

@@ -264,6 +264,12 @@ def test_the_card_is_drawn_in_both_looks_from_the_form_as_it_stands(olive: Visit
     assert re.search(r"Contrast of the words 17\.\d, of the labels 7\.\d", page.text)
 
 
+def test_a_logo_that_nobody_can_see_is_named(olive: Visitor) -> None:
+    white = encoded(Image.new("RGB", (50, 50), (255, 255, 255)))
+    assert "The logo is hard to see" in fill(olive, button="see", logo=white, ground="#fafafa").text
+    assert "The logo is hard to see" not in fill(olive, button="see", logo=white, ground="#5a2d0c").text
+
+
 def test_without_script_a_button_shows_it(olive: Visitor, house: Shop) -> None:
     before = len(rows(house.store, "programme"))
     page = fill(olive, button="see", logo=encoded(sign()), reward="")
