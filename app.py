@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, g, request, url_for
+from flask import Flask, Request, Response, abort, g, request, url_for
 from flask.globals import request_ctx
+from flask.sessions import SessionInterface, SessionMixin
 from jinja2 import StrictUndefined
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -47,7 +49,7 @@ from passes.web import (
     webhooks,
     yours,
 )
-from passes.web.api import reference
+from passes.web.api import express, reference
 from passes.web.till import shell
 
 if TYPE_CHECKING:
@@ -69,13 +71,33 @@ _READ_ELSEWHERE = ("devices.", "health.", "google.", "api.", "desk.", "registers
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
+class _NoSessions(SessionInterface):
+    """Staff and members have sessions of their own, in the database: Flask's cookie is never read or set."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """None is kept."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Nothing is kept."""
+
+
+class Application(Flask):
+    """Flask without what no page here uses, and every request would pay for."""
+
+    session_interface = _NoSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view is a coroutine."""
+        return func
+
+
 def create_app(installation: Installation | None = None) -> Flask:
     """The application; `installation` is built from the environment when not given."""
     if installation is None:
         from passes.wiring import build
 
         installation = build(writer_thread=True)
-    app = Flask("passes", root_path=str(ROOT))
+    app = Application("passes", root_path=str(ROOT))
     app.extensions["passes"] = installation
     app.config["MAX_CONTENT_LENGTH"] = REQUEST_BYTES_MAX
     app.jinja_env.undefined = StrictUndefined
@@ -122,9 +144,9 @@ def create_app(installation: Installation | None = None) -> Flask:
         )
     _refuse_null_characters(app)
     _refuse_foreign_forms(app, installation.public_url)
-    _set_headers(
-        app, https=installation.public_url.startswith("https:"), development=installation.development
-    )
+    always = _always(https=installation.public_url.startswith("https:"))
+    _set_headers(app, always, development=installation.development)
+    app.wsgi_app = express.Express(app, api.ROOT, always)  # type: ignore[method-assign]
     return app
 
 
@@ -183,14 +205,18 @@ def _policy(development: bool) -> str:
     return policy
 
 
-def _set_headers(app: Flask, *, https: bool, development: bool) -> None:
+def _always(*, https: bool) -> list[tuple[str, str]]:
+    """The headers of every answer."""
+    always = [("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "same-origin")]
+    return [*always, ("Strict-Transport-Security", "max-age=31536000")] if https else always
+
+
+def _set_headers(app: Flask, always: Sequence[tuple[str, str]], *, development: bool) -> None:
     @app.after_request
     def protect(answer: Response) -> Response:
         headers = answer.headers
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Referrer-Policy", "same-origin")
-        if https:
-            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        for name, value in always:
+            headers.setdefault(name, value)
         if answer.mimetype == "text/html":
             headers.setdefault("Content-Security-Policy", _policy(development))
             headers.setdefault("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")

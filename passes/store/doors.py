@@ -5,10 +5,12 @@ returned once it is durable; what it raises undoes everything. `decide` touches
 no network and may run twice: after a deadlock, after a lost connection, or
 when a neighbour in the same group commit took the transaction down with it.
 
-PostgreSQL: the caller's thread, a transaction of its own, pipelined.
+PostgreSQL: the caller's thread, a transaction of its own, pipelined. In a
+server, purchases that wait at the same moment share one (store/sharing.py).
 SQLite: there is one writer. In a server, waiting functions run one after the
-other on the process's writer thread, each in a savepoint, and share one commit
-(group commit: full durability at the price of one fsync for many). The worker
+other on the process's writer thread and share one commit (group commit: full
+durability at the price of one fsync for many). Where one fails after it wrote,
+all is undone and the others run again, each by itself. The worker
 and the command line write from their own thread in short transactions.
 
 Who has thousands of small writes to do and nobody waiting for one of them does
@@ -496,25 +498,25 @@ class _SqliteWriter:
             return []
         answers: list[tuple[_Waiting, Any]] = []
         for position, waiting in enumerate(group):
+            changes = connection.total_changes
             try:
-                connection.execute("SAVEPOINT one")
-                work = Work(connection, self._store._statements)
-                answer = waiting.decide(work)
-                connection.execute("RELEASE one")
+                answer = waiting.decide(Work(connection, self._store._statements))
                 answers.append((waiting, answer))
             except BaseException as error:
+                # Most refusals come before anything is written. A savepoint for each of the
+                # others would cost every purchase two statements.
+                if connection.in_transaction and connection.total_changes != changes:
+                    self._undo(connection)
                 waiting.fail(_refusal(error) or error)
                 if not connection.in_transaction:
-                    # A full disk and the like make SQLite undo the whole transaction,
-                    # the neighbours' finished work included: those run again.
+                    # The neighbours' finished work is undone with it (a full disk and the
+                    # like do the same): those run again.
                     return [done for done, _ in answers] + group[position + 1 :]
-                connection.execute("ROLLBACK TO one")
-                connection.execute("RELEASE one")
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                self._undo(connection)
             if len(group) > 1:
                 return [waiting for waiting, _ in answers]
             for waiting, _ in answers:
@@ -523,6 +525,11 @@ class _SqliteWriter:
         for waiting, answer in answers:
             waiting.succeed(answer)
         return []
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        """Undo the transaction; nobody remembers what was read of it."""
+        self._store._statements.unchanging.clear()
+        connection.execute("ROLLBACK")
 
     def _connection(self) -> sqlite3.Connection:
         if self._pooled is None:

@@ -34,6 +34,7 @@ from typing import Any
 
 import psycopg
 from greenlet import getcurrent, greenlet
+from psycopg.pq.abc import PGresult
 from sqlalchemy import Executable
 
 from passes.loyalty.refusals import Busy
@@ -197,6 +198,26 @@ class SharedWriter:
 class _SharedPipeline(Pipeline):
     """A conversation in which whoever waits for an answer lets the others go on."""
 
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        super().__init__(connection)
+        self._looks: dict[tuple[str, tuple[Any, ...]], Reply] = {}
+
+    def begin(self) -> None:
+        """Nobody has asked anything."""
+        self._looks.clear()
+        super().begin()
+
+    def look(self, text: str, parameters: Sequence[Any]) -> Reply:
+        """Ask what changes nothing. Who asks the same before answers come gets the same answer."""
+        try:
+            before = self._looks.get(key := (text, tuple(parameters)))
+        except TypeError:  # a list among the parameters
+            return self.send(text, parameters)
+        if before is not None:
+            return _SameReply(self, text, before)
+        reply = self._looks[key] = self.send(text, parameters)
+        return reply
+
     def read_up_to(self, reply: Reply) -> None:
         """Pause this decision until its answer is there."""
         here = getcurrent()
@@ -208,9 +229,24 @@ class _SharedPipeline(Pipeline):
 
     def read_all(self) -> None:
         """Wait for the answers to everything that was sent."""
+        # What is asked from now on may have another answer.
+        self._looks.clear()
         last = self._sent[-1]
         assert isinstance(last, Reply)
         super().read_up_to(last)
+
+
+class _SameReply(Reply):
+    """The answer to a question that another decision asked, too."""
+
+    __slots__ = ("_first",)
+
+    def __init__(self, pipeline: Pipeline, text: str, first: Reply) -> None:
+        super().__init__(pipeline, text)
+        self._first = first
+
+    def _arrived(self) -> PGresult:
+        return self._first._arrived()
 
 
 class _Ride:
@@ -254,6 +290,8 @@ class SharedWork(Work):
         is_free = prepared.is_look or (prepared.locks and not self.has_answers)
         if not is_free or self._waiting or self._kept:
             raise StartOver()
+        if prepared.is_look:
+            return Answer(self._shared.look(prepared.text, prepared.bind(values)))
         return Answer(self._shared.send(prepared.text, prepared.bind(values)))
 
     def concerns(self, member_id: int) -> None:

@@ -22,6 +22,7 @@ from passes.loyalty.receipt import Receipt
 from passes.loyalty.refusals import ApiKeyInvalid, CodeUnknown, KeyReused, Refused
 from passes.store import Read, Store, Unexpected, Work
 from passes.store.models import alarm
+from passes.store.pipeline import Pipeline, Reply
 from tests.shop import COFFEE, Shop, open_shop
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -296,3 +297,27 @@ def test_any_mixture_of_purchases_ends_in_the_same_books(
         assert counter.balance(code) == 100 + sum(one.points for one in mine)
         assert len(mine) == len(amounts)
     assert books.verify(served).problems == ()
+
+
+def test_a_question_that_several_ask_is_sent_once_and_anew_in_the_next_journey(
+    served: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.write(lambda work: add(work, "count"))
+    sent: list[str] = []
+    real = Pipeline.send
+
+    def send(pipeline: Pipeline, text: str, parameters: Sequence[Any] = ()) -> Reply:
+        sent.append(text)
+        return real(pipeline, text, parameters)
+
+    monkeypatch.setattr(Pipeline, "send", send)
+
+    def count(work: Work) -> int:
+        known: int = work.ask(_COUNT, which="count").value()
+        return known
+
+    doings = [partial(served.write, count, lane=str(lane)) for lane in range(5)]
+    assert at_once(served, doings) == [0] * 5
+    assert sum("SELECT" in text for text in sent) == 1
+    served.write(lambda work: work.put(_COUNT_UP, which="count"))
+    assert at_once(served, doings) == [1] * 5

@@ -75,7 +75,7 @@ def application(kind: str, installation: Installation) -> Flask:
     if kind not in _made:
         _made[kind] = create_app(installation)
     app = _made[kind]
-    for name in ("passes_api_pace", "passes_join_tally"):
+    for name in ("passes_api_pace", "passes_known_keys", "passes_join_tally"):
         app.extensions[name] = type(app.extensions[name])()
     app.extensions.pop("passes reports", None)
     app.extensions["passes"] = installation

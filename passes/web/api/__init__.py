@@ -26,7 +26,7 @@ blueprint = Blueprint("api", __name__, url_prefix=ROOT)
 operations.speak_json(blueprint)
 blueprint.record_once(lambda state: pace.register(state.app))
 blueprint.record_once(lambda state: operations.remember_keys(state.app))
-COUNTER.serve(blueprint, operations.key_holder, known=operations.known_key_holder)
+COUNTER.serve(blueprint, operations.key_holder)
 RECORDS.serve(blueprint, operations.key_holder)
 
 

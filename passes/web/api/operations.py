@@ -29,7 +29,6 @@ from passes.loyalty.refusals import (
     IdempotencyKeyMissing,
     Refused,
     RequestInvalid,
-    StorageFull,
     TooManyRequests,
     TooManyTries,
 )
@@ -62,7 +61,6 @@ HTTP_WORDS = {
 
 Model = TypeVar("Model", bound=BaseModel)
 View = Callable[..., Mapping[str, Any]]
-Known = Callable[["Operation"], "tuple[Caller, Condition] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,8 @@ class Operation:
 
     `query` describes what may stand behind the question mark. `refusals` are
     those of its own, beside what keys, bodies and the database can refuse.
-    `is_frequent` is a write whose view writes to `Asked.store` only: the key of
-    somebody known is looked at again in the very transaction that writes.
+    `is_frequent` is a write that has a shorter way (express.py): its path is
+    always the same, and its view writes to `Asked.store` only.
     """
 
     name: str
@@ -148,6 +146,11 @@ class Operations:
         """What can be asked."""
         return tuple(self._views)
 
+    @property
+    def frequent(self) -> Mapping[str, tuple[Operation, View]]:
+        """What has a shorter way, and what answers it, by its path."""
+        return {one.rule: (one, view) for one, view in self._views.items() if one.is_frequent}
+
     def add(self, operation: Operation) -> Callable[[View], View]:
         """Let a function answer it: called with `Asked`, query and body if any, and the path's parts."""
 
@@ -166,17 +169,11 @@ class Operations:
         return next(pair for pair in self._views.items() if pair[0].name == name)
 
     def serve(
-        self,
-        blueprint: Blueprint,
-        whose: Callable[[Operation], Caller],
-        *,
-        known: Known | None = None,
-        writes: bool = True,
+        self, blueprint: Blueprint, whose: Callable[[Operation], Caller], *, writes: bool = True
     ) -> None:
         """Answer all of them under a blueprint, or without `writes` only the questions.
 
-        `whose` finds out who asks, or refuses. `known` knows it without asking
-        the database, and under which condition; None where it does not.
+        `whose` finds out who asks, or refuses.
         """
         for operation, view in self._views.items():
             if operation.is_write and not writes:
@@ -184,38 +181,28 @@ class Operations:
             blueprint.add_url_rule(
                 operation.rule,
                 operation.name,
-                _answering(operation, view, whose, known if operation.is_frequent else None),
+                _answering(operation, view, whose),
                 methods=[operation.method],
                 strict_slashes=False,
             )
 
 
 def _answering(
-    operation: Operation, view: View, whose: Callable[[Operation], Caller], known: Known | None
+    operation: Operation, view: View, whose: Callable[[Operation], Caller]
 ) -> Callable[..., Response]:
-    def given(asked: Asked, path: Mapping[str, str]) -> Response:
+    def answer(**path: str) -> Response:
+        asked = Asked(whose(operation), _key() if operation.is_write else "")
         said: list[BaseModel] = []
         if operation.query is not None:
             said.append(query(operation.query))
         if operation.body is not None:
             said.append(body(operation.body))
         content = view(asked, *said, **path)
-        answer = answered(content, operation.status)
+        given = answered(content, operation.status)
         # What an earlier instant booked was answered before.
         if operation.is_write and content.get("recorded_at", now()) != now():
-            answer.headers[REPLAYED] = "true"
-        return answer
-
-    def answer(**path: str) -> Response:
-        if known is not None and (found := known(operation)) is not None:
-            try:
-                return given(Asked(found[0], _key(), condition=found[1]), path)
-            except (Busy, StorageFull):
-                raise
-            except (Refused, HTTPException):
-                # Why not is said only to somebody whose key is looked up now.
-                pass
-        return given(Asked(whose(operation), _key() if operation.is_write else ""), path)
+            given.headers[REPLAYED] = "true"
+        return given
 
     return answer
 
@@ -231,10 +218,14 @@ def speak_json(blueprint: Blueprint) -> None:
 def _request_id() -> str:
     """The number of this request in logs: the caller's own if it can stand in one, or else a new one."""
     if "request_id" not in g:
-        named = request.headers.get(REQUEST_ID, "")
-        g.request_id = named if _KEY.match(named) else f"{random.getrandbits(64):016x}"
+        g.request_id = request_id(request.headers.get(REQUEST_ID, ""))
     number: str = g.request_id
     return number
+
+
+def request_id(named: str) -> str:
+    """What a request is called in logs, given what its caller calls it."""
+    return named if _KEY.match(named) else f"{random.getrandbits(64):016x}"
 
 
 def _number(answer: Response) -> Response:
@@ -247,7 +238,7 @@ def _number(answer: Response) -> Response:
 
 def key_holder(operation: Operation) -> Caller:
     """Who shows a key that may do this. Raises ApiKeyInvalid, ScopeMissing, TooManyRequests."""
-    secret = _secret()
+    secret = _secret(request.headers.get("Authorization", ""))
     caller = api_keys.caller(installation().store, secret=secret, now=now())
     if not pace.here().allows(caller.id, now()):
         raise TooManyRequests()
@@ -256,17 +247,17 @@ def key_holder(operation: Operation) -> Caller:
     return caller
 
 
-def known_key_holder(operation: Operation) -> tuple[Caller, Condition] | None:
+def known(operation: Operation, authorization: str) -> tuple[Caller, Condition] | None:
     """Who showed this key before, if it was one that may do this, and what must still hold."""
-    secret = _secret()
+    secret = _secret(authorization)
     caller = _known_keys().find(secret)
     if caller is None or operation.scope not in caller.scopes or not pace.here().allows(caller.id, now()):
         return None
     return caller, api_keys.still_so(secret, caller, now=now())
 
 
-def _secret() -> str:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+def _secret(authorization: str) -> str:
+    scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise ApiKeyInvalid()
     return secret.strip()
@@ -283,10 +274,14 @@ def _known_keys() -> KnownKeys:
 
 
 def _key() -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if not _KEY.match(key):
+    return key_in(request.headers.get("Idempotency-Key", ""))
+
+
+def key_in(text: str) -> str:
+    """What a write is named by. Raises IdempotencyKeyMissing for what can be no name."""
+    if not _KEY.match(text):
         raise IdempotencyKeyMissing()
-    return key
+    return text
 
 
 def body(model: type[Model]) -> Model:
@@ -295,7 +290,7 @@ def body(model: type[Model]) -> Model:
         raise UnsupportedMediaType()
     # Also of a body that does not say how long it is: reading ends there.
     request.max_content_length = BODY_BYTES_MAX
-    return checked(model, request.get_data())
+    return checked(model, request.get_data(cache=False))
 
 
 def checked(model: type[Model], raw: bytes) -> Model:
