@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from typing import Any
 
 import psycopg
@@ -312,12 +315,43 @@ def test_a_question_that_several_ask_is_sent_once_and_anew_in_the_next_journey(
 
     monkeypatch.setattr(Pipeline, "send", send)
 
-    def count(work: Work) -> int:
+    def look_at(work: Work) -> int:
         known: int = work.ask(_COUNT, which="count").value()
         return known
 
-    doings = [partial(served.write, count, lane=str(lane)) for lane in range(5)]
+    doings = [partial(served.write, look_at, lane=str(lane)) for lane in range(5)]
     assert at_once(served, doings) == [0] * 5
     assert sum("SELECT" in text for text in sent) == 1
     served.write(lambda work: work.put(_COUNT_UP, which="count"))
     assert at_once(served, doings) == [1] * 5
+
+
+@pytest.mark.slow
+def test_two_servers_that_share_and_others_that_do_not_end_in_right_books(
+    served: Store, counter: Shop, postgresql_url: str
+) -> None:
+    second = database.open(postgresql_url, writer_thread=True)
+    codes = [counter.join(f"Member {number}").code for number in range(4)]
+    keys, booked = count(1), list[int]()
+
+    def visit(seed: int) -> None:
+        chance, store = random.Random(seed), (served, second)[seed % 2]
+        shop = Shop(store, NOW)
+        for _ in range(15):
+            code, what, key = chance.choice(codes), chance.random(), f"visit-{next(keys)}"
+            with contextlib.suppress(Refused):
+                if what < 0.7:
+                    bought = shop.buy(code, chance.randint(1, 30_00), key=key)
+                    booked.append(bought.id)
+                    assert shop.buy(code, bought.amount_minor or 0, key=key) == bought
+                elif what < 0.85:
+                    shop.redeem(code, "extra-shot", key=key)
+                elif booked:
+                    shop.undo(chance.choice(booked), key=key)
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(visit, range(10)))
+    second.close()
+    assert len(booked) > 60
+    assert len(set(booked)) == len(booked)
+    assert books.verify(served).problems == ()
