@@ -47,7 +47,8 @@ def states(owner: Watched, device: Watched, house: Shop, language: str) -> Itera
     page.locator("#login").fill("olive")
     page.locator("#password").fill(PASSWORD)
     page.locator("main button").click()
-    page.wait_for_url("**/console/offers")
+    page.wait_for_url("**/console/")
+    yield "the overview", owner
     owner.open("/console/tills/")
     yield "no tills", owner
     page.locator("#name").fill("Front")

@@ -61,7 +61,7 @@ def test_an_owner_adds_a_webhook_tries_it_looks_sends_again_and_changes_its_secr
 ) -> None:
     window = browse(width=1280, height=900)
     page = sign_in(window, house)
-    page.get_by_role("link", name="Webhooks").click()
+    page.get_by_role("link", name="Webhooks", exact=True).click()
     wrong = look(window, "none yet")
     page.locator("#address").fill(receiver.address)
     page.get_by_role("button", name="Add it").click()
