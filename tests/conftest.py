@@ -33,6 +33,7 @@ hypothesis.settings.register_profile("steady", derandomize=True, deadline=None, 
 hypothesis.settings.load_profile("steady")
 
 _TEMPLATE = "passes_template"
+_LONGEST = ("tests/test_engine.py", "tests/stories/test_last_points.py")
 
 
 _HERE = {"127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "", None}
@@ -73,6 +74,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(words)
         pytest.skip(words)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest goes first: begun last it would keep one processor busy and the others waiting."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture
@@ -127,10 +134,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("template") / "empty.sqlite3"
     store.migrate(f"sqlite:///{path}")
+    at_rest(path)
+    return path
+
+
+def at_rest(path: Path) -> None:
+    """Bring all of a SQLite database into its one file."""
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    return path
 
 
 @pytest.fixture(scope="session")

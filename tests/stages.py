@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _BIN = Path(sys.executable).parent
-_PYTEST = (str(_BIN / "python"), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal")
+# One more than there are processors: many tests wait, for a browser, a process or a database.
+_WORKERS = str((os.cpu_count() or 1) + 1)
+_PYTEST = (str(_BIN / "python"), "-m", "pytest", "-q", "-n", _WORKERS, "--dist", "worksteal")
 
 STATIC = {
     "lint": (str(_BIN / "ruff"), "check", "--quiet", "."),

@@ -37,8 +37,10 @@ def test_the_runner_knows_every_mark_that_pytest_knows(request: pytest.FixtureRe
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Path:
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of two checks, with one good test and one that proves nothing."""
+    # It needs none of pytest's plugins, and it starts pytest a dozen times.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     files = {
         ".gitignore": "__pycache__/\n",
         "pytest.ini": "[pytest]\nmarkers =\n    check(*ids): proves\n",

@@ -68,7 +68,6 @@ def test_a_link_saves_the_card_and_a_purchase_shows_on_it(town: Town, tmp_path: 
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(_NO_NAMES.format(log=str(strangers)))
     town.environment["PYTHONPATH"] = str(tmp_path / "site")
-    town.run("demo")
     town.start("serve", "worker", "emulate")
 
     _, card_page = join(town, "Ana Reyes")
@@ -103,7 +102,6 @@ def test_a_link_saves_the_card_and_a_purchase_shows_on_it(town: Town, tmp_path: 
 
 def test_a_worker_ends_at_once_though_google_hangs(town_on_sqlite: Town) -> None:
     town = town_on_sqlite
-    town.run("demo")
     town.start("serve", "emulate")
     _, card_page = join(town, "Ana Reyes")
     link = save_link(town, card_page.address.partition("?")[0])

@@ -15,7 +15,6 @@ ANA = "ana@example.com"
 
 
 def test_who_joins_with_an_address_opens_the_card_from_the_letter_on_another_phone(town: Town) -> None:
-    town.run("demo")
     town.start("serve", "emulate", "worker")
     customer = browser(town.web_url)
     page = customer.send(customer.get(f"/join/{COFFEE}").form("name"), name="Ana Reyes", email=ANA)

@@ -37,7 +37,6 @@ def opened(archive: zipfile.ZipFile, name: str) -> Image.Image:
 
 def test_a_card_of_ones_own_reaches_both_wallets_and_the_till(town_on_sqlite: Town, tmp_path: Path) -> None:
     town = town_on_sqlite
-    town.run("demo")
     town.start("serve", "worker", "emulate")
 
     olive, page = one_click(town, COFFEE, role="owner", yours="1")

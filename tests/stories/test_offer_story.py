@@ -54,7 +54,6 @@ def rung(town: Town, serial: str) -> list[str]:
 
 @pytest.mark.check("L-83", "L-85")
 def test_an_offer_reaches_every_kind_of_card_rings_for_who_asked_and_leaves_by_itself(town: Town) -> None:
-    town.run("demo")
     town.start("serve", "worker", "emulate")
     ana, ben = joined(town, "Ana Reyes", ring="on"), joined(town, "Ben Novak")
     serials = [install(town, page) for page in (ana, ben)]

@@ -35,7 +35,6 @@ pytestmark = [pytest.mark.story, pytest.mark.slow]
 @pytest.mark.check("A-108")
 def test_a_worker_killed_between_push_and_record_loses_no_change(town: Town) -> None:
     """Fifty changes wait while the worker is off. It pushes them and dies before it can write that down."""
-    town.run("demo")
     town.start("serve", "emulate")
     with town.counter() as (shop, keys):
         ana = shop.join(keys=keys)
@@ -116,7 +115,6 @@ class Cashier:
 
 @pytest.mark.check("L-76")
 def test_purchases_survive_a_web_process_that_dies_under_them(town: Town) -> None:
-    town.run("demo")
     town.start("serve")
     with town.counter() as (shop, keys):
         cashiers = []

@@ -69,7 +69,6 @@ def test_a_card_on_the_phone_is_scanned_paid_with_and_shows_the_new_balance(
     town_on_sqlite: Town, playwright: Playwright, tmp_path: Path
 ) -> None:
     town = town_on_sqlite
-    town.run("demo")
     town.start("serve", "worker", "emulate")
     _, card_page = join(town, "Ana Reyes")
     serial = install(town, card_page)
@@ -106,7 +105,6 @@ def test_sales_without_network_survive_the_end_of_the_browser_and_are_booked_onc
     town_on_sqlite: Town, playwright: Playwright, tmp_path: Path
 ) -> None:
     town = town_on_sqlite
-    town.run("demo")
     town.start("serve")
     ana, ben = (member(town, name) for name in ("Ana Reyes", "Ben Novak"))
     profile = tmp_path / "profile"

@@ -53,7 +53,6 @@ pytestmark = [pytest.mark.story, pytest.mark.slow]
 
 @pytest.mark.check("A-109")
 def test_a_push_service_that_is_silent_or_gone_delays_no_purchase(town: Town) -> None:
-    town.run("demo")
     town.start("serve", "worker", "emulate")
     with town.counter() as (shop, keys):
         ana = shop.join(keys=keys)
@@ -91,7 +90,6 @@ def test_a_push_service_that_is_silent_or_gone_delays_no_purchase(town: Town) ->
 
 @pytest.mark.check("A-103")
 def test_half_of_the_pushes_refused_reach_every_phone_that_still_exists(town: Town) -> None:
-    town.run("demo")
     town.start("emulate")
     with town.counter() as (shop, keys):
         cards = with_phones(shop, keys, 60)
@@ -125,7 +123,6 @@ def test_half_of_the_pushes_refused_reach_every_phone_that_still_exists(town: To
 
 def test_two_workers_share_the_pushes_and_double_none(town_on_postgresql: Town) -> None:
     town = town_on_postgresql
-    town.run("demo")
     town.start("emulate", "worker", "worker 2")
     with town.counter() as (shop, keys):
         cards = with_phones(shop, keys, 300)
@@ -180,7 +177,6 @@ def locked(town: Town, card_id: int) -> Iterator[None]:
 
 
 def test_a_locked_database_is_told_in_words_and_the_same_form_books_once_afterwards(town: Town) -> None:
-    town.run("demo")
     town.start("serve")
     cashier = at_the_till(browser(town.web_url))
     cashier.headers = {"Accept-Language": "tr"}
@@ -206,7 +202,6 @@ def test_till_and_worker_outlive_an_absence_of_the_database(
     town_on_postgresql: Town, postgres_maintenance: psycopg.Connection
 ) -> None:
     town = town_on_postgresql
-    town.run("demo")
     town.start("serve", "worker", "emulate")
     cashier = at_the_till(browser(town.web_url))
     with town.counter() as (shop, keys):
@@ -245,7 +240,6 @@ def book(cashier: Visitor, crowd: list[Joined], number: int) -> Page:
 
 def test_a_full_database_is_told_in_words_and_changes_nothing(town_on_sqlite: Town) -> None:
     town = town_on_sqlite
-    town.run("demo")
     with closing(build(Settings.read(town.environment), writer_thread=True)) as installation:
         cashier = at_the_till(Visitor(create_app(installation), Accept_Language="tr"))
         shop = Shop(installation.store, town.now())
@@ -355,7 +349,6 @@ def folder_of(town: Town, name: str, files: dict[str, bytes]) -> Path:
 def test_certificates_that_do_not_fit_keep_the_service_from_starting(town_on_sqlite: Town) -> None:
     town = town_on_sqlite
     town.pass_time((chain.NOW - town.now()).total_seconds())
-    town.run("demo")
     wrong = misfits()
     folders = [folder_of(town, name, files) for name, (files, _) in wrong.items()]
     with ThreadPoolExecutor(2) as two:

@@ -18,7 +18,6 @@ def test_a_purchase_shows_on_the_web_card_and_leaving_ends_the_one_on_the_phone(
     town_on_sqlite: Town, chromium: Browser
 ) -> None:
     town = town_on_sqlite
-    town.run("demo")
     town.start("serve", "worker", "emulate")
     customer, page = join(town, "Zuleyka Quintanilla")
     serial = install(town, page)
