@@ -4,6 +4,7 @@
 
 const body = document.body;
 const every = 100;
+let isLeaving = false;
 let said = document.querySelector("[data-notice]")?.dataset.notice ?? "";
 
 // Turn `now` into `next`, keeping every node that both have.
@@ -55,6 +56,7 @@ function mendChildren(now, next) {
 async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (isLeaving) return;
   if (answer.redirected || !answer.ok || !fresh.body.dataset.version) {
     location.assign(answer.url);
     return;
@@ -79,5 +81,13 @@ async function look() {
   }
   setTimeout(look, every);
 }
+
+// A form that removes this card leads elsewhere by itself: finding the card gone must not overtake it.
+addEventListener("submit", (event) => {
+  isLeaving = !event.defaultPrevented;
+});
+addEventListener("pageshow", () => {
+  isLeaving = false;
+});
 
 if (body.dataset.poll) setTimeout(look, every);

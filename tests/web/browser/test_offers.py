@@ -20,6 +20,9 @@ from tests.web.conftest import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+# A page that was answered slowly asks more rarely: after ten times as long.
+PATIENCE_MS = 60_000
+
 OWN_WORDS = "Finch|Maple|Mo|Perch|Flight|Copper|West|Wicker|Lakeview|iPhone|Android|Only now|My phone"
 
 
@@ -89,7 +92,7 @@ def every_page(window: Watched, house: Shop, language: str) -> Iterator[str]:
     page.locator(".offer-do details.ask summary").first.click()
     yield "running, about to be paused"
     campaigns.run_due(house.store, now=house.now)
-    expect(page.locator("[data-progress] .wallets")).to_be_visible()
+    expect(page.locator("[data-progress] .wallets")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("details.stop summary").click()
     yield "on its way"
     window.open("/console/offers")
@@ -173,10 +176,10 @@ def test_an_offer_is_published_watched_seen_on_the_web_card_and_ended(
     expect(bar).to_contain_text("It sets out to the cards.")
     campaigns.run_due(house.store, now=house.now)
     # Nobody loads the page again: the bar follows by itself.
-    expect(bar).to_contain_text("0 / 2")
+    expect(bar).to_contain_text("0 / 2", timeout=PATIENCE_MS)
     deliver(house, PushService())
-    expect(bar).to_contain_text("Every phone was told.")
-    expect(bar).to_contain_text("2 / 2")
+    expect(bar).to_contain_text("Every phone was told.", timeout=PATIENCE_MS)
+    expect(bar).to_contain_text("2 / 2", timeout=PATIENCE_MS)
     assert "Maple Cortado is back" in member.open(f"/card/{ana.link_secret}").content()
 
     # Two clicks, here with the keyboard.
