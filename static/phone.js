@@ -74,7 +74,8 @@ async function look() {
   try {
     if (!document.hidden) {
       const answer = await fetch(body.dataset.poll);
-      if (answer.ok && (await answer.json()).version !== body.dataset.version) await refresh();
+      const isNew = answer.ok && (await answer.json()).version !== body.dataset.version;
+      if (isNew && !isLeaving) await refresh();
     }
   } catch {
     // The emulators are restarting; the next look finds them.
