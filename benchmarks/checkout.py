@@ -68,6 +68,8 @@ def run() -> Iterator[Row]:
                 {
                     "PASSES_APNS_HOST_PORT": str(sink.port),
                     "PASSES_APNS_CA_FILE": str(sink.authority),
+                    # As in production, where nobody moves the clock.
+                    "PASSES_CLOCK_FILE": "",
                     "PASSES_WEB_PROCESSES": str(PROCESSES[engine]),
                 },
             )

@@ -139,6 +139,8 @@ def _installed(engine: str, members: int) -> Iterator[Installed]:
             {
                 "PASSES_APNS_HOST_PORT": str(sink.port),
                 "PASSES_APNS_CA_FILE": str(sink.authority),
+                # As in production, where nobody moves the clock.
+                "PASSES_CLOCK_FILE": "",
                 "PASSES_WEB_PROCESSES": str(PROCESSES[engine]),
             },
         )
