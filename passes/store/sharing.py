@@ -87,43 +87,42 @@ class SharedWriter:
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Passenger | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._is_ending = False
+        self._is_closed = False
         self._connection: psycopg.Connection[Any] | None = None
         self._pipeline: _SharedPipeline | None = None
 
     def write(self, decide: Callable[[Work], Any], lane: str) -> Passenger:
         """Let the decision travel, and wait for it."""
         passenger = Passenger(decide, lane)
-        if self._thread is None:
-            self._start()
-        self._queue.put(passenger)
+        with self._lock:
+            if self._is_closed:
+                return passenger
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="shared-writer", daemon=True)
+                self._thread.start()
+            self._queue.put(passenger)
         passenger.wait()
         return passenger
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish what waits; whoever comes later travels alone."""
         with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
+            self._is_closed = True
             self._queue.put(None)
-            thread.join()
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="shared-writer", daemon=True)
-                self._thread.start()
+        if self._thread is not None:
+            self._thread.join()
 
     def _serve(self) -> None:
         waiting: list[Passenger] = []
+        is_last = False
         while True:
-            while not self._is_ending and len(waiting) < _GROUP_MAX:
+            while not is_last and len(waiting) < _GROUP_MAX:
                 # Only this thread takes from the queue.
                 if waiting and self._queue.empty():
                     break
                 more = self._queue.get()
                 if more is None:
-                    self._is_ending = True
+                    is_last = True
                 else:
                     waiting.append(more)
             if not waiting:
@@ -138,9 +137,10 @@ class SharedWriter:
         group = [lanes[lane] for lane in sorted(lanes)]
         try:
             self._carry(group)
-        except (psycopg.Error, Busy) as error:
+        except Exception as error:
             # Each by itself finds out what it was, and whom it concerns.
-            log.info("%d writes travel by themselves: %s", len(group), type(error).__name__)
+            level = logging.INFO if isinstance(error, (psycopg.Error, Busy)) else logging.ERROR
+            log.log(level, "%d writes travel by themselves: %s", len(group), type(error).__name__)
         finally:
             for one in group:
                 one.alight()

@@ -275,6 +275,9 @@ def test_closing_finishes_what_waits(postgresql_url: str) -> None:
         booked = [pool.submit(counter.buy, code, 10_00) for code in codes]
         assert {one.result(10).balance_after for one in booked} == {200}
         store.close()
+    # A request that comes while the process ends is not left waiting.
+    assert counter.buy(codes[0], 10_00).balance_after == 300
+    store.close()
     assert not [one for one in threading.enumerate() if one.name == "shared-writer"]
 
 
