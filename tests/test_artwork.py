@@ -33,7 +33,14 @@ def drawn(
 ) -> Mapping[str, bytes]:
     """The pictures of some card."""
     colours = LIGHT if scene == "shelf" else DARK
-    return artwork.pictures(scene, **colours, strip=Strip(kind, step, steps), initials=initials)
+    return artwork.pictures(
+        scene,
+        ground=colours["ground"],
+        text=colours["text"],
+        label=colours["label"],
+        strip=Strip(kind, step, steps),
+        initials=initials,
+    )
 
 
 def picture(data: bytes) -> Image.Image:

@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import create_app
-from passes import access, correspondence, enrolment, membership
+from passes import correspondence, enrolment, membership
 from passes.correspondence import LINKS_A_DAY, send_due
 from passes.emulators.browsing import Answer, Astray, follow
 from passes.emulators.google_objects import OBJECT
@@ -29,7 +29,6 @@ from passes.wallet import Install
 from passes.wiring import Installation
 from tests.google.rehearsal import rehearsal
 from tests.shop import COFFEE, KEYS, Shop, open_shop
-from tests.test_campaigns import offer_file
 
 ANA = "ana@shop.example"
 URL = "https://cards.shop.example"
@@ -137,30 +136,6 @@ def test_who_sends_their_own_card_to_somebody_cannot_use_up_that_persons_way_bac
     correspondence.ask_for_card(shop.store, programme=COFFEE, email=ANA, now=shop.now)
     send(shop, post)
     assert any(owner.link_secret in letter.text for letter in post.letters)
-
-
-# The console ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["new", "file.toml"])
-def test_an_offer_of_any_name_has_a_page_of_its_own(visitor: FlaskClient, shop: Shop, name: str) -> None:
-    cost = access.PasswordCost(memory_kib=64, passes=1, lanes=1)
-    grants = [access.Grant(COFFEE, access.Role.MARKETER)]
-    password = "correct horse battery"
-    access.add_staff(
-        shop.store, login="mo", name="Mo", password=password, grants=grants, now=shop.now, cost=cost
-    )
-    secret = access.sign_in(
-        shop.store, login="mo", password=password, area=access.Area.CONSOLE, address="x", now=shop.now
-    )
-    visitor.set_cookie("passes_console", secret, domain="localhost", path="/console")
-    person = access.session(shop.store, secret=secret, area=access.Area.CONSOLE, now=shop.now)
-    assert person is not None
-    form = {"form_token": person.form_token, "name": name, "source": offer_file()}
-    kept = visitor.post("/console/offers/file", data=form)
-    assert kept.status_code == 303
-    page = visitor.get(kept.headers["Location"])
-    assert f'action="{kept.headers["Location"]}/publish"' in page.get_data(as_text=True)
 
 
 # A flood ---------------------------------------------------------------------------------------

@@ -251,6 +251,14 @@ def test_an_offer_comes_as_a_file_too(desk: Desk) -> None:
 # Before sending ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["new", "file.toml"])
+def test_an_offer_of_any_name_has_a_page_of_its_own(desk: Desk, name: str) -> None:
+    form = desk.mo.get("/console/offers/file").form("source")
+    page = desk.mo.send(form, name=name, source=offer_file())
+    assert (page.status, page.redirects) == (200, [303])
+    assert any(one.address.endswith(f"{page.address}/publish") for one in page.forms)
+
+
 def test_before_publishing_it_says_which_phones_ring_and_why_others_do_not(desk: Desk) -> None:
     asked = desk.member(**ASKED)
     an_install(desk.house, _with_token(asked), phone="a" + PHONE[1:], push_token="a" * 64)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Error, Page, Route
 
 from passes import access
 from passes.access import Area, Role
@@ -70,7 +71,9 @@ def lost(page: Page) -> None:
 
     def lose(route: Route) -> None:
         route.fetch()
-        route.abort()
+        # On a busy machine the page has given up on it by itself.
+        with contextlib.suppress(Error):
+            route.abort()
 
     page.route(QUEUE, lose)
 
