@@ -20,8 +20,10 @@ export async function keepSnapshot(now) {
   const { form_token, ...rest } = now;
   // Who locked the till is gone, even while the server has not heard of it.
   const person = (await kept("toEnd")) ? null : now.person;
-  await keep("now", { ...rest, person, syncedAt: (await serverNow()).toISOString() });
+  const syncedAt = (await serverNow()).toISOString();
+  // First who works here: whoever hears of a new answer looks once, and must not find the old person with it.
   await keepPresent(person);
+  await keep("now", { ...rest, person, syncedAt });
   // A lost till forgets who came to the shop. What it booked stays until it is delivered.
   if (now.revoked) await forgetMembers();
 }
