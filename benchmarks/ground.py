@@ -79,7 +79,7 @@ def now() -> datetime:
 
 
 def resident_megabytes() -> float:
-    """What this process holds in memory of its own. Pages of a file that it reads in place are the system's."""
+    """What this process holds in memory; pages of a file that it reads in place are the system's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("RssAnon:"))
 
